@@ -1,0 +1,1 @@
+"""Many bots: each on its own, one journal, one exit code."""

@@ -1,0 +1,1 @@
+"""What the project exists for: spans, alignment, speech, talk, loudness. Arrays and values in and out."""

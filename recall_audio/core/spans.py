@@ -1,0 +1,144 @@
+"""Spans: stretches of time as rows ``[start, end)`` of integer samples, sorted, apart, never empty.
+
+::
+
+    a        |------|       |-----|
+    b            |-----|       |------|
+    union    |---------|    |---------|
+    overlap      |--|          |--|
+    a - b    |--|           |--|
+
+Adjacent spans (one ends where the next starts) are one span.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.units import RATE_HZ
+
+Spans = npt.NDArray[np.int64]
+"""Shape (n, 2): ``[start, end)`` in samples on the mix's clock."""
+
+EMPTY: Spans = np.empty((0, 2), dtype=np.int64)
+
+
+def spans(rows: Iterable[Sequence[int]]) -> Spans:
+    """Spans of any rows ``start, end``: sorted, joined where they touch or overlap, empty ones dropped.
+
+    Raises:
+        ValueError: a row ends before it starts.
+    """
+    table = np.array([(int(a), int(b)) for a, b in rows], dtype=np.int64).reshape(-1, 2)
+    if np.any(table[:, 1] < table[:, 0]):
+        raise ValueError("a span ends before it starts")
+    return _joined(table[table[:, 1] > table[:, 0]], 0)
+
+
+def _joined(table: Spans, gap: int) -> Spans:
+    """Rows joined across gaps of up to `gap` samples."""
+    if len(table) == 0:
+        return EMPTY
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(table[:, 1])
+    first = np.flatnonzero(np.r_[True, table[1:, 0] - reach[:-1] > gap])
+    last = np.r_[first[1:] - 1, len(table) - 1]
+    return np.column_stack((table[first, 0], reach[last])).astype(np.int64)
+
+
+def from_seconds(rows: Iterable[Sequence[float]]) -> Spans:
+    """Spans of rows ``start_s, end_s``, to the nearest sample."""
+    return spans((round(a * RATE_HZ), round(b * RATE_HZ)) for a, b in rows)
+
+
+def to_seconds(a: Spans) -> list[list[float]]:
+    """Rows ``[start_s, end_s]``, to the microsecond."""
+    return [[round(int(s) / RATE_HZ, 6), round(int(e) / RATE_HZ, 6)] for s, e in a]
+
+
+def from_mask(mask: npt.NDArray[np.bool_], step: int, start: int = 0) -> Spans:
+    """Spans of the true frames of `mask`, frame i covering ``start + i*step`` to ``start + (i+1)*step``."""
+    edges = np.flatnonzero(np.diff(np.r_[0, mask.astype(np.int8), 0])).reshape(-1, 2)
+    return (edges * step + start).astype(np.int64)
+
+
+def to_mask(a: Spans, step: int, n_frames: int, start: int = 0) -> npt.NDArray[np.bool_]:
+    """True for each frame whose middle lies in a span; the inverse of :func:`from_mask`."""
+    middle = start + np.arange(n_frames, dtype=np.int64) * step + step // 2
+    return covers(a, middle)
+
+
+def covers(a: Spans, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether each sample of `at` lies in a span."""
+    if len(a) == 0:
+        return np.zeros(np.shape(at), dtype=np.bool_)
+    i = np.searchsorted(a[:, 0], at, side="right") - 1
+    return np.asarray((i >= 0) & (at < a[np.maximum(i, 0), 1]))
+
+
+def total(a: Spans) -> int:
+    """Samples covered."""
+    return int(np.sum(a[:, 1] - a[:, 0]))
+
+
+def union(*several: Spans) -> Spans:
+    """Time in any of them."""
+    return _joined(np.concatenate((EMPTY, *several)), 0)
+
+
+def intersect(a: Spans, b: Spans) -> Spans:
+    """Time in both."""
+    rows = []
+    i = j = 0
+    while i < len(a) and j < len(b):
+        start, end = max(a[i, 0], b[j, 0]), min(a[i, 1], b[j, 1])
+        if start < end:
+            rows.append((int(start), int(end)))
+        if a[i, 1] <= b[j, 1]:
+            i += 1
+        else:
+            j += 1
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def complement(a: Spans, start: int, end: int) -> Spans:
+    """Time of ``[start, end)`` in no span of `a`."""
+    inside = clip(a, start, end)
+    edges = np.r_[start, inside.ravel(), end].reshape(-1, 2)
+    return np.asarray(edges[edges[:, 1] > edges[:, 0]], dtype=np.int64)
+
+
+def subtract(a: Spans, b: Spans) -> Spans:
+    """Time in `a` and not in `b`."""
+    if len(a) == 0 or len(b) == 0:
+        return a
+    return intersect(a, complement(b, int(a[0, 0]), int(a[-1, 1])))
+
+
+def clip(a: Spans, start: int, end: int) -> Spans:
+    """The part of `a` inside ``[start, end)``."""
+    cut = np.clip(a, start, end)
+    return np.asarray(cut[cut[:, 1] > cut[:, 0]], dtype=np.int64)
+
+
+def bridge(a: Spans, gap: int) -> Spans:
+    """Spans with gaps of up to `gap` samples closed."""
+    return _joined(a, gap)
+
+
+def drop_short(a: Spans, shortest: int) -> Spans:
+    """Spans of at least `shortest` samples."""
+    return np.asarray(a[a[:, 1] - a[:, 0] >= shortest], dtype=np.int64)
+
+
+def counts(several: Sequence[Spans], start: int, end: int) -> list[int]:
+    """Samples of ``[start, end)`` in exactly 0, 1, ... of the sets: D_0, D_1, ... (metrics.md)."""
+    cut = np.concatenate((EMPTY, *(clip(a, start, end) for a in several)))
+    at = np.concatenate((cut[:, 0], cut[:, 1], [start, end])).astype(np.int64)
+    change = np.concatenate((np.ones(len(cut)), -np.ones(len(cut)), [0, 0])).astype(np.int64)
+    order = np.argsort(at, kind="stable")
+    level = np.cumsum(change[order])[:-1]
+    width = np.diff(at[order])
+    held = np.bincount(level[width > 0], weights=width[width > 0], minlength=len(several) + 1)
+    return [int(x) for x in held]

@@ -1,0 +1,1 @@
+"""The neural voice detector: 16 kHz audio to speech probabilities."""

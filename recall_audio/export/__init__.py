@@ -1,0 +1,1 @@
+"""One small writer a format."""

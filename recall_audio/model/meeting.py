@@ -1,0 +1,133 @@
+"""What the API said about a recording: participants, parts, the mixed file. No URL, no key."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from recall_audio.model.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One participant; the id is unique within one meeting only.
+
+    Attributes:
+        participant_id: the API's integer id.
+        name: display name exactly as received, or None.
+        is_host: whether they hosted, or None where unknown.
+        platform: the client they used (``desktop``, ``phone``), or None.
+        email: where known.
+        extra_data: the platform's own fields, such as ``zoom.conf_user_id``.
+    """
+
+    participant_id: int
+    name: str | None = None
+    is_host: bool | None = None
+    platform: str | None = None
+    email: str | None = None
+    extra_data: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile:
+    """One audio file of a recording, as fetched.
+
+    Attributes:
+        file: path below the recording's folder, or None where it could not be had.
+        format: declared format (``mp3``, ``ogg``, ``raw``, ...), or None.
+        n_bytes: size on disk.
+        sha256: hex digest of the bytes on disk.
+        duration_s: length the API declared, seconds; None where it did not.
+        length_verified: the server named the length and it was the length received.
+        problem: why the file is missing, as a short code (``gone``, ``not_audio``), or None.
+    """
+
+    file: str | None = None
+    format: str | None = None
+    n_bytes: int | None = None
+    sha256: str | None = None
+    duration_s: float | None = None
+    length_verified: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One separate recording of one participant; a participant may have several.
+
+    Attributes:
+        part_id: safe for a file name.
+        participant_id: whose voice it is.
+        nominal_start_s: start after the recording's start, as the API says; may be negative.
+        media: the file.
+    """
+
+    part_id: str
+    participant_id: int
+    nominal_start_s: float
+    media: MediaFile
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A stretch of the meeting in which a participant was there, by join and leave events.
+
+    Attributes:
+        participant_id: who.
+        start_s: seconds after the recording's start.
+        end_s: None where they stayed to the end.
+    """
+
+    participant_id: int
+    start_s: float
+    end_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """One recording of one bot: the content of ``recording.json``.
+
+    Attributes:
+        bot: plain facts of the bot (``id, name, platform, meeting_id, join_at``).
+        recording: plain facts of the recording (``id, started_at, completed_at, expires_at``).
+        participants: everyone who was present, silent ones too.
+        parts: separate recordings, in the API's order.
+        mix: the mixed recording, or None where there is none.
+        presence: join and leave stretches; empty where the API gave none.
+        findings: what was missing or odd while fetching.
+    """
+
+    bot: dict[str, Any]
+    recording: dict[str, Any]
+    participants: tuple[Participant, ...]
+    parts: tuple[Part, ...]
+    mix: MediaFile | None
+    presence: tuple[Presence, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def bot_id(self) -> str:
+        """The bot's id."""
+        return str(self.bot["id"])
+
+    @property
+    def recording_id(self) -> str:
+        """The recording's id."""
+        return str(self.recording["id"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``recording.json``."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "Meeting":
+        """The meeting that :meth:`to_json` wrote."""
+        mix = value["mix"]
+        return Meeting(
+            bot=value["bot"],
+            recording=value["recording"],
+            participants=tuple(Participant(**p) for p in value["participants"]),
+            parts=tuple(Part(**{**p, "media": MediaFile(**p["media"])}) for p in value["parts"]),
+            mix=None if mix is None else MediaFile(**mix),
+            presence=tuple(Presence(**p) for p in value["presence"]),
+            findings=tuple(Finding.from_json(f) for f in value["findings"]),
+        )

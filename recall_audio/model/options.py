@@ -1,0 +1,115 @@
+"""Options, one small frozen class a step: the only place where a default is written."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """How a meeting is downloaded.
+
+    Attributes:
+        wait_s: how long to poll artifacts that are still processing; 0 asks once.
+        at_once: media files downloaded side by side.
+        allow_hosts: further hosts that media may come from, beside Recall's own.
+    """
+
+    wait_s: float = 0.0
+    at_once: int = 4
+    allow_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlignOptions:
+    """How parts are put on the mix's clock.
+
+    Attributes:
+        search_s: how wrong a nominal start may be, each way, in seconds.
+        whole_mix: look for every part over the whole mix, wherever its nominal start says.
+        enabled: False keeps every nominal start.
+    """
+
+    search_s: float = 2.0
+    whole_mix: bool = False
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOptions:
+    """What counts as a participant's speech (metrics.md, Segmentation).
+
+    Attributes:
+        bridge_s: pauses up to this long are bridged (inter-pausal unit), seconds.
+        shortest_s: shorter speech is dropped, after bridging, seconds.
+        threshold: speech probability from which the detector's evidence counts, 0 to 1.
+        remove_leakage: take out speech that others' leaked voices explain.
+    """
+
+    bridge_s: float = 0.20
+    shortest_s: float = 0.10
+    threshold: float = 0.5
+    remove_leakage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TalkOptions:
+    """Parameters of turn-taking (metrics.md, Segmentation and Turn-taking).
+
+    Attributes:
+        turn_join_s: one speaker's units across up to this much are one turn (Cooney & Reece 2024).
+        backchannel_longest_s: longest backchannel candidate (Ekstedt & Skantze 2022).
+        backchannel_silence_s: own silence wanted on both sides of a backchannel candidate.
+        same_onset_s: starts within this are one onset.
+        fto_window_s: longest floor-transfer offset counted, each way.
+        fto_lead_s: the earlier turn began at least this long before.
+    """
+
+    turn_join_s: float = 1.5
+    backchannel_longest_s: float = 1.0
+    backchannel_silence_s: float = 1.0
+    same_onset_s: float = 0.05
+    fto_window_s: float = 10.0
+    fto_lead_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class StemOptions:
+    """How stems are written.
+
+    Attributes:
+        normalize: ``lufs`` sets integrated loudness, ``peak`` true peak, ``none`` leaves the level.
+        lufs: target integrated loudness of what the participant says, LUFS.
+        peak_dbtp: ceiling of the true peak, dBTP.
+        max_gain_db: cap on the gain that is applied, dB.
+        limit: reach the target with a look-ahead limiter instead of stopping at the peak ceiling.
+        gate: mute what is not the participant's own speech, with fades.
+        rate_hz: sample rate of the stems; 0 keeps each source's own.
+        bits: ``16``, ``24`` or ``32f``.
+        format: ``wav``, ``flac``, ``mp3`` or ``opus``.
+        speakers: labels to write; empty writes all.
+        mixdown: also write the sum of the stems.
+        poly: also write one multichannel WAV.
+    """
+
+    normalize: Literal["lufs", "peak", "none"] = "lufs"
+    lufs: float = -23.0
+    peak_dbtp: float = -1.0
+    max_gain_db: float = 30.0
+    limit: bool = False
+    gate: bool = False
+    rate_hz: int = 16_000
+    bits: Literal["16", "24", "32f"] = "16"
+    format: Literal["wav", "flac", "mp3", "opus"] = "wav"
+    speakers: tuple[str, ...] = ()
+    mixdown: bool = False
+    poly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that can be chosen about processing one recording, a field a step."""
+
+    align: AlignOptions = AlignOptions()
+    speech: SpeechOptions = SpeechOptions()
+    talk: TalkOptions = TalkOptions()
+    stems: StemOptions = StemOptions()

@@ -1,0 +1,1 @@
+"""A recording's results as researchers use them: tables, arrays, plots."""
