@@ -24,7 +24,7 @@ class PartAlignment:
         drift_ppm: parts per million by which the part's clock is off (positive: it is stretched on the
             mix's clock); None where it cannot be observed.
         confidence: 0 to 1, that this track belongs where it was put; None where there was nothing to judge.
-        uncertainty_ms: half width of the 95 % interval of the worst error over the part; None without a measure.
+        uncertainty_ms: half width of the 95 % interval of the worst error over the part, or None.
         reason: one sentence where the nominal start stands or the drift is missing; else empty.
         drift_bound_ppm: where drift is not observable, how large it may be.
         drift_from: part id whose drift was borrowed (one device, one clock), or None.
