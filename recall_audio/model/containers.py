@@ -1,0 +1,123 @@
+"""What a file is, by its first bytes: names and declared formats are hints, bytes are facts."""
+
+HEAD_BYTES = 65_536
+"""How much of a file's beginning is worth showing to :func:`recognise`."""
+
+CONTAINERS = ("mp3", "ogg", "wav", "flac", "mp4")
+"""Every answer of :func:`recognise` but None."""
+
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip")
+_CHAIN_FRAMES = 4  # four headers that agree and follow each other: chance finds that once in 2^50 bytes
+_TEXT_BYTES = 1024
+
+# ISO 11172-3 and 13818-3, bit rates in kb/s by index 1-14 (0 is free format, 15 forbidden).
+_KBPS = {
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_MPEG_HZ = (44_100, 48_000, 32_000)
+
+
+def recognise(head: bytes) -> str | None:
+    """Container of a file that begins with `head`: ``mp3``, ``ogg``, ``wav``, ``flac``, ``mp4`` or None.
+
+    None is everything else, headerless PCM included; it never raises. Give it up to
+    :data:`HEAD_BYTES`, so that an MP3 cut out of a stream, which begins inside a frame, is found too.
+    """
+    if head[:3] == b"ID3":
+        return _after_id3(head)
+    if head[:4] == b"OggS":
+        return "ogg"
+    if head[:4] == b"fLaC":
+        return "flac"
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return "wav"
+    if head[4:8] in _MP4_BOXES and (head[:4] == b"\0\0\0\1" or int.from_bytes(head[:4], "big") >= 8):
+        return "mp4"
+    return "mp3" if _mpeg_chain(head) else None
+
+
+def is_text(head: bytes) -> bool:
+    """Whether a file that begins with `head` is text (HTML, XML, JSON, a playlist, an ffconcat script, SDP).
+
+    Headerless PCM can be anything but this: a thousand bytes without one control character would be
+    a signal that stays above a quarter of full scale. An empty head is not text.
+    """
+    start = head[:_TEXT_BYTES]
+    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if start.startswith(mark):
+            return _printable(start[2:].decode(encoding, "ignore"))
+    start = start.removeprefix(b"\xef\xbb\xbf")
+    try:
+        text = start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3 or len(head) <= len(start):  # not just cut inside a character
+            return False
+        text = start[: error.start].decode("utf-8")
+    return _printable(text)
+
+
+def _printable(text: str) -> bool:
+    return bool(text) and all(c >= " " and not "\x7f" <= c <= "\x9f" for c in text if c not in "\t\r\n\f")
+
+
+def _after_id3(head: bytes) -> str:
+    """What an ID3v2 tag stands before: nearly always MP3, now and then FLAC."""
+    if len(head) < 10:
+        return "mp3"
+    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    after = 10 + size + (10 if head[5] & 0x10 else 0)
+    return "flac" if head[after : after + 4] == b"fLaC" else "mp3"
+
+
+def _mpeg_chain(head: bytes) -> bool:
+    """Whether frames of MPEG audio follow each other somewhere in `head`.
+
+    ::
+
+        head   ..|FF Fx ........|FF Fx ........|FF Fx ........|FF Fx ....
+                 └─ its length ─┘ same version, layer and rate
+    """
+    at = head.find(b"\xff")
+    while at >= 0:
+        frames, end = _frames_from(head, at)
+        # A file of one or two frames is one too, if it begins and ends with them.
+        if frames >= _CHAIN_FRAMES or (at == 0 and frames >= 2 and end == len(head)):
+            return True
+        at = head.find(b"\xff", at + 1)
+    return False
+
+
+def _frames_from(head: bytes, at: int) -> tuple[int, int]:
+    """How many agreeing frame headers follow each other from `at` (at most enough), and where they end."""
+    frames, kind = 0, None
+    while frames < _CHAIN_FRAMES:
+        frame = _frame(head[at : at + 4])
+        if frame is None or (kind is not None and frame[1] != kind):
+            break
+        n_bytes, kind = frame
+        at, frames = at + n_bytes, frames + 1
+    return frames, at
+
+
+def _frame(header: bytes) -> tuple[int, tuple[int, int, int]] | None:
+    """Bytes of the frame with this header, and what all frames of a file share; None if it is no header.
+
+    ::
+
+        AAAAAAAA AAABBCCD EEEEFFGH ........   A sync, B version, C layer, D no CRC,
+                                              E bit rate, F sample rate, G padding
+    """
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
+    version_bits, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
+    rate_index, hz_index, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
+    if version_bits == 1 or layer not in (2, 3) or rate_index in (0, 15) or hz_index == 3:
+        return None
+    low = version_bits != 3  # MPEG-2 and 2.5: half and quarter rates
+    hz = _MPEG_HZ[hz_index] >> {3: 0, 2: 1, 0: 2}[version_bits]
+    slots = 72 if low and layer == 3 else 144
+    n_bytes = slots * 1000 * _KBPS[2 if low else 1, layer][rate_index - 1] // hz + padding
+    return n_bytes, (version_bits, layer, hz)
