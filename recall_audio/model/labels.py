@@ -1,0 +1,102 @@
+"""One label a participant, safe in every file name, format and terminal that it is written to.
+
+A display name is anything the other side typed: ``../../x``, ``CON``, 400 emoji, half a surrogate pair. Its
+label keeps what can be read in it (``Ann Lee`` is ``Ann_Lee``) and nothing that a file system, a
+space-separated format or a terminal takes for something else. The name itself is kept in ``speakers.json``.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from recall_audio.model.meeting import Participant
+
+LONGEST_BYTES = 60
+"""UTF-8 bytes of the longest label."""
+
+_KEPT_ASCII = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_OURS = {"overlap", "mix", "mixed", "mixdown", "poly"}
+# Letters and marks that draw nothing: two names that differ by them alone would look the same.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def make_labels(participants: Sequence[Participant]) -> dict[int, str]:
+    """Labels of the participants by id, in the API's order: the first ``Ann`` is ``Ann``, the next ``Ann_2``.
+
+    Two ids are two labels, whatever their names: labels differ even where case is not told apart
+    (``ann``, ``ANN_2``). The same list always gives the same labels.
+    """
+    labels: dict[int, str] = {}
+    taken: set[str] = set()
+    for person in participants:
+        if person.participant_id not in labels:
+            label = _untaken(safe_name(person.name, f"participant_{person.participant_id}"), taken)
+            taken.add(_twin_key(label))
+            labels[person.participant_id] = label
+    return labels
+
+
+def safe_name(name: str | None, otherwise: str = "participant") -> str:
+    """`name` as a label, or `otherwise` where nothing of it can be kept.
+
+    Unicode is brought to NFKC; surrogates, spaces, separators and ASCII punctuation become ``_``; control,
+    format and unassigned characters are dropped; no ``_`` or ``-`` stands at either end. Names that Windows
+    keeps for devices, or that the project keeps for files and tiers of its own, get a ``_`` behind them. At
+    most :data:`LONGEST_BYTES` of UTF-8, cut between characters. ``safe_name(safe_name(x)) == safe_name(x)``.
+    """
+    label = "".join(_safe(c) for c in unicodedata.normalize("NFKC", name or ""))
+    # What was dropped may have stood between a letter and its accent.
+    label = unicodedata.normalize("NFKC", label)
+    label = _cut("_".join(part for part in label.split("_") if part), LONGEST_BYTES)
+    if not any(unicodedata.category(c)[0] in "LNS" for c in label):
+        return otherwise
+    return f"{label}_" if label.casefold() in _DEVICES | _OURS else label
+
+
+def speakers_json(participants: Sequence[Participant], labels: dict[int, str]) -> dict[str, Any]:
+    """Plain values of ``speakers.json``: each label's real name and every id the API gave."""
+    people = {}
+    for person in participants:
+        people[labels[person.participant_id]] = {
+            "participant_id": person.participant_id,
+            "name": person.name,
+            "is_host": person.is_host,
+            "platform": person.platform,
+            "email": person.email,
+            "extra_data": person.extra_data,
+        }
+    return {"speakers": people}
+
+
+def _safe(character: str) -> str:
+    """What stands for one character of an NFKC string in a label."""
+    if character.isascii() and character.isprintable():
+        return character if character in _KEPT_ASCII else "_"
+    category = unicodedata.category(character)
+    if category == "Cs" or category[0] == "Z" or character in "\t\n\v\f\r\x85":
+        return "_"
+    variation_selector = "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+    invisible = category[0] == "C" or character in _INVISIBLE or variation_selector
+    return "" if invisible else character
+
+
+def _cut(label: str, n_bytes: int) -> str:
+    """At most `n_bytes` of UTF-8, whole characters, nothing but characters that may stand at an end."""
+    return label.encode()[:n_bytes].decode(errors="ignore").strip("_-")
+
+
+def _twin_key(label: str) -> str:
+    """Equal for labels that some file system takes for one."""
+    # Through upper case too: file systems fold by it, and it meets where casefold alone does not (ı and i).
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", label).upper().casefold())
+
+
+def _untaken(label: str, taken: set[str]) -> str:
+    """`label`, or with the first number from 2 that makes it another than all taken."""
+    candidate, number = label, 1
+    while _twin_key(candidate) in taken:
+        number += 1
+        suffix = f"_{number}"
+        candidate = _cut(label, LONGEST_BYTES - len(suffix)) + suffix
+    return candidate
