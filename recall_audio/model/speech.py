@@ -1,0 +1,126 @@
+"""Who speaks when, and whose voice leaked into whose track: ``segments.json`` and ``leakage.json``."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.model.findings import Finding
+from recall_audio.model.options import SpeechOptions
+from recall_audio.units import RATE_HZ
+
+Spans = npt.NDArray[np.int64]
+"""Shape (n, 2): ``[start, end)`` in samples on the mix's clock, sorted, apart, none empty."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartEvidence:
+    """What one part by itself says about speech, on the part's own clock.
+
+    Attributes:
+        part_id: which part.
+        level: uint8, one for each 10 ms: level in half decibels above −120 dBFS; 0 is silence.
+        probability: uint8, one for each 32 ms: speech probability × 255; 0 where the network was not asked.
+    """
+
+    part_id: str
+    level: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class LeakWindow:
+    """Leakage in one ten-second window.
+
+    Attributes:
+        start_s: start of the window on the mix's clock.
+        gain_db: level of the source's voice in the listener's track, against the source's own track.
+        certainty: 0 to 1.
+    """
+
+    start_s: float
+    gain_db: float
+    certainty: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One participant's voice heard in another's track, over the whole meeting.
+
+    Attributes:
+        source: label of the one who speaks.
+        listener: label of the track it leaks into.
+        gain_db: median level in the listener's track, against the source's own track.
+        delay_ms: how much later it is there; negative where it comes earlier.
+        certainty: 0 to 1, that the listener's track holds the source's voice.
+        windows: the same by ten seconds, where the source spoke alone for long enough to tell.
+    """
+
+    source: str
+    listener: str
+    gain_db: float
+    delay_ms: float
+    certainty: float
+    windows: tuple[LeakWindow, ...] = ()
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "Leak":
+        """The leak that ``leakage.json`` holds."""
+        windows = tuple(LeakWindow(**w) for w in value["windows"])
+        return Leak(**{**value, "windows": windows})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechResult:
+    """Who speaks when.
+
+    Attributes:
+        segments: own speech by label, on the mix's clock, within ``[0, duration]``.
+        raw: the same before leaked speech was taken out.
+        leaks: every leak that was found, by source and listener.
+        options: the parameters used.
+        findings: what a reader should know.
+    """
+
+    segments: Mapping[str, Spans]
+    raw: Mapping[str, Spans]
+    leaks: tuple[Leak, ...] = ()
+    options: SpeechOptions = field(default_factory=SpeechOptions)
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of ``segments.json``, seconds on the mix's clock."""
+        return {
+            "speakers": {k: _seconds(v) for k, v in self.segments.items()},
+            "raw": {k: _seconds(v) for k, v in self.raw.items()},
+            "parameters": asdict(self.options),
+        }
+
+    def leakage_json(self) -> dict[str, Any]:
+        """Plain values of ``leakage.json``."""
+        return {
+            "leaks": [asdict(leak) for leak in self.leaks],
+            "findings": [f.to_json() for f in self.findings],
+        }
+
+    @staticmethod
+    def from_json(segments: Mapping[str, Any], leakage: Mapping[str, Any] | None = None) -> "SpeechResult":
+        """The result that :meth:`to_json` and :meth:`leakage_json` wrote; without the second, no leaks."""
+        told = leakage or {"leaks": [], "findings": []}
+        return SpeechResult(
+            segments={k: _samples(v) for k, v in segments["speakers"].items()},
+            raw={k: _samples(v) for k, v in segments["raw"].items()},
+            leaks=tuple(Leak.from_json(leak) for leak in told["leaks"]),
+            options=SpeechOptions(**segments["parameters"]),
+            findings=tuple(Finding.from_json(f) for f in told["findings"]),
+        )
+
+
+def _seconds(a: Spans) -> list[list[float]]:
+    return [[round(int(s) / RATE_HZ, 6), round(int(e) / RATE_HZ, 6)] for s, e in a]
+
+
+def _samples(rows: list[list[float]]) -> Spans:
+    return np.array([[round(s * RATE_HZ), round(e * RATE_HZ)] for s, e in rows], np.int64).reshape(-1, 2)
