@@ -94,7 +94,7 @@ def _frames_from(head: bytes, at: int) -> tuple[int, int]:
     """How many agreeing frame headers follow each other from `at` (at most enough), and where they end."""
     frames, kind = 0, None
     while frames < _CHAIN_FRAMES:
-        frame = _frame(head[at : at + 4])
+        frame = mpeg_frame(head[at : at + 4])
         if frame is None or (kind is not None and frame[1] != kind):
             break
         n_bytes, kind = frame
@@ -102,8 +102,11 @@ def _frames_from(head: bytes, at: int) -> tuple[int, int]:
     return frames, at
 
 
-def _frame(header: bytes) -> tuple[int, tuple[int, int, int]] | None:
-    """Bytes of the frame with this header, and what all frames of a file share; None if it is no header.
+def mpeg_frame(header: bytes) -> tuple[int, tuple[int, int, int]] | None:
+    """Bytes of the MPEG audio frame with this 4-byte header, and what all frames of a file share.
+
+    Returns:
+        ``(n_bytes, (version bits, layer, rate in Hz))``, or None where this is no header of layer II or III.
 
     ::
 

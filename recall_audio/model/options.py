@@ -20,6 +20,23 @@ class FetchOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """How files are decoded.
+
+    Attributes:
+        rate_hz: sample rate of the working file.
+        longest_s: no file decodes to more than this, whatever it claims.
+        cap_factor: of the declared duration, this many times are decoded at most, and
+        cap_more_s: this many seconds more.
+    """
+
+    rate_hz: int = 16_000
+    longest_s: float = 24 * 3600.0
+    cap_factor: float = 1.05
+    cap_more_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class AlignOptions:
     """How parts are put on the mix's clock.
 
@@ -56,20 +73,29 @@ class TalkOptions:
     """Parameters of turn-taking (metrics.md, Segmentation and Turn-taking).
 
     Attributes:
+        ipu_gap_s: own silence up to this long does not end an inter-pausal unit (Heldner & Edlund 2010).
         turn_join_s: one speaker's units across up to this much are one turn (Cooney & Reece 2024).
         backchannel_longest_s: longest backchannel candidate (Ekstedt & Skantze 2022).
         backchannel_silence_s: own silence wanted on both sides of a backchannel candidate.
-        same_onset_s: starts within this are one onset.
+        same_onset_s: starts within this are one onset; also the most by which the alignment of two speakers
+            may be uncertain for an offset between them to be given.
         fto_window_s: longest floor-transfer offset counted, each way.
         fto_lead_s: the earlier turn began at least this long before.
+        edge_s: speech that starts or stops this close to where its recording does was cut there.
+        window_s: length of a sliding window.
+        step_s: from one sliding window's start to the next one's.
     """
 
+    ipu_gap_s: float = 0.20
     turn_join_s: float = 1.5
     backchannel_longest_s: float = 1.0
     backchannel_silence_s: float = 1.0
     same_onset_s: float = 0.05
     fto_window_s: float = 10.0
     fto_lead_s: float = 0.2
+    edge_s: float = 0.05
+    window_s: float = 150.0
+    step_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,183 @@
+"""From packets to mono blocks: decode, place by timestamps, batch, mix down."""
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recall_audio.media.decoded import Damage
+from recall_audio.media.mpeg import LostFrames
+from recall_audio.media.source import origin
+from recall_audio.media.timeline import Placed, Timeline
+from recall_audio.media.work import Floats, WorkFull, WorkWriter
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+
+MAX_DAMAGE = 1000
+"""Damaged places that are listed one by one; later ones are joined to the last."""
+
+TOLERANCE_S = 0.01
+"""Timestamps that disagree with the count by less are rounded ones; no codec here has frames so short."""
+
+_TOLERANCE_S = {"vorbis": 0.05}  # its timestamps are late by up to a quarter of a block now and then
+_LOOK_AHEAD = {"vorbis": 4}
+_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
+
+
+def mono(frame: "AudioFrame") -> Floats:
+    """The mean of a frame's channels as float32, shape (n,), full scale ±1; what is not a number is 0."""
+    block = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    if not frame.format.is_planar:
+        block = block.reshape(-1, channels).T
+    scale = _SCALE.get(block.dtype.str[1:])
+    if scale is not None:
+        middle = 128.0 if block.dtype.kind == "u" else 0.0
+        block = (block.astype(np.float32) - np.float32(middle)) / np.float32(scale)
+    mixed = block[0] if channels == 1 else block.mean(axis=0, dtype=np.float64)
+    single: Floats = np.ascontiguousarray(mixed, dtype=np.float32)
+    if not float(np.dot(single, single)) < 64.0 * len(single) + 1.0:
+        # Damaged float frames hold NaN, infinities or 1e30, any of which would ring in the resampler.
+        single = np.clip(np.nan_to_num(single, nan=0.0, posinf=1.0, neginf=-1.0), -8.0, 8.0)
+    return single
+
+
+class FrameReader:
+    """Decodes one open audio stream into a working file.
+
+    Attributes:
+        damage: what could not be decoded, in order.
+        n_frames: frames decoded.
+        n_failed: packets no frame came from because the decoder refused them.
+        first_pts: the first packet's timestamp, in the stream's ticks.
+    """
+
+    def __init__(
+        self, source: "InputContainer", audio: "AudioStream", writer: WorkWriter, limit_s: float
+    ) -> None:
+        self.damage: list[Damage] = []
+        self.n_frames = self.n_failed = 0
+        self.first_pts: int | None = None
+        self._source, self._audio, self._writer, self._limit_s = source, audio, writer, limit_s
+        self._kind: tuple[int, int, str] | None = None
+        self._timeline = Timeline(1, 0, 1, 0)
+        self._mpeg = LostFrames() if audio.codec_context.name.startswith("mp3") else None
+        self._failed_before = 0
+
+    def run(self) -> bool:
+        """Decode to the end; True where it stopped at the working file's limit."""
+        try:
+            self._decode_all()
+            self._finish_kind()
+        except WorkFull:
+            return True
+        return False
+
+    def _decode_all(self) -> None:
+        import av
+
+        packets = self._source.demux(self._audio)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:
+                self._note(0, "unreadable")
+                return
+            if self.first_pts is None:
+                self.first_pts = packet.pts
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self._failed(packet)
+                continue
+            if self._mpeg is not None and packet.size:
+                self._mpeg.decoded(packet)
+            for frame in frames:
+                self._take(frame)
+
+    def _failed(self, packet: "Packet[AudioStream]") -> None:
+        if packet.size:
+            self.n_failed += 1
+            if self._mpeg is not None:
+                self._mpeg.failed(packet)
+
+    def _take(self, frame: "AudioFrame") -> None:
+        """Find the place of one frame, and emit what can be emitted."""
+        kind = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+        if kind != self._kind:
+            self._change(kind)
+        self.n_frames += 1
+        at = frame.pts
+        if at is not None:
+            at = (at * self._up + self._down // 2) // self._down - self._origin
+            if self._mpeg is not None:
+                at += self._mpeg.shift * (
+                    1152 if kind[0] >= 32_000 else 576
+                )  # ISO 13818-3: half below 32 kHz
+            frame.pts = None  # the FIFO refuses jumps
+        for placed in self._timeline.place(at, frame.samples, frame):
+            self._emit(placed)
+
+    def _change(self, kind: tuple[int, int, str]) -> None:
+        """Frames from here on have another rate, layout or sample format (the first ones too)."""
+        import av
+
+        self._finish_kind()
+        done, rate_hz, self._kind = self._timeline, kind[0], kind
+        codec, base = self._audio.codec_context.name, self._audio.time_base or Fraction(1, rate_hz)
+        self._up, self._down = base.numerator * rate_hz, base.denominator
+        self._origin = round(origin(self._audio) * rate_hz)
+        self._timeline = Timeline(
+            rate_hz,
+            round(_TOLERANCE_S.get(codec, TOLERANCE_S) * rate_hz),
+            _LOOK_AHEAD.get(codec, 1),
+            round(self._limit_s * rate_hz),
+            round(done.count * rate_hz / done.rate_hz),
+        )
+        self._fifo = av.AudioFifo()
+        self._writer.source_rate(rate_hz)
+
+    def _emit(self, placed: Placed) -> None:
+        """Hand one frame in its place on to the writer, in batches of about a second."""
+        if placed.silence or placed.restarted:
+            self._flush()
+            self._note(placed.silence, "restarted" if placed.restarted else "missing")
+            self._writer.silence(placed.silence)
+        if placed.skip:
+            self._flush()
+            self._writer.push(mono(placed.item)[placed.skip :])
+            return
+        self._fifo.write(placed.item)
+        if self._fifo.samples >= self._timeline.rate_hz:
+            self._flush()
+
+    def _flush(self) -> None:
+        batch = self._fifo.read(0, partial=True) if self._fifo.samples else None
+        if batch is not None:
+            self._writer.push(mono(batch))
+
+    def _finish_kind(self) -> None:
+        if self._kind is not None:
+            for placed in self._timeline.flush():
+                self._emit(placed)
+            self._flush()
+            self._writer.drain()
+
+    def _note(self, n_silent: int, what: str) -> None:
+        """Record one damaged place, where the writer stands."""
+        if self.n_failed > self._failed_before and what == "missing":
+            what = "undecodable"
+        self._failed_before = self.n_failed
+        length_s = n_silent / self._timeline.rate_hz
+        if len(self.damage) < MAX_DAMAGE:
+            self.damage.append(Damage(self._writer.position_s, length_s, what))
+        else:
+            last = self.damage[-1]
+            self.damage[-1] = replace(last, length_s=last.length_s + length_s)

@@ -1,0 +1,155 @@
+"""Opening a file that came from outside: only this file, only as what its bytes are, nothing else."""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from recall_audio.errors import ItemError
+from recall_audio.media.decoded import Probe
+from recall_audio.model.containers import HEAD_BYTES, is_text, recognise
+from recall_audio.units import RATE_HZ
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+DEMUXERS = {"mp3": "mp3", "ogg": "ogg", "wav": "wav", "flac": "flac", "mp4": "mov"}
+"""Container to FFmpeg's demuxer: the whitelist."""
+
+CODECS = ("mp1", "mp2", "mp3", "opus", "libopus", "vorbis", "flac", "aac", "alac", "speex", "pcm_", "adpcm_")
+"""Beginnings of the names of decoders that may run."""
+
+RATES_HZ = range(4_000, 768_001)
+"""Sample rates that a recording can have."""
+
+_BUFFER = 1 << 18
+_HINT = "Fetch it again; if it stays so, the recording service stored something else than audio."
+
+
+def read_head(path: Path) -> bytes:
+    """The file's first bytes, enough for :func:`recall_audio.model.containers.recognise`."""
+    with path.open("rb") as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def not_audio(path: Path, what: str) -> ItemError:
+    """The error for a file that is no audio this package reads."""
+    return ItemError(f"{path.name} {what}; nothing was decoded.", _HINT, code="not_audio")
+
+
+def container_of(path: Path, declared_format: str | None) -> str:
+    """Container by the bytes; ``raw`` only where the bytes say nothing and `declared_format` says raw.
+
+    Raises:
+        ItemError: ``not_audio``: text, nothing at all, or bytes of no known kind.
+    """
+    head = read_head(path)
+    found = recognise(head)
+    if found is not None:
+        return found
+    if is_text(head):
+        raise not_audio(path, "is text (a web page, a playlist or an error message), not audio")
+    if (declared_format or "").lower() in ("raw", "pcm", "s16le"):
+        return "raw"
+    if not head:
+        raise not_audio(path, "is empty")
+    raise not_audio(path, "is neither MP3, Ogg, WAV, FLAC nor MP4, and was not declared as raw audio")
+
+
+def _refuse(*_: Any) -> NoReturn:
+    raise PermissionError("a media file may not open another one")
+
+
+@contextlib.contextmanager
+def opened(path: Path, container: str) -> Iterator[tuple["InputContainer", "AudioStream"]]:
+    """The container and its best audio stream.
+
+    FFmpeg gets an open stream of bytes, never a name: it has no folder to look around in, the demuxer
+    is the one that fits the bytes, and a request for any other file or address is refused.
+
+    Raises:
+        ItemError: ``not_audio``: it cannot be opened, or has no audio stream that may be decoded.
+        EOFError: it ends before its first audio packet.
+    """
+    import av
+    from av.audio.stream import AudioStream
+
+    av.logging.set_level(None)
+    options = {"protocol_whitelist": "file", "enable_drefs": "0"} if container == "mp4" else {}
+    with path.open("rb") as stream, contextlib.ExitStack() as stack:
+        try:
+            source = stack.enter_context(
+                av.open(
+                    stream,
+                    mode="r",
+                    format=DEMUXERS[container],
+                    options=options,
+                    buffer_size=_BUFFER,
+                    io_open=_refuse,
+                )
+            )
+        except av.error.EOFError:
+            raise EOFError from None
+        except (av.error.FFmpegError, PermissionError, ValueError):
+            raise not_audio(path, f"begins like {container} but cannot be opened as that") from None
+        audio = source.streams.best("audio")
+        if not isinstance(audio, AudioStream) or not audio.codec_context.name.startswith(CODECS):
+            raise not_audio(path, "has no audio that can be decoded")
+        rate_hz = audio.codec_context.sample_rate
+        if rate_hz not in RATES_HZ:
+            raise not_audio(path, f"claims a sample rate of {rate_hz} Hz")
+        audio.codec_context.thread_count = 1
+        yield source, audio
+
+
+def describe(audio: "AudioStream", container: str) -> Probe:
+    """What an open audio stream says about itself; the delay of AAC is settled by its first packet."""
+    context = audio.codec_context
+    duration_s = None
+    if audio.duration is not None and audio.time_base is not None:
+        duration_s = float(audio.duration * audio.time_base)
+    delay_known = True
+    if context.name.startswith("mp3"):
+        # The demuxer moves the start by what the tag says is to be skipped (528 + 1 + encoder delay).
+        delay_known = container != "wav" and bool(audio.start_time)
+    return Probe(container, context.name, context.sample_rate, context.channels, duration_s, delay_known)
+
+
+def origin(audio: "AudioStream") -> Fraction:
+    """Seconds of the timestamp that is the file's time 0: the first sample meant to be heard.
+
+    What was put before it (encoder delay, pre-skip, an edit list) is skipped by demuxer and decoder. A
+    first timestamp later than 0 is not silence: local time begins with the first sample, whatever an
+    Ogg stream cut out of a longer one, or an MP4 with a late start, calls it.
+    """
+    if audio.start_time is None or audio.time_base is None:
+        return Fraction(0)
+    return Fraction(audio.start_time) * audio.time_base
+
+
+def probe(path: Path, declared_format: str | None = None) -> Probe:
+    """What a file says about itself, without decoding it.
+
+    Raises:
+        ItemError: ``not_audio``.
+    """
+    container = container_of(path, declared_format)
+    if container == "raw":
+        return raw_probe(path)
+    try:
+        with opened(path, container) as (_, audio):
+            return describe(audio, container)
+    except EOFError:
+        return empty_probe(container)
+
+
+def raw_probe(path: Path) -> Probe:
+    """Headerless audio is 16-bit little-endian mono at 16 kHz."""
+    return Probe("raw", "pcm_s16le", RATE_HZ, 1, path.stat().st_size // 2 / RATE_HZ, True)
+
+
+def empty_probe(container: str) -> Probe:
+    """A container with its headers and nothing in it."""
+    return Probe(container, "", RATE_HZ, 1, 0.0, True)
