@@ -1,0 +1,212 @@
+"""Who talked how much, and over whom: ``talk.json``. Definitions: :mod:`recall_audio.core.talk`.
+
+Seconds are multiples of one sample (1/16000 s), so that the identities between them hold exactly.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from recall_audio.model.figures import Distribution, Figures
+from recall_audio.model.turns import TalkEvents, TurnTaking
+
+DEFINITIONS = "1"
+"""Version of the figures' definitions, in every output; changes when a figure's meaning does."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerTalk(Figures):
+    """One participant's figures.
+
+    Attributes:
+        talk_s: speech, T_i.
+        talk_raw_s: the same before leaked speech was taken out; None where nothing was.
+        exclusive_s: only this participant speaks, E_i.
+        overlapped_s: others speak too, T_i − E_i.
+        presence_s: time present, P_i; None where it is not known.
+        share_of_talk: T_i over the sum of everyone's talk; adds up to 1.
+        share_of_speech: T_i over the time in which anybody speaks; may add up to more than 1.
+        share_of_meeting: T_i over the meeting's duration.
+        share_of_presence: T_i over P_i.
+        ipus: inter-pausal units.
+        turns: units joined across the speaker's short silences.
+        turn_s: the turns' durations.
+        pause_s: silences between two of the speaker's units in which nobody speaks.
+        longest_monologue_s: longest stretch of a turn in which nobody else speaks but for backchannels.
+        response_latency_s: gaps from another's speech to this participant's.
+        floor_taken: how often the floor came to this participant.
+        floor_taken_per_hour: the same an hour of meeting.
+        backchannel_candidates: short, isolated units while another speaks.
+        interruption_attempts: times this participant came in on another's speech, backchannels apart.
+        interruptions_made: those to which the other yielded (interruption candidates).
+        interruptions_received: times this participant yielded to another.
+        reasons: why a figure is None.
+    """
+
+    talk_s: float
+    exclusive_s: float
+    overlapped_s: float
+    talk_raw_s: float | None
+    presence_s: float | None
+    share_of_talk: float | None
+    share_of_speech: float | None
+    share_of_meeting: float | None
+    share_of_presence: float | None
+    ipus: int
+    turns: int
+    turn_s: Distribution
+    pause_s: Distribution
+    longest_monologue_s: float | None
+    response_latency_s: Distribution
+    floor_taken: int
+    floor_taken_per_hour: float | None
+    backchannel_candidates: int
+    interruption_attempts: int
+    interruptions_made: int
+    interruptions_received: int
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PairTalk(Figures):
+    """Two participants' common speech; ``a`` comes before ``b`` in the order of the speakers.
+
+    Attributes:
+        a: a label.
+        b: another.
+        overlap_s: both speak, O_ab.
+        overlap_of_shorter: O_ab over the shorter of the two talks; 1 where all of it is overlapped.
+        reasons: why a figure is None.
+    """
+
+    a: str
+    b: str
+    overlap_s: float
+    overlap_of_shorter: float | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Equality(Figures):
+    """How evenly talk is spread over everyone present, silent people among them.
+
+    Attributes:
+        gini: 0 (everyone the same) to 1 − 1/N (one speaks).
+        gini_normalised: the same × N/(N − 1): 0 to 1.
+        entropy: of the shares of talk, over ln N: 1 (everyone the same) to 0 (one speaks).
+        n_participants: N.
+        n_silent: those of N who said nothing.
+        reasons: why a figure is None.
+    """
+
+    gini: float | None
+    gini_normalised: float | None
+    entropy: float | None
+    n_participants: int
+    n_silent: int
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk(Figures):
+    """Everything measured about one meeting's talk.
+
+    Attributes:
+        parameters: every parameter that the figures depend on, and the definitions' version.
+        duration_s: the mix's duration, D.
+        talk_s: sum of everyone's speech, S.
+        speech_s: time in which anybody speaks, U.
+        silence_s: time in which nobody does, D_0 = D − U.
+        overlap_s: time in which two or more speak, O.
+        overlap_of_speech: O / U.
+        overlap_of_meeting: O / D.
+        talk_raw_s: S before leaked speech was taken out; None where nothing was.
+        speech_raw_s: U before.
+        overlap_raw_s: O before.
+        time_by_speakers_s: D_0, D_1, ...: time with exactly so many speaking, up to the most at once.
+        speakers: label to figures, everyone present.
+        pairs: every two participants.
+        equality: how evenly talk is spread.
+        turn_taking: pauses, gaps, overlaps, floor transfers.
+        sensitivity: whether the speakers' ranks depend on a parameter; None where it was not asked for.
+        events: the turns, transitions and overlaps one by one; for tables, not in ``talk.json``.
+        reasons: why a figure is None.
+    """
+
+    parameters: Mapping[str, Any]
+    duration_s: float
+    talk_s: float
+    speech_s: float
+    silence_s: float
+    overlap_s: float
+    overlap_of_speech: float | None
+    overlap_of_meeting: float | None
+    talk_raw_s: float | None
+    speech_raw_s: float | None
+    overlap_raw_s: float | None
+    time_by_speakers_s: tuple[float, ...]
+    speakers: Mapping[str, SpeakerTalk]
+    pairs: tuple[PairTalk, ...]
+    equality: Equality
+    turn_taking: TurnTaking
+    sensitivity: "Sensitivity | None"
+    events: TalkEvents = field(metadata={"private": True})
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def with_parameters(self, **further: Any) -> "Talk":
+        """The same with further parameters stamped (how speech was found, the program's version)."""
+        return replace(self, parameters={**self.parameters, **further})
+
+    def with_sensitivity(self, sensitivity: "Sensitivity") -> "Talk":
+        """The same with a sensitivity table beside it."""
+        return replace(self, sensitivity=sensitivity)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The figures under one other choice of a parameter.
+
+    Attributes:
+        name: which choice, e.g. ``bridge 0.1 s``.
+        talk_s: label to speech.
+        share_of_talk: label to share; empty where nobody spoke.
+        rank: label to rank by talk, 1 for the most; equal talk, equal rank.
+        overlap_s: time in which two or more speak.
+        same_ranks: whether the ranks are those of the choice that was made.
+        largest_change: largest change of a share of talk from the choice made; None where nobody spoke.
+    """
+
+    name: str
+    talk_s: Mapping[str, float]
+    share_of_talk: Mapping[str, float]
+    rank: Mapping[str, int]
+    overlap_s: float
+    same_ranks: bool
+    largest_change: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Do the speakers' ranks depend on a parameter?
+
+    Attributes:
+        chosen: name of the variant that was chosen.
+        variants: one entry a choice, the chosen one among them.
+    """
+
+    chosen: str
+    variants: tuple[Variant, ...]
+
+    @property
+    def ranks_hold(self) -> bool:
+        """The ranks are the same under every variant."""
+        return all(v.same_ranks for v in self.variants)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        variants = [v.to_json() for v in self.variants]
+        return {"chosen": self.chosen, "ranks_hold": self.ranks_hold, "variants": variants}
