@@ -1,0 +1,107 @@
+"""Values from files as words for people: tolerant of what is missing, safe for a page and a terminal."""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NOTHING = "–"
+"""What stands where there is no value: never 0."""
+
+_JOINERS = "\u200c\u200d"  # emoji and several scripts need them; every other format character goes
+
+
+def text(value: Any, longest: int = 80) -> str:
+    """A display name or message on one line: no control, format or surrogate characters, cut at `longest`."""
+    kept = "".join(_visible(c) for c in str("" if value is None else value))
+    line = " ".join(kept.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _visible(character: str) -> str:
+    if character in _JOINERS:
+        return character
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return "\ufffd"
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    return "" if category == "Cf" else character
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None for anything else (a missing key, text, NaN)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A JSON object, or an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """A JSON array, or an empty one for anything else."""
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def objects(value: Any) -> list[Mapping[str, Any]]:
+    """The JSON objects of a JSON array."""
+    return [v for v in items(value) if isinstance(v, Mapping)]
+
+
+def clock(value: Any) -> str:
+    """A time or a length as h:mm:ss, rounded to the second."""
+    time_s = number(value)
+    if time_s is None:
+        return NOTHING
+    whole = round(abs(time_s))
+    sign = "−" if time_s < 0 and whole else ""
+    return f"{sign}{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def seconds(value: Any, digits: int = 2) -> str:
+    """Seconds with their unit, e.g. ``0.42 s``."""
+    time_s = number(value)
+    return NOTHING if time_s is None else f"{_signed(time_s, digits)} s"
+
+
+def quantity(value: Any, unit: str, digits: int = 2) -> str:
+    """A number with its unit, e.g. ``−23.0 LUFS``."""
+    amount = number(value)
+    return NOTHING if amount is None else f"{_signed(amount, digits)} {unit}".rstrip()
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A share, 0 to 1, as a percentage."""
+    share = number(value)
+    return NOTHING if share is None else f"{_signed(100.0 * share, digits)} %"
+
+
+def size(value: Any) -> str:
+    """Bytes as kB or MB."""
+    n_bytes = number(value)
+    if n_bytes is None:
+        return NOTHING
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """``1 part``, ``3 parts``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}".replace(",", "\u202f")
+
+
+def listing(names: Iterable[str], most: int = 4) -> str:
+    """``Ann, Ben and Cem``; past `most` names: ``Ann, Ben, Cem and 7 more``."""
+    all_names = list(names)
+    if len(all_names) > most:
+        all_names = [*all_names[: most - 1], f"{len(all_names) - most + 1} more"]
+    return " and ".join([", ".join(all_names[:-1]), all_names[-1]] if len(all_names) > 1 else all_names)
+
+
+def _signed(value: float, digits: int) -> str:
+    shown = f"{value:.{digits}f}"
+    if float(shown) == 0.0:
+        shown = shown.lstrip("-")
+    return shown.replace("-", "−")
