@@ -1,0 +1,86 @@
+"""WAV to FLAC, MP3 or Opus, by the ffmpeg found on this machine."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from recall_audio.errors import MachineError
+from recall_audio.files import disk_error, temporary_beside
+
+_HINT = "Install ffmpeg, or `pip install 'recall-audio[ffmpeg]'`, or write WAV."
+
+SUFFIXES = {"flac": ".flac", "mp3": ".mp3", "opus": ".opus"}
+"""File name endings of the formats that can be encoded."""
+
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "flac": {"format": "flac", "acodec": "flac"},
+    "mp3": {"format": "mp3", "acodec": "libmp3lame", "q:a": 2},
+    "opus": {"format": "ogg", "acodec": "libopus", "b:a": "32k"},
+}
+
+
+def find_ffmpeg() -> str | None:
+    """An ffmpeg: on the PATH, else the one that imageio-ffmpeg brings, else None."""
+    found = shutil.which("ffmpeg")
+    if found is not None:
+        return found
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        return None
+
+
+def encode(wav: Path, target: Path, kind: str) -> None:
+    """Encode a WAV file as `target`, which appears when it is whole.
+
+    Args:
+        wav: the source.
+        target: file to write.
+        kind: ``flac`` (lossless), ``mp3`` (about 100 kb/s for speech, with its delay in the tag) or
+            ``opus`` (32 kb/s a channel).
+
+    Raises:
+        MachineError: ``no_encoder``: there is no ffmpeg, or it lacks this encoder; or the disk is full.
+    """
+    import ffmpeg
+
+    program = find_ffmpeg()
+    if program is None:
+        raise MachineError(f"{kind.upper()} needs ffmpeg, and there is none.", _HINT, code="no_encoder")
+    temporary = temporary_beside(target)
+    # `file:` keeps a name that begins with a dash, or looks like an address, a file's name.
+    source = ffmpeg.input(f"file:{wav.absolute()}", format="wav", protocol_whitelist="file")
+    options = {**_SETTINGS[kind], "map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
+    command = source.output(f"file:{temporary.absolute()}", **options).compile(cmd=program)
+    try:
+        _run([*command, "-nostdin", "-hide_banner", "-loglevel", "error", "-y"], kind)
+        temporary.replace(target)
+    except OSError as error:
+        failure = disk_error(error, target)
+    else:
+        return
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise failure
+
+
+def _run(command: list[str], kind: str) -> None:
+    # The API key is nobody else's: a child gets an environment without it.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RECALL_")}
+    done = subprocess.run(  # noqa: S603 - a fixed command, no shell
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode == 0:
+        return
+    said = done.stderr.decode("utf-8", "replace")
+    if "No space left" in said or "Disk quota" in said:
+        raise MachineError(
+            "No room left on the disk for the encoded file.", "Free some space.", code="disk_full"
+        )
+    raise MachineError(
+        f"ffmpeg could not encode {kind.upper()}: exit {done.returncode}.", _HINT, code="no_encoder"
+    )

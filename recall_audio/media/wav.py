@@ -1,0 +1,155 @@
+"""WAV in and out, in blocks."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.errors import ItemError
+from recall_audio.files import atomic, disk_error
+from recall_audio.media.riff import Chunk, WavFormat, header
+from recall_audio.media.work import FULL_SCALE, Floats, to_int16
+
+Block = npt.NDArray[np.int16] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
+"""Samples: int16, or floats with full scale ±1; shape (n,) or, for several channels, (n, n_channels)."""
+
+
+def pack(block: Block, bits: str) -> bytes:
+    """Samples as the bytes of a WAV file of 16, 24 or 32f bits.
+
+    Floats go to the nearest integer (ties to even) and are clipped at full scale; there is no dither, so
+    the same input gives the same bytes. int16 keeps its value in every width.
+    """
+    if block.dtype == np.int16:
+        if bits == "16":
+            return block.astype("<i2").tobytes()
+        block = block.astype(np.float32) / np.float32(FULL_SCALE)
+    if bits == "16":
+        return to_int16(block).tobytes()
+    if bits == "32f":
+        return block.astype("<f4").tobytes()
+    scaled = block * block.dtype.type(2.0**23)  # exact: a power of two
+    whole = np.clip(np.rint(scaled, out=scaled), -(2.0**23), 2.0**23 - 1.0, out=scaled).astype("<i4")
+    return np.ascontiguousarray(whole).view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+
+
+class StemWriter:
+    """Writes a WAV file block by block; it appears when the ``with`` block ends well, else not at all.
+
+    Past 4 GiB it becomes an RF64 file (a plain one would read back short).
+
+    ::
+
+        with StemWriter(path, 16_000, "16") as stem:
+            stem.write(block)
+
+    Attributes:
+        path: the file.
+        kind: rate, width and channels.
+        n_frames: moments written so far.
+    """
+
+    def __init__(
+        self, path: Path, rate_hz: int, bits: str = "16", n_channels: int = 1, chunks: Sequence[Chunk] = ()
+    ) -> None:
+        self.path, self.kind, self.n_frames = path, WavFormat(rate_hz, bits, n_channels), 0
+        self._chunks = tuple(chunks)
+        self._stack = ExitStack()
+        self._stream: IO[bytes] | None = None
+
+    def __enter__(self) -> "StemWriter":
+        self._stream = self._stack.enter_context(atomic(self.path))
+        self._put(header(self.kind, 0, self._chunks))
+        return self
+
+    def write(self, block: Block) -> None:
+        """Append samples.
+
+        Raises:
+            ValueError: the block's shape does not fit the channels.
+            MachineError: no room on the disk.
+        """
+        n_channels = block.shape[1] if block.ndim == 2 else 1
+        if block.ndim > 2 or n_channels != self.kind.n_channels:
+            raise ValueError(f"a block of shape {block.shape} for {self.kind.n_channels} channels")
+        self._put(pack(block, self.kind.bits))
+        self.n_frames += len(block)
+
+    def _put(self, data: bytes) -> None:
+        assert self._stream is not None, "a StemWriter is used in a with block"  # noqa: S101
+        try:
+            self._stream.write(data)
+        except OSError as error:
+            failure = disk_error(error, self.path)
+        else:
+            return
+        raise failure
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._stream is not None:
+            n_data = self.n_frames * self.kind.frame_bytes
+            self._put(b"\0" * (n_data % 2))
+            self._stream.seek(0)
+            self._put(header(self.kind, n_data, self._chunks))
+        self._stack.__exit__(kind, error, trace)
+
+
+def read_block(path: Path, start_s: float = 0.0, end_s: float | None = None) -> tuple[Floats, int]:
+    """Samples of an audio file between two times, and its sample rate.
+
+    Args:
+        path: WAV or FLAC (only the stretch is read), or any other format :func:`decode` reads.
+        start_s: first moment, seconds; what lies outside the file is left out.
+        end_s: end, seconds; None reads to the end.
+
+    Returns:
+        float32, full scale ±1, shape (n,), or (n_channels, n) where there are several (librosa's way);
+        the rate in Hz.
+
+    Raises:
+        ItemError: ``missing_file`` or ``not_audio``.
+    """
+    import soundfile
+
+    if not path.is_file():
+        raise ItemError(f"{path} is not there.", "Process the recording again.", code="missing_file")
+    try:
+        with soundfile.SoundFile(path) as source:
+            if source.format not in ("WAV", "WAVEX", "RF64", "FLAC"):
+                return _read_packed(path, start_s, end_s)
+            first, n = _range(start_s, end_s, source.samplerate, source.frames)
+            source.seek(first)
+            block: Floats = source.read(n, dtype="float32")
+            return np.ascontiguousarray(block.T), int(source.samplerate)
+    except soundfile.LibsndfileError:
+        return _read_packed(path, start_s, end_s)
+
+
+def _range(start_s: float, end_s: float | None, rate_hz: int, n_frames: int) -> tuple[int, int]:
+    """First frame and count of a stretch, inside the file."""
+    first = min(max(round(start_s * rate_hz), 0), n_frames)
+    end = n_frames if end_s is None else min(max(round(end_s * rate_hz), first), n_frames)
+    return first, end - first
+
+
+def _read_packed(path: Path, start_s: float, end_s: float | None) -> tuple[Floats, int]:
+    """The same for formats that libsndfile reads in part or not at all: decode, then cut."""
+    from recall_audio.media.decode import decode
+    from recall_audio.media.source import probe
+    from recall_audio.media.work import open_work
+    from recall_audio.model.options import DecodeOptions
+
+    rate_hz = probe(path).rate_hz
+    with tempfile.TemporaryDirectory() as folder:
+        samples = open_work(decode(path, Path(folder) / "work", options=DecodeOptions(rate_hz)).path)
+        first, n = _range(start_s, end_s, rate_hz, len(samples))
+        block = samples[first : first + n].astype(np.float32) / np.float32(FULL_SCALE)
+        del samples  # Windows removes no file that is mapped
+    return block, rate_hz
