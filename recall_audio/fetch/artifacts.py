@@ -1,0 +1,81 @@
+"""Finding a recording's artifacts, and waiting for those that are still being made."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from recall_audio.errors import ItemError
+from recall_audio.fetch import payloads
+from recall_audio.fetch.client import Api
+from recall_audio.fetch.payloads import Artifact, Kind, Recording
+from recall_audio.fetch.policy import Policy
+from recall_audio.fetch.retrying import Halt
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the API has of one recording.
+
+    Attributes:
+        recording: its latest status.
+        mixed: the mixed audio, or None.
+        separate: the separate audio, or None.
+        events: the participant events, or None.
+    """
+
+    recording: Recording
+    mixed: Artifact | None
+    separate: Artifact | None
+    events: Artifact | None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether audio is still being made."""
+        audio = [a for a in (self.mixed, self.separate) if a is not None]
+        if not audio:
+            return self.recording.code in ("processing", "paused")
+        return any(a.is_under_way for a in audio)
+
+
+def find(api: Api, recording: Recording) -> Found:
+    """Every artifact: from the shortcuts where they are there, else by one list call each."""
+    asked = recording.recording_id
+    events = recording.events
+    if events is None:
+        try:
+            events = _best("participant_events", api.listed("participant_events", recording_id=asked))
+        except ItemError:
+            events = None  # who joined and left is good to know, not needed
+    return Found(
+        recording=recording,
+        mixed=recording.mixed or _best("audio_mixed", api.listed("audio_mixed", recording_id=asked)),
+        separate=_best("audio_separate", api.listed("audio_separate", recording_id=asked)),
+        events=events,
+    )
+
+
+def _best(kind: Kind, rows: Iterable[object]) -> Artifact | None:
+    """The first that is done, else the first that may come, else the first."""
+    found = [payloads.artifact(kind, row) for row in rows]
+    return min(found, key=lambda a: (not a.is_done, not a.is_under_way), default=None)
+
+
+def settled(api: Api, found: Found, until: float, policy: Policy, halt: Halt) -> Found:
+    """`found` once nothing is being made any more, or as it is at `until` on the monotonic clock."""
+    while found.is_under_way and policy.monotonic() + policy.poll_s <= until:
+        halt.sleep(policy.poll_s, policy.retry)
+        found = _again(api, found)
+    return found
+
+
+def _again(api: Api, found: Found) -> Found:
+    """Another look, by retrieve: at what is being made, or at the recording where nothing is there yet."""
+    if found.mixed is None and found.separate is None:
+        recording = payloads.recording(api.retrieve("recording", found.recording.recording_id))
+        return replace(found, recording=recording) if recording.code == "processing" else find(api, recording)
+    return replace(found, mixed=_look(api, found.mixed), separate=_look(api, found.separate))
+
+
+def _look(api: Api, artifact: Artifact | None) -> Artifact | None:
+    if artifact is None or not artifact.is_under_way:
+        return artifact
+    return payloads.artifact(artifact.kind, api.retrieve(artifact.kind, artifact.artifact_id))

@@ -1,0 +1,78 @@
+"""Which files of a recording are here already: known by size and hash, never by name alone.
+
+``recording.json`` is written last. Until then ``source/fetched.json`` keeps what has arrived, so that a run
+that was broken off goes on with the next file.
+"""
+
+import contextlib
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from recall_audio.errors import ItemError
+from recall_audio.files import read_json, sha256, write_json
+from recall_audio.model.meeting import MediaFile, Meeting
+
+RECORDING_FILE = "recording.json"
+_LEDGER_FILE = "source/fetched.json"
+MIXED = "mixed"
+
+
+def read_meeting(folder: Path) -> Meeting | None:
+    """The meeting of a folder's ``recording.json``, or None where it is not there or not readable."""
+    try:
+        return Meeting.from_json(read_json(folder / RECORDING_FILE, "recording"))
+    except (ItemError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class Ledger:
+    """The files of one recording's folder, by part id or ``mixed``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._arrived = _written(folder)
+
+    def here(self, name: str, declared: MediaFile) -> MediaFile | None:
+        """The file that came under `name` before, if its bytes are still the ones that came."""
+        known = self._arrived.get(name)
+        if known is None or known.file is None:
+            return None
+        path = self._folder / known.file
+        with contextlib.suppress(OSError):
+            if path.stat().st_size == known.n_bytes and sha256(path) == known.sha256:
+                return replace(known, format=declared.format, duration_s=declared.duration_s, problem=None)
+        return None
+
+    def add(self, name: str, media: MediaFile) -> None:
+        """Remember a file that has just arrived."""
+        with self._lock:
+            self._arrived[name] = media
+            rows = {k: asdict(v) for k, v in sorted(self._arrived.items())}
+            write_json(self._folder / _LEDGER_FILE, "fetched", {"files": rows})
+
+    def close(self) -> None:
+        """Forget the ledger: ``recording.json`` says it all now."""
+        with contextlib.suppress(OSError):
+            (self._folder / _LEDGER_FILE).unlink(missing_ok=True)
+
+
+def _written(folder: Path) -> dict[str, MediaFile]:
+    """What ``recording.json`` and the ledger say, the ledger being the younger."""
+    known: dict[str, MediaFile] = {}
+    meeting = read_meeting(folder)
+    if meeting is not None:
+        known = {p.part_id: p.media for p in meeting.parts if _is_plain(p.media)}
+        if meeting.mix is not None and _is_plain(meeting.mix):
+            known[MIXED] = meeting.mix
+    with contextlib.suppress(ItemError, KeyError, TypeError, AttributeError):
+        rows: dict[str, Any] = read_json(folder / _LEDGER_FILE, "fetched")["files"]
+        known |= {k: m for k, v in rows.items() if _is_plain(m := MediaFile(**v))}
+    return known
+
+
+def _is_plain(media: MediaFile) -> bool:
+    """Whether the file lies where files are put: a name in ``source``, nothing that leads elsewhere."""
+    return media.file is not None and Path(media.file).parts[:-1] == ("source",)

@@ -1,0 +1,213 @@
+"""The API's answers as values or errors: pure, ``(status, headers, body) -> value``.
+
+========  =====================================================  =======================
+200, 201  JSON, read strictly                                    the value
+401, 402  the key is refused, or its workspace out of credit     KeyRefused
+403       HTML is a firewall's; JSON is the API's                ItemError
+404, 410  unknown here (another region's id looks the same)      ItemError ``gone``
+409, 429  not now; ``Retry-After`` is read if it is sensible     TransientError
+5xx       overload                                               TransientError
+========  =====================================================  =======================
+"""
+
+import datetime
+import email.utils
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, TransientError
+
+_DEEPEST = 64
+_DIGITS = 100
+_BUSY = {408: "timeout", 409: "conflict", 425: "too_early", 429: "rate_limited", 507: "no_capacity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: the HTTP status.
+        headers: case-insensitive.
+        body: as much of the body as is worth reading.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked, for messages.
+
+    Attributes:
+        what: the object in words, e.g. ``bot 4f…``.
+        where: the deployment in words.
+        key_variable: the environment variable that holds the key.
+        now: seconds since the epoch.
+    """
+
+    what: str
+    where: str
+    key_variable: str
+    now: float
+
+
+def value(answer: Answer, asked: Asked) -> Any:
+    """The JSON value of a good answer.
+
+    Raises:
+        KeyRefused: 401, 402.
+        ItemError: 400, 403, 404 and the like; ``bad_json``; ``bad_payload``.
+        TransientError: overload or a limit; ``facts['retry_after_s']`` where the server said.
+    """
+    if answer.status in (200, 201):
+        return parse_json(answer.body, asked.what)
+    raise error(answer, asked)
+
+
+def error(answer: Answer, asked: Asked) -> RecallAudioError:
+    """The error that an answer other than 200 or 201 stands for."""
+    status = answer.status
+    said = f"The API at {asked.where} answered {status} for {asked.what}"
+    if status == 401:
+        return KeyRefused(
+            f"The API at {asked.where} refused the key in {asked.key_variable} (401).",
+            "Keys belong to one region: check both, then run again.",
+        )
+    if status == 402:
+        return KeyRefused(f"{said}: the workspace is out of credit.", "Add credit.", code="no_credit")
+    if status in _BUSY or status >= 500:
+        code = _BUSY.get(status, "overload")
+        return TransientError(
+            f"{said}.", "Run again later.", code=code, status=status, **when_again(answer.headers, asked.now)
+        )
+    if status in (404, 410):
+        return ItemError(
+            f"The API knows no {asked.what} at {asked.where} ({status}).",
+            "An id of another region is unknown here: check RECALL_REGION or --region.",
+            code="gone",
+            status=status,
+        )
+    return _client_error(answer, said)
+
+
+def _client_error(answer: Answer, said: str) -> ItemError:
+    status = answer.status
+    if status == 403 and not looks_like_json(answer):
+        return ItemError(
+            f"{said}: a firewall before the API turned the request away.",
+            "Ask from another network, or ask Recall.ai to let yours in.",
+            code="waf_blocked",
+            status=status,
+        )
+    if 300 <= status < 400:
+        hint = "Check RECALL_BASE_URL; redirects are not followed with a key."
+        return ItemError(f"{said}: a redirect.", hint, code="unexpected_redirect", status=status)
+    code = {400: "bad_request", 403: "forbidden", 405: "not_now"}.get(status, "refused")
+    explained = explanation(answer)
+    return ItemError(f"{said}{': ' + explained if explained else ''}.", code=code, status=status)
+
+
+def looks_like_json(answer: Answer) -> bool:
+    """Whether the answer calls itself JSON."""
+    return "json" in answer.headers.get("Content-Type", "").lower()
+
+
+def explanation(answer: Answer) -> str:
+    """A JSON error body in at most 200 printable characters, without addresses; empty for anything else."""
+    if not looks_like_json(answer):
+        return ""
+    try:
+        text = json.dumps(json.loads(answer.body), ensure_ascii=True)
+    except (ValueError, RecursionError):
+        return ""
+    text = re.sub(r"\w+://[^\s\"]+", "(address)", text)
+    return re.sub(r"[{}\[\]\"\\]", "", text)[:200].strip()
+
+
+def when_again(headers: Mapping[str, str], now: float) -> dict[str, Any]:
+    """``retry_after_s`` and ``retry_at`` for an error's facts, where the server said something sensible."""
+    wait_s = retry_after_s(headers, now)
+    if wait_s is None:
+        return {}
+    at = datetime.datetime.fromtimestamp(now, datetime.UTC) + datetime.timedelta(seconds=wait_s)
+    return {"retry_after_s": wait_s, "retry_at": at.isoformat(timespec="seconds")}
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds of a ``Retry-After`` (RFC 9110, 10.2.3): whole seconds or a date; None for anything else."""
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,8}", text):
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    wait_s = date.replace(tzinfo=date.tzinfo or datetime.UTC).timestamp() - now
+    return wait_s if wait_s >= 0.0 else None
+
+
+class _OutOfBounds(Exception):
+    """A number that is not one, or that no reader of ours would accept."""
+
+
+def parse_json(body: bytes, what: str) -> Any:
+    """JSON, read strictly.
+
+    Raises:
+        ItemError: ``bad_json``: not JSON at all, or cut; ``bad_payload``: NaN, Infinity, a number out of
+            bounds, nesting deeper than anything the API sends.
+    """
+    problem = ""
+    try:
+        parsed = json.loads(
+            body.decode("utf-8-sig"), parse_int=_int, parse_float=_float, parse_constant=_constant
+        )
+    except (_OutOfBounds, RecursionError):
+        problem = "bad_payload"
+    except ValueError:
+        problem = "bad_json"
+    if not problem and _too_deep(parsed):
+        problem = "bad_payload"
+    if problem == "bad_json":
+        raise ItemError(f"The answer for {what} is no JSON ({len(body)} bytes).", code=problem)
+    if problem:
+        raise ItemError(f"The answer for {what} holds numbers or nesting out of all bounds.", code=problem)
+    return parsed
+
+
+def _int(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise _OutOfBounds
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _OutOfBounds
+    return number
+
+
+def _constant(text: str) -> Any:
+    raise _OutOfBounds
+
+
+def _too_deep(parsed: Any) -> bool:
+    level = [parsed]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return True

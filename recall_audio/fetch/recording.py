@@ -1,0 +1,194 @@
+"""One recording, from what the API says of it to a folder that is complete, or as complete as it can be."""
+
+import datetime
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recall_audio.errors import ItemError
+from recall_audio.fetch import artifacts, missing, payloads
+from recall_audio.fetch.addresses import AddressBook
+from recall_audio.fetch.artifacts import Found
+from recall_audio.fetch.attendance import Attendance, attendance
+from recall_audio.fetch.download import Progress, Wanted
+from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger
+from recall_audio.fetch.media import File, fetch_files
+from recall_audio.fetch.names import distinct
+from recall_audio.fetch.payloads import Artifact, Bot, PartEntry, Recording
+from recall_audio.fetch.people import merged
+from recall_audio.fetch.results import FetchedRecording
+from recall_audio.fetch.world import World
+from recall_audio.files import write_json
+from recall_audio.model.findings import Finding
+from recall_audio.model.meeting import MediaFile, Meeting, Part
+
+_ADDRESS = "download_url"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a recording goes and how long it is waited for.
+
+    Attributes:
+        folder: the recording's folder.
+        until: end of the waiting, on the monotonic clock.
+        progress: told of every block that arrives, from any thread.
+    """
+
+    folder: Path
+    until: float
+    progress: Progress | None
+
+
+def fetch_recording(world: World, bot: Bot, recording: Recording, place: Place) -> FetchedRecording:
+    """Fetch one recording into `place.folder`; ``recording.json`` is written last.
+
+    Raises:
+        ItemError: nothing of it can be had.
+        TransientError: something of it could not be had now; what came is kept and not asked for again.
+        MachineError: the disk is full.
+    """
+    bare = Meeting(bot.facts, recording.facts, (), (), None)
+    if recording.code in ("failed", "deleted"):
+        raise _gone(f"recording {recording.recording_id}", recording.code, recording.sub_code)
+    found = artifacts.find(world.api, recording)
+    found = artifacts.settled(world.api, found, place.until, world.policy, world.halt)
+    if found.is_under_way:
+        reason = f"The audio of recording {recording.recording_id} is still being made."
+        return FetchedRecording(place.folder, bare, "waiting", reason, "waiting")
+    audio = [a for a in (found.mixed, found.separate) if a is not None]
+    if not any(a.is_done for a in audio):
+        lost = audio[0] if audio else None
+        code, sub_code = (lost.code, lost.sub_code) if lost else ("without audio", found.recording.sub_code)
+        raise _gone(f"recording {recording.recording_id}", code, sub_code)
+    return _assembled(world, bare, found, place)
+
+
+def _gone(what: str, code: str, sub_code: str | None) -> ItemError:
+    why = f" ({sub_code})" if sub_code else ""
+    return ItemError(f"The {what} is {code}{why}.", code="gone", sub_code=sub_code)
+
+
+def _assembled(world: World, bare: Meeting, found: Found, place: Place) -> FetchedRecording:
+    findings: list[Finding] = []
+    for kind, artifact in (("audio_mixed", found.mixed), ("audio_separate", found.separate)):
+        if artifact is None:
+            findings.append(missing.never_recorded(kind, bare.bot["platform"]))
+        elif artifact.is_lost:
+            findings.append(missing.lost(artifact))
+    problem = next((a.code for a in (found.mixed, found.separate) if a is not None and a.is_lost), "")
+    entries, part_book, trouble = _entries(world, found.separate)
+    if trouble is not None:
+        findings.append(Finding("no_audio_separate", trouble.message))
+        problem = problem or trouble.code
+        if found.mixed is None or not found.mixed.is_done:
+            raise trouble
+    files = _files(world, found, entries, part_book, place.folder)
+    ledger = Ledger(place.folder)
+    media, failures = fetch_files(world, files, ledger, place.progress)
+    who = attendance(world.api, world.store, found.events)
+    _refuse_nothing(failures, files)
+    meeting = _meeting(bare, entries, files, media, who)
+    findings += [_problem(name, error) for name, error in failures.items()]
+    meeting = replace(meeting, findings=(*findings, *who.findings))
+    _write(place.folder, meeting, who)
+    ledger.close()
+    problem = problem or next((e.code for e in failures.values()), "")
+    reason = next((f.message for f in findings if problem and f.severity == "warning"), "")
+    return FetchedRecording(place.folder, meeting, "partial" if problem else "complete", reason, problem)
+
+
+def _entries(
+    world: World, separate: Artifact | None
+) -> tuple[list[PartEntry], AddressBook | None, ItemError | None]:
+    """The parts of the separate audio and the book of their addresses; or why there are none."""
+    if separate is None or not separate.is_done:
+        return [], None, None
+    index = AddressBook(separate.addresses, lambda: _retrieved(world, separate), world.policy)
+
+    def listed() -> list[PartEntry]:
+        return payloads.parts(world.store.document(index, _ADDRESS, "list of parts"))
+
+    def renewed() -> dict[str, str | None]:
+        # What was given out with the old list is as old as the list: ask for both anew.
+        index.renew()
+        return _by_key(listed())
+
+    try:
+        entries = listed()
+    except ItemError as error:
+        return [], None, error
+    return entries, AddressBook(_by_key(entries), renewed, world.policy), None
+
+
+def _by_key(entries: list[PartEntry]) -> dict[str, str | None]:
+    return {entry.key: entry.address for entry in entries}
+
+
+def _retrieved(world: World, artifact: Artifact) -> dict[str, str]:
+    return payloads.artifact(artifact.kind, world.api.retrieve(artifact.kind, artifact.artifact_id)).addresses
+
+
+def _files(
+    world: World, found: Found, entries: list[PartEntry], part_book: AddressBook | None, folder: Path
+) -> list[File]:
+    """Every file to be had: the mixed one first, for it is the longest."""
+    source = folder / "source"
+    files = []
+    mixed = found.mixed
+    if mixed is not None and mixed.is_done:
+        book = AddressBook(mixed.addresses, lambda: _retrieved(world, mixed), world.policy)
+        wanted = Wanted(source / MIXED, _ADDRESS, mixed.format, None, _span_s(found.recording))
+        files.append(File(MIXED, book, wanted))
+    if part_book is not None and found.separate is not None:
+        for entry, name in zip(entries, distinct([e.key for e in entries]), strict=True):
+            wanted = Wanted(
+                source / name, entry.key, found.separate.format, entry.duration_s, entry.duration_s
+            )
+            files.append(File(name, part_book, wanted))
+    return files
+
+
+def _span_s(recording: Recording) -> float | None:
+    """How long the recording took by its own times; bounds the size of the mixed file."""
+    try:
+        start, end = (
+            datetime.datetime.fromisoformat(recording.facts[k]) for k in ("started_at", "completed_at")
+        )
+        return max((end - start).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return None
+
+
+def _refuse_nothing(failures: dict[str, ItemError], files: list[File]) -> None:
+    """Where there were files and none could be had, the recording itself cannot be had."""
+    if files and len(failures) == len(files):
+        raise next(iter(failures.values()))
+
+
+def _problem(name: str, error: ItemError) -> Finding:
+    if name == MIXED:
+        return Finding("no_audio_mixed", f"The mixed audio could not be had ({error.code}): {error.message}")
+    return Finding("part_missing", f"Part {name} could not be had ({error.code}): {error.message}", name)
+
+
+def _meeting(
+    bare: Meeting, entries: list[PartEntry], files: list[File], media: dict[str, MediaFile], who: Attendance
+) -> Meeting:
+    names = [f.name for f in files if f.name != MIXED]
+    parts = tuple(
+        Part(name, entry.participant.participant_id, entry.start_s, media[name])
+        for name, entry in zip(names, entries, strict=True)
+    )
+    return replace(
+        bare,
+        participants=merged([[e.participant for e in entries], who.participants]),
+        parts=parts,
+        mix=media.get(MIXED),
+        presence=who.presence,
+    )
+
+
+def _write(folder: Path, meeting: Meeting, who: Attendance) -> None:
+    if who.timeline is not None:
+        write_json(folder / "source/speaker_timeline.json", "speaker_timeline", {"timeline": who.timeline})
+    write_json(folder / RECORDING_FILE, "recording", meeting.to_json())
