@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +116,7 @@ def to_s(n_samples: int) -> float:
     return int(n_samples) / RATE_HZ
 
 
-def parameters(options: TalkOptions) -> dict[str, float]:
+def parameters(options: TalkOptions) -> dict[str, Any]:
     """The options' names and values, as they are stamped."""
     return {name: getattr(options, name) for name in TalkOptions.__slots__}
 

@@ -84,6 +84,7 @@ class TalkOptions:
         edge_s: speech that starts or stops this close to where its recording does was cut there.
         window_s: length of a sliding window.
         step_s: from one sliding window's start to the next one's.
+        bridge_choices_s: longest bridged pauses under which the speakers' ranks are compared.
     """
 
     ipu_gap_s: float = 0.20
@@ -96,6 +97,7 @@ class TalkOptions:
     edge_s: float = 0.05
     window_s: float = 150.0
     step_s: float = 30.0
+    bridge_choices_s: tuple[float, ...] = (0.1, 0.2, 0.3)
 
 
 @dataclass(frozen=True, slots=True)

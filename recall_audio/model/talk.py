@@ -163,6 +163,29 @@ class Talk(Figures):
 
 
 @dataclass(frozen=True, slots=True)
+class TalkWindow(Figures):
+    """The base figures of one stretch of the meeting.
+
+    Attributes:
+        start_s: where it starts.
+        end_s: where it ends.
+        speech_s: time in which anybody speaks.
+        overlap_s: time in which two or more speak.
+        talk_s: label to speech.
+        equality: how evenly it is spread.
+        reasons: why a figure is None.
+    """
+
+    start_s: float
+    end_s: float
+    speech_s: float
+    overlap_s: float
+    talk_s: Mapping[str, float]
+    equality: Equality
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """The figures under one other choice of a parameter.
 
