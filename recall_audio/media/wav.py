@@ -25,15 +25,16 @@ def pack(block: Block, bits: str) -> bytes:
     Floats go to the nearest integer (ties to even) and are clipped at full scale; there is no dither, so
     the same input gives the same bytes. int16 keeps its value in every width.
     """
-    if block.dtype == np.int16:
+    if not np.issubdtype(block.dtype, np.floating):
         if bits == "16":
             return block.astype("<i2").tobytes()
-        block = block.astype(np.float32) / np.float32(FULL_SCALE)
+        block = block / np.float32(FULL_SCALE)
+    floats = block.astype(np.float32, copy=False)
     if bits == "16":
-        return to_int16(block).tobytes()
+        return to_int16(floats).tobytes()
     if bits == "32f":
-        return block.astype("<f4").tobytes()
-    scaled = block * block.dtype.type(2.0**23)  # exact: a power of two
+        return floats.astype("<f4", copy=False).tobytes()
+    scaled = floats * np.float32(2.0**23)  # exact: a power of two
     whole = np.clip(np.rint(scaled, out=scaled), -(2.0**23), 2.0**23 - 1.0, out=scaled).astype("<i4")
     return np.ascontiguousarray(whole).view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
 

@@ -17,12 +17,12 @@ FULL_SCALE = 32768.0
 Floats = npt.NDArray[np.float32]
 
 
-def to_int16(block: npt.NDArray[np.floating]) -> Samples:
+def to_int16(block: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> Samples:
     """Float samples, full scale ±1, to the nearest 16-bit value (ties to even); louder ones are clipped.
 
     The inverse of ``x / 32768`` for every 16-bit x; no dither, so the same input gives the same bytes.
     """
-    scaled = np.multiply(block, FULL_SCALE)
+    scaled = block * block.dtype.type(FULL_SCALE)  # exact: a power of two
     np.rint(scaled, out=scaled)
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1.0, out=scaled)
     whole: Samples = scaled.astype("<i2")
