@@ -121,7 +121,7 @@ class PartEntry:
         participant: whose voice.
         start_s: start after the recording's, may be negative.
         duration_s: declared length, or None.
-        format: format by the entry itself or by its address, where they tell; else None.
+        format: the entry's own format, where it or its address tells another than the artifact's.
         address: download URL, or None; never shown.
     """
 
@@ -158,7 +158,7 @@ def recording(value: Any) -> Recording:
     recording_id = fields.identifier(body.get("id"), "recording")
     shortcuts = fields.optional_mapping(body.get("media_shortcuts"))
     code, sub_code = _status(fields.optional_mapping(body.get("status")))
-    facts = {"id": recording_id}
+    facts: dict[str, Any] = {"id": recording_id}
     facts |= {k: fields.text(body.get(k)) for k in ("started_at", "completed_at", "expires_at")}
     return Recording(
         recording_id,
@@ -212,7 +212,7 @@ def parts(value: Any) -> list[PartEntry]:
                 participant(row.get("participant"), what),
                 fields.seconds(start.get("relative"), f"{what}, start"),
                 fields.duration_s(row.get("duration"), f"{what}, duration"),
-                fields.text(row.get("format")) or urls.suffix(address),
+                fields.text(row.get("format")) or ("raw" if urls.claims_raw(address) else None),
                 address,
             )
         )

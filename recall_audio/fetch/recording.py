@@ -141,9 +141,8 @@ def _files(
         files.append(File(MIXED, book, wanted))
     if part_book is not None and found.separate is not None:
         for entry, name in zip(entries, distinct([e.key for e in entries]), strict=True):
-            wanted = Wanted(
-                source / name, entry.key, found.separate.format, entry.duration_s, entry.duration_s
-            )
+            declared = entry.format or found.separate.format
+            wanted = Wanted(source / name, entry.key, declared, entry.duration_s, entry.duration_s)
             files.append(File(name, part_book, wanted))
     return files
 

@@ -24,13 +24,16 @@ class Settings:
         base_url: the API's address up to and without the slash before ``bot/``.
         region: the deployment asked.
         key: the API key, checked to be one that can be sent; never shown.
-        origin: scheme, host and port that the key is bound to.
     """
 
     base_url: str
     region: str
     key: str = field(repr=False)
-    origin: urls.Origin = field(repr=False)
+
+    @property
+    def origin(self) -> urls.Origin:
+        """Scheme, host and port that the key is bound to."""
+        return urls.split(self.base_url)[1]
 
     @property
     def where(self) -> str:
@@ -49,9 +52,9 @@ class Settings:
             KeyRefused: the key holds blanks, line ends or characters that no key has.
         """
         given = _given()
-        base_url, origin = _base(given.get(BASE_URL_VARIABLE, ""), region or given.get(REGION_VARIABLE, ""))
+        base_url = _base(given.get(BASE_URL_VARIABLE, ""), region or given.get(REGION_VARIABLE, ""))
         key = _checked_key(given.get(KEY_VARIABLE))
-        return Settings(base_url, region or given.get(REGION_VARIABLE) or REGIONS[0], key, origin)
+        return Settings(base_url, region or given.get(REGION_VARIABLE) or REGIONS[0], key)
 
 
 def _given() -> Mapping[str, str]:
@@ -65,8 +68,8 @@ def _given() -> Mapping[str, str]:
     return {k: v for k, v in written.items() if v is not None} | dict(os.environ)
 
 
-def _base(base_url: str, region: str) -> tuple[str, urls.Origin]:
-    """The API's address and origin."""
+def _base(base_url: str, region: str) -> str:
+    """The API's address."""
     region = region or REGIONS[0]
     if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}", region):
         raise UsageError(
@@ -87,7 +90,7 @@ def _base(base_url: str, region: str) -> tuple[str, urls.Origin]:
         raise UsageError(
             f"{BASE_URL_VARIABLE} {problem}.", "Expected https://HOST, or http:// to this machine itself."
         )
-    return (url if parts.path else url + _API_PATH), origin
+    return url if parts.path else url + _API_PATH
 
 
 def _checked_key(key: str | None) -> str:

@@ -34,10 +34,9 @@ def shown(url: str) -> str:
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:120])
 
 
-def suffix(url: str | None) -> str | None:
-    """Audio format that the name at the end of a URL's path claims, or None."""
-    found = re.search(r"\.(raw|mp3|ogg|wav|flac|mp4)(?:[?#]|$)", url or "")
-    return found.group(1) if found else None
+def claims_raw(url: str | None) -> bool:
+    """Whether the name at the end of a URL's path is that of headerless PCM."""
+    return re.search(r"\.raw(?:[?#]|$)", url or "") is not None
 
 
 def split(url: str) -> tuple[SplitResult, Origin]:

@@ -1,0 +1,204 @@
+"""The stand-in as a server on loopback."""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from recall_audio.standin.faults import Fault, FaultScript, Reply
+from recall_audio.standin.meetings import ServedMeeting, meeting
+from recall_audio.standin.routes import Routes, Terms
+from recall_audio.standin.store import Response
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that came in.
+
+    Attributes:
+        method: ``GET`` or ``POST``.
+        path: path without the query.
+        query: the query, or empty.
+        headers: by lower-case name.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+
+
+class StandIn:
+    """Serves meetings as Recall.ai's API and store would; a context manager.
+
+    ::
+
+        with StandIn([folder]) as server:
+            ...  # RECALL_BASE_URL=server.base_url, RECALL_API_KEY=server.key
+        server.requests                       # what was asked
+
+    Attributes:
+        requests: every request so far, in order of arrival.
+        created: bots that were created: what was sent, what was made.
+        bot_ids: the bots that have recordings.
+    """
+
+    def __init__(
+        self,
+        meetings: Sequence[Path | ServedMeeting],
+        faults: Sequence[Fault] = (),
+        terms: Terms | None = None,
+        port: int = 0,
+    ) -> None:
+        served = [m if isinstance(m, ServedMeeting) else meeting(m) for m in meetings]
+        self._routes = Routes(served, terms or Terms())
+        self.requests: list[Request] = []
+        self.bot_ids = list(dict.fromkeys(m.bot_id for m in served))
+        self.created = self._routes.created
+        self.script = FaultScript(faults)
+        self.closing = threading.Event()
+        self._port = port
+        self._server: _Server | None = None
+
+    @property
+    def key(self) -> str:
+        """The key that is taken."""
+        return self._routes.terms.key
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return self._routes.origin
+
+    @property
+    def base_url(self) -> str:
+        """What ``RECALL_BASE_URL`` is set to."""
+        return f"{self.origin}/api/v1"
+
+    def __enter__(self) -> "StandIn":
+        self._server = _Server(self, self._port)
+        self._routes.origin = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def paths(self, containing: str = "") -> list[str]:
+        """Paths asked for so far, in order, those that hold `containing`."""
+        return [r.path for r in list(self.requests) if containing in r.path]
+
+    def answer(self, request: Request, body: bytes, reply: Reply) -> Response:
+        """The answer to a request, before what `reply` does to it."""
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        return self._routes.answer(request.method, target, request.headers, body, reply)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, standin: StandIn, port: int) -> None:
+        self.standin = standin
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nothing to report."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._serve(b"")
+
+    def do_POST(self) -> None:
+        self._serve(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: requests are kept in ``StandIn.requests``."""
+
+    def _serve(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        headers = {k.lower(): v for k, v in self.headers.items()}
+        request = Request(self.command, path, query, headers)
+        standin = self.server.standin
+        standin.requests.append(request)
+        reply = standin.script.next(self.command, self.path)
+        right = standin.answer(request, body, reply)
+        self._send(_spoilt(right, reply), reply)
+
+    def _send(self, answer: Response, reply: Reply) -> None:
+        self.send_response(answer.status)
+        named = {k.lower() for k in answer.headers}
+        for name, value in answer.headers.items():
+            if value:
+                self.send_header(name, value)
+        if reply.endless or ("content-length" in named and not answer.headers.get("Content-Length")):
+            self.send_header("Connection", "close")
+        elif "content-length" not in named:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        whole = True
+        with contextlib.suppress(OSError):
+            for chunk in self._chunks(answer.body, reply):
+                self.wfile.write(chunk)
+        if reply.cut_at is not None or reply.endless or reply.reset:
+            whole = False
+        if not whole:
+            self._hang_up(reply.reset)
+
+    def _chunks(self, body: bytes, reply: Reply) -> Iterator[bytes]:
+        body = body if reply.cut_at is None else body[: reply.cut_at]
+        size = reply.chunk_bytes or _CHUNK
+        closing = self.server.standin.closing
+        while True:
+            for at in range(0, len(body), size):
+                yield body[at : at + size]
+                if closing.wait(reply.pause_s) if reply.pause_s else closing.is_set():
+                    return
+            if not reply.endless:
+                return
+
+    def _hang_up(self, reset: bool) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
+            if reset:
+                # Linger of zero seconds: the kernel sends RST instead of FIN.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+            else:
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _spoilt(answer: Response, reply: Reply) -> Response:
+    """An answer with what a reply says on top."""
+    return Response(
+        answer.status if reply.status is None else reply.status,
+        {**answer.headers, **reply.headers},
+        answer.body if reply.body is None else reply.body,
+    )
+
+
+def serve_forever(folders: Sequence[Path], port: int = 8765) -> None:
+    """Serve meeting folders until Ctrl-C, for trying things out by hand; prints what to set."""
+    with StandIn(folders, port=port) as server:
+        print(f"RECALL_BASE_URL={server.base_url} RECALL_API_KEY={server.key}")
+        print("bots:", *server.bot_ids)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
