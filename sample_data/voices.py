@@ -215,7 +215,7 @@ def _pulses(pitch_hz: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.
 
 
 def _vocal_tract(formants: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
-    """Transfer function of each frame, shape (frames, bins): source tilt, then five resonators (Klatt 1980)."""
+    """Transfer function of each frame, (frames, bins): source tilt, then five resonators (Klatt 1980)."""
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(FFT))
     upper = np.broadcast_to(np.array(_UPPER) * (formants[:, :1] * 0 + 1.0), (len(formants), 2))
     response = np.ones((len(formants), len(z)), dtype=np.complex128) * (1 - z) / (1 - 0.92 * z) ** 2
