@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recall_audio.report.people import Documents, Speaker
-from recall_audio.report.statements import CHECK, FINE, MATTERS, NOTE, Statement
+from recall_audio.report.statements import CHECK, FINE, NOTE, Statement
 from recall_audio.report.stretches import total_s
 from recall_audio.report.talking import Cell
-from recall_audio.report.words import clock, mapping, number, objects, percent, quantity
+from recall_audio.report.words import clock, listing, mapping, number, objects, percent, quantity, text
 
 _CERTAIN = 0.5
 _LOUD_DB, _FAINT_DB = -18.0, -40.0
-"""From the loud one on, a leaked voice is as strong as soft own speech; below the faint one it never counts."""
+"""From the loud one on, a leak is as strong as soft own speech; below the faint one it never counts."""
 
 
 def leaks(documents: Documents) -> list[Mapping[str, Any]]:
@@ -25,50 +25,42 @@ def leaks(documents: Documents) -> list[Mapping[str, Any]]:
 
 
 def leakage_statements(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
-    """A sentence for every leak that may matter, and for everyone from whose track much was taken out."""
+    """A sentence for every track on which others are heard, or from which much was taken out."""
     names = {s.label: s.name for s in people}
+    heard: dict[str, list[tuple[str, float]]] = {}
     for leak in leaks(documents):
         source, listener = (
-            names.get(leak.get(key, ""), str(leak.get(key))) for key in ("source", "listener")
+            names.get(str(leak.get(key)), text(leak.get(key))) for key in ("source", "listener")
         )
-        level_db = float(leak["gain_db"])
-        if level_db < _FAINT_DB:
-            continue
-        below = (
-            f"{quantity(abs(level_db), 'dB', 0)} {'below' if level_db < 0 else 'above'} {source}'s own track"
-        )
-        loud = level_db >= _LOUD_DB
-        told = (
-            f"so loud that {listener}'s soft speech may be missed, or {source}'s counted as {listener}'s"
-            if loud
-            else "which was told apart"
-        )
-        yield Statement(
-            CHECK if loud else NOTE,
-            "Leakage",
-            listener,
-            f"{source}'s voice is heard on {listener}'s track, {below}, {told}.",
-        )
+        if float(leak["gain_db"]) >= _FAINT_DB:
+            heard.setdefault(listener, []).append((source, float(leak["gain_db"])))
+    for s in people:
+        yield from _track(s.name, heard.pop(s.name, []), s)
+    for listener, sources in heard.items():
+        yield from _track(listener, sources, None)
     if documents.get("leakage") and not leaks(documents):
         yield Statement(FINE, "Leakage", "", "No voice was found on anybody else's track.")
-    for s in people:
-        yield from _taken_out(s)
 
 
-def _taken_out(s: Speaker) -> Iterator[Statement]:
-    taken_s = total_s(s.taken_out)
-    share = taken_s / (taken_s + s.talk_s) if taken_s > 0 else 0.0
+def _track(name: str, sources: list[tuple[str, float]], s: Speaker | None) -> Iterator[Statement]:
+    """One track: who is heard on it, how loud, and how much of it is not counted for that."""
+    said = []
+    if sources:
+        voices = listing((f"{source} ({quantity(level_db, 'dB', 0)})" for source, level_db in sources), 5)
+        said.append(f"On this track one also hears {voices}, against their own tracks.")
+    taken_s, own_s = (total_s(s.taken_out), s.talk_s) if s else (0.0, 0.0)
+    share = taken_s / (taken_s + own_s) if taken_s > 0 else 0.0
     if share >= 0.1 and taken_s >= 5.0:
-        # Where more was taken out than kept, the figure rests on the model of leakage, not on the track.
-        rank = MATTERS if share >= 0.75 and s.talk_s > 0 else CHECK if share >= 0.5 else NOTE
-        yield Statement(
-            rank,
-            "Leakage",
-            s.name,
-            f"{clock(taken_s)} of what sounded like speech on this track "
-            f"({percent(share, 0)}) was put down to other people's voices and is not counted; "
-            f"{clock(s.talk_s)} is.",
+        kept = f"{clock(own_s)} is" if own_s > 0 else "nothing else was found"
+        said.append(
+            f"Of what sounds like speech on it, {clock(taken_s)} ({percent(share, 0)}) was put down to "
+            f"others and is not counted; {kept}."
         )
+    loud = bool(sources) and sources[0][1] >= _LOUD_DB
+    if loud:
+        said.append("Others are so loud here that soft speech may be missed, or theirs counted.")
+    if said:
+        yield Statement(CHECK if loud or share >= 0.5 else NOTE, "Leakage", name, " ".join(said))
 
 
 def leakage_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:

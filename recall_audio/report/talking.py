@@ -141,7 +141,7 @@ def over_time(documents: Documents, people: list[Speaker]) -> dict[str, Any]:
                 wide = min(step, PLOT_WIDTH - i * step)
                 boxes.append((s.colour, i * step, top, max(0.5, wide - 1), height))
         table.append({"at": clock(i * width_s), "cells": [f"{bins[i] / 1000:.0f}" for bins in counted]})
-    marks = [{"x": PLOT_WIDTH * f, "text": clock(f * length_s)} for f in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    marks = [clock(f * length_s) for f in (0.0, 0.25, 0.5, 0.75, 1.0)]
     full = PLOT_HEIGHT * (1 - width_s * 1000 / highest)
     return {"boxes": boxes, "table": table, "marks": marks, "width": _length(width_s), "full_y": full}
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BAR = 24
-_MOST_SAID = 8
+_MOST_SAID = 6
 
 
 def summary(documents: Documents, console: "Console", folder: PurePath | str | None = None) -> None:
@@ -55,7 +55,7 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     if speech_s is not None and length_s > 0:
         said.append(f"somebody speaks {percent(speech_s / length_s, 0)} of the time")
     if number(talk.get("overlap_of_speech")) is not None:
-        said.append(f"{percent(talk.get('overlap_of_speech'))} of it at once")
+        said.append(f"more than one for {percent(talk.get('overlap_of_speech'))} of that")
     return ", ".join(said)
 
 

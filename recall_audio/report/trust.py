@@ -1,6 +1,7 @@
 """Can I trust it? Everything a reader should know, a sentence each in plain words, worst first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from recall_audio.report.aligned import alignment_statements
 from recall_audio.report.leaking import leakage_statements
@@ -9,6 +10,17 @@ from recall_audio.report.statements import CHECK, MATTERS, NOTE, Statement
 from recall_audio.report.turns import talk_statements
 from recall_audio.report.words import clock, count, items, listing, mapping, objects, text
 
+_MISSING_CODES = {"part_missing", "no_audio_separate"}
+_AREAS = {
+    "recording": "Download",
+    "decode": "Audio",
+    "alignment": "Alignment",
+    "align": "Alignment",
+    "leakage": "Speech",
+    "speech": "Speech",
+    "talk": "Talk",
+    "stems": "Stems",
+}
 _PROBLEMS = {
     "gone": "it is no longer stored",
     "deleted": "it was deleted",
@@ -60,11 +72,12 @@ def _missing_documents(documents: Documents, _people: list[Speaker]) -> Iterator
 def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
     """Parts that could not be had, and people without any."""
     recording = mapping(documents.get("recording"))
+    told = {f.get("where") for f in objects(recording.get("findings")) if f.get("code") == "part_missing"}
     with_part = set()
     for part in objects(recording.get("parts")):
         media = mapping(part.get("media"))
         with_part.add(part.get("participant_id"))
-        if media.get("problem") or not media.get("file"):
+        if part.get("part_id") not in told and (media.get("problem") or not media.get("file")):
             name = name_of_participant(documents, people, part.get("participant_id"))
             why = text(media.get("problem"))
             said = _PROBLEMS.get(why, f"the reason given is {why}" if why else "no file was found")
@@ -120,15 +133,29 @@ def _findings(documents: Documents, people: list[Speaker]) -> Iterator[Statement
     where = {s.label: s.name for s in people}
     for part in objects(mapping(documents.get("recording")).get("parts")):
         where[str(part.get("part_id"))] = name_of_participant(documents, people, part.get("participant_id"))
-    found = [f for d in documents.values() for f in objects(mapping(d).get("findings"))]
-    run = mapping(documents.get("run"))
-    found += objects(run.get("warnings"))
-    for stage in objects(run.get("stages")):
-        found += objects(stage.get("warnings"))
-    for finding in found:
+    for area, finding in _noted(documents):
         place = str(finding.get("where") or "")
-        rank = NOTE if finding.get("severity") == "note" else CHECK
-        yield Statement(rank, "Noted", where.get(place, text(place)), text(finding.get("message"), 600))
+        missing = finding.get("code") in _MISSING_CODES
+        rank = NOTE if finding.get("severity") == "note" else MATTERS if missing else CHECK
+        yield Statement(
+            rank,
+            "Missing" if missing else area,
+            where.get(place, text(place)),
+            text(finding.get("message"), 600),
+        )
+
+
+def _noted(documents: Documents) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every finding with the step it comes from, the step's own file before the list of all of them."""
+    for kind, document in documents.items():
+        for finding in objects(mapping(document).get("findings")):
+            yield _AREAS.get(kind, "Noted"), finding
+    run = mapping(documents.get("run"))
+    for stage in objects(run.get("stages")):
+        for finding in objects(stage.get("warnings")):
+            yield _AREAS.get(str(stage.get("name")), "Noted"), finding
+    for finding in objects(run.get("warnings")):
+        yield "Noted", finding
 
 
 def _stages(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:

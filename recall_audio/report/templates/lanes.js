@@ -58,13 +58,14 @@ function each(s, draw) {
   }
 }
 
-// Draws the share of each pixel's time that is covered.
+// Draws the share of each pixel's time that is covered. Raised to 0.6: of ten people each speaks a tenth of the
+// time, and that must show beside somebody who speaks all of it.
 function shares(s, draw) {
   const width = widthOf();
   let last = coveredTo(s, timeAt(0));
   for (let x = 0; x < width; x++) {
     const next = coveredTo(s, timeAt(x + 1)), share = (next - last) / (timeAt(x + 1) - timeAt(x));
-    if (share > 0.001) draw(x, Math.min(1, share));
+    if (share > 0.001) draw(x, Math.min(1, share) ** 0.6);
     last = next;
   }
 }
@@ -81,7 +82,7 @@ function drawLane(ink, lane, index, far) {
   each(lane.parts, (x, w) => { ink.fillRect(x, middle - 12, 1, 24); ink.fillRect(x + w - 1, middle - 12, 1, 24); });
   drawTaken(ink, lane, middle, far);
   ink.fillStyle = colours.speakers[lane.colour];
-  if (far) shares(lane.speech, (x, share) => ink.fillRect(x, middle - Math.max(0.75, 8 * share), 1, Math.max(1.5, 16 * share)));
+  if (far) shares(lane.speech, (x, share) => ink.fillRect(x, middle - Math.max(0.75, 9 * share), 1, Math.max(1.5, 18 * share)));
   else each(lane.speech, (x, w) => { ink.beginPath(); ink.roundRect(x, middle - 8, w, 15, Math.min(3, w / 2)); ink.fill(); });
   ink.fillStyle = colours.over;
   if (far) shares(lane.over, (x, share) => ink.fillRect(x, middle + 12 - Math.max(0.75, 5 * share), 1, Math.max(0.75, 5 * share)));
@@ -138,7 +139,7 @@ function drawAxis(ink, height) {
     ink.fillStyle = colours.line;
     ink.fillRect(x, 18, 1, height - 18);
     ink.fillStyle = colours.soft;
-    ink.fillText(label, Math.min(Math.max(0, x - w / 2), width - w), 3);
+    ink.fillText(label, Math.min(Math.max(5, x - w / 2), width - w), 3);
   }
 }
 
@@ -154,18 +155,19 @@ function draw() {
 }
 
 function drawOverview() {
-  const ink = prepare(overview, 34), width = overview.clientWidth, n = Math.max(1, lanes.length);
+  const ink = prepare(overview, 34), width = overview.clientWidth;
   ink.fillStyle = colours.part;
   ink.fillRect(0, 0, width, 34);
-  lanes.forEach((lane, i) => {
+  const low = new Float64Array(width).fill(34);
+  for (const lane of lanes) {
     ink.fillStyle = colours.speakers[lane.colour];
     let last = 0;
     for (let x = 0; x < width; x++) {
-      const next = coveredTo(lane.speech, ((x + 1) / width) * duration), share = ((next - last) * width) / duration;
-      if (share > 0.02) { ink.globalAlpha = 0.25 + 0.75 * Math.min(1, share); ink.fillRect(x, 2 + (30 * i) / n, 1, Math.max(1, 30 / n - 0.5)); }
+      const next = coveredTo(lane.speech, ((x + 1) / width) * duration), h = (28 * (next - last) * width) / duration;
+      if (h > 0.05) ink.fillRect(x, (low[x] -= h), 1, h);
       last = next;
     }
-  });
+  }
   ink.globalAlpha = 0.6;
   ink.fillStyle = colours.paper;
   const a = (shown.from / duration) * width, b = (shown.to / duration) * width;
