@@ -78,10 +78,13 @@ def to_int16(x: Floats) -> npt.NDArray[np.int16]:
     return np.clip(np.rint(x * 32768.0), -32768, 32767).astype(np.int16)
 
 
-def encode(samples: npt.NDArray[np.int16], path: Path, kind: str, tagged: bool = True) -> None:
+def encode(
+    samples: npt.NDArray[np.int16], path: Path, kind: str, tagged: bool = True, bit_rate: int | None = None
+) -> None:
     """Write 16 kHz mono samples as `kind`: raw, mp3 (44.1 kHz, 64 kb/s), ogg (Opus), m4a, wav, flac, vorbis.
 
-    `tagged` False leaves the LAME tag out of an MP3: every decoder then plays it 1105 samples late.
+    `tagged` False leaves the LAME tag out of an MP3: every decoder then plays it 1105 samples late. A
+    `bit_rate` in bits a second replaces the usual one.
     """
     import soundfile
 
@@ -91,20 +94,22 @@ def encode(samples: npt.NDArray[np.int16], path: Path, kind: str, tagged: bool =
         form, subtype = _SNDFILE[kind]
         soundfile.write(path, samples, RATE_HZ, format=form, subtype=subtype)
     else:
-        _encode_packed(samples, path, kind, {} if tagged else {"write_xing": "0"})
+        _encode_packed(samples, path, kind, {} if tagged else {"write_xing": "0"}, bit_rate)
 
 
-def _encode_packed(samples: npt.NDArray[np.int16], path: Path, kind: str, options: dict[str, str]) -> None:
+def _encode_packed(
+    samples: npt.NDArray[np.int16], path: Path, kind: str, options: dict[str, str], bit_rate: int | None
+) -> None:
     import av
     import soxr
 
-    codec, rate_hz, layout, bit_rate, container = _PACKED[kind]
+    codec, rate_hz, layout, usual, container = _PACKED[kind]
     x = samples.astype(np.float32) / np.float32(32768.0)
     if rate_hz != RATE_HZ:
         x = soxr.resample(x, RATE_HZ, rate_hz, quality="HQ")
     with av.open(str(path), "w", format=container, options={"fflags": "+bitexact", **options}) as out:
         stream: Any = out.add_stream(codec, rate=rate_hz, layout="mono", format=layout)
-        stream.bit_rate = bit_rate
+        stream.bit_rate = bit_rate or usual
         if codec == "libmp3lame":
             stream.codec_context.options = {"compression_level": "7"}  # half the time of LAME's own choice
         stream.codec_context.flags |= int(av.codec.context.Flags.bitexact)
