@@ -101,6 +101,21 @@ class TalkOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipOptions:
+    """How speech is cut into clips for a transcriber.
+
+    Attributes:
+        longest_s: longest clip (Whisper hears 30 s at a time).
+        join_s: silences up to this long may lie within a clip.
+        pad_s: a clip reaches this far into the silence around it, but no further than its middle.
+    """
+
+    longest_s: float = 30.0
+    join_s: float = 2.0
+    pad_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
 class StemOptions:
     """How stems are written.
 

@@ -1,0 +1,134 @@
+"""Tidy tables, one row a thing: segments, turns, transitions, overlaps, speakers, pairs, directed, parts.
+
+Every table has the same columns with the same types for every recording, so that tables of many recordings
+can be put below each other. A figure that is None is an empty cell, and the column ``reasons`` says why.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin
+
+from recall_audio.export.view import ExportView, readable
+from recall_audio.model.figures import Distribution
+from recall_audio.model.talk import PairTalk, SpeakerTalk
+from recall_audio.model.turns import DirectedPair, Overlap, Transition, Turn
+
+Type = Literal["string", "number", "integer", "boolean"]
+Row = Sequence[Any]
+_TYPES: Mapping[type, Type] = {float: "number", int: "integer", bool: "boolean", str: "string"}
+_KEYS: dict[str, Type] = {"recording_id": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of table.
+
+    Attributes:
+        name: its name.
+        columns: column to type, in order.
+        rows: gives a recording's rows, values in the order of the columns.
+    """
+
+    name: str
+    columns: Mapping[str, Type]
+    rows: Callable[[ExportView], Iterator[Row]]
+
+
+def columns_of(kind: type) -> dict[str, Type]:
+    """Columns of a value's fields; a distribution takes four or five."""
+    columns: dict[str, Type] = {}
+    for field in fields(kind):
+        plain = _plain_type(field.type)
+        if plain is Distribution:
+            columns |= {f"{field.name}_{part}": "number" for part in ("median", "q1", "q3")}
+            columns[f"{field.name}_n"] = "integer"
+        elif field.name == "reasons":
+            columns["reasons"] = "string"
+        else:
+            columns[field.name] = _TYPES[plain]
+    return columns
+
+
+def cells_of(value: Any) -> list[Any]:
+    """The cells of one value, in the order of :func:`columns_of`."""
+    cells: list[Any] = []
+    reasons: dict[str, str] = {}
+    for field in fields(value):
+        cell = getattr(value, field.name)
+        if isinstance(cell, Distribution):
+            cells += [cell.median, cell.q1, cell.q3, cell.n]
+            reasons |= {field.name: cell.reason} if cell.reason else {}
+        elif field.name == "reasons":
+            reasons |= cell
+        else:
+            cells.append(cell)
+    if any(field.name == "reasons" for field in fields(value)):
+        cells.append("; ".join(f"{name}: {why}" for name, why in reasons.items()))
+    return cells
+
+
+def _plain_type(annotation: Any) -> type:
+    """``float`` of ``float | None``, ``str`` of a Literal of strings."""
+    if get_origin(annotation) is UnionType:
+        (annotation,) = (a for a in get_args(annotation) if a is not NoneType)
+    if get_origin(annotation) is Literal or get_args(annotation):
+        return str
+    return annotation  # type: ignore[no-any-return]
+
+
+def _segments(view: ExportView) -> Iterator[Row]:
+    for start_s, end_s, label in view.by_time():
+        yield view.recording_id, label, start_s, end_s, round(end_s - start_s, 9)
+
+
+def _speakers(view: ExportView) -> Iterator[Row]:
+    for label, speaker in view.talk.speakers.items():
+        name = readable(view.names.get(label))
+        yield view.recording_id, label, name, view.duration_s, *cells_of(speaker)
+
+
+def _values(pick: Callable[[ExportView], Sequence[Any]]) -> Callable[[ExportView], Iterator[Row]]:
+    """Rows of a list of values."""
+    return lambda view: ((view.recording_id, *cells_of(value)) for value in pick(view))
+
+
+def _parts(view: ExportView) -> Iterator[Row]:
+    for part in view.parts:
+        label = view.labels.get(part.participant_id)
+        facts = (part.nominal_start_s, part.start_s, part.drift_ppm, part.status)
+        trust = (part.confidence, part.uncertainty_ms, part.reason)
+        yield view.recording_id, part.part_id, label, part.participant_id, *facts, *trust
+
+
+_SEGMENT: dict[str, Type] = {
+    "speaker": "string",
+    "start_s": "number",
+    "end_s": "number",
+    "duration_s": "number",
+}
+_SPEAKER: dict[str, Type] = {"speaker": "string", "name": "string", "meeting_s": "number"}
+_PART: dict[str, Type] = {
+    "part_id": "string",
+    "speaker": "string",
+    "participant_id": "integer",
+    "nominal_start_s": "number",
+    "start_s": "number",
+    "drift_ppm": "number",
+    "status": "string",
+    "confidence": "number",
+    "uncertainty_ms": "number",
+    "reason": "string",
+}
+
+TABLES: tuple[Table, ...] = (
+    Table("segments", _KEYS | _SEGMENT, _segments),
+    Table("turns", _KEYS | columns_of(Turn), _values(lambda view: view.talk.events.turns)),
+    Table("transitions", _KEYS | columns_of(Transition), _values(lambda view: view.talk.events.transitions)),
+    Table("overlaps", _KEYS | columns_of(Overlap), _values(lambda view: view.talk.events.overlaps)),
+    Table("speakers", _KEYS | _SPEAKER | columns_of(SpeakerTalk), _speakers),
+    Table("pairs", _KEYS | columns_of(PairTalk), _values(lambda view: view.talk.pairs)),
+    Table("directed", _KEYS | columns_of(DirectedPair), _values(lambda view: view.talk.turn_taking.directed)),
+    Table("parts", _KEYS | _PART, _parts),
+)
+"""All tables, in the order in which they are written."""

@@ -1,0 +1,96 @@
+"""Tables as CSV and Parquet."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from recall_audio.errors import MachineError
+from recall_audio.export.tables import TABLES, Row, Table
+from recall_audio.export.view import ExportView
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_csv(view: ExportView) -> dict[str, bytes]:
+    """``tables/<name>.csv``: UTF-8, a header, an empty cell for None."""
+    return {f"tables/{t.name}.csv": csv_header(t) + csv_rows(t.rows(view)) for t in TABLES}
+
+
+def to_parquet(view: ExportView) -> dict[str, bytes]:
+    """``tables/<name>.parquet``: one row group, columns with fixed types.
+
+    Raises:
+        MachineError: pyarrow is not installed.
+    """
+    pyarrow = load_pyarrow()
+    import pyarrow.parquet as pq
+
+    files = {}
+    for table in TABLES:
+        sink = io.BytesIO()
+        pq.write_table(pyarrow.Table.from_batches([record_batch(table, list(table.rows(view)))]), sink)
+        files[f"tables/{table.name}.parquet"] = sink.getvalue()
+    return files
+
+
+def csv_header(table: Table) -> bytes:
+    """The names of the columns."""
+    return _csv([list(table.columns)])
+
+
+def csv_rows(rows: Iterable[Row]) -> bytes:
+    """Rows as CSV; a text that a spreadsheet would take for a formula is led by a quote."""
+    return _csv([[_cell(value) for value in row] for row in rows])
+
+
+def record_batch(table: Table, rows: Sequence[Row]) -> Any:
+    """Rows as a pyarrow RecordBatch of the table's types.
+
+    Raises:
+        MachineError: pyarrow is not installed.
+    """
+    pyarrow = load_pyarrow()
+    types = {
+        "string": pyarrow.string(),
+        "number": pyarrow.float64(),
+        "integer": pyarrow.int64(),
+        "boolean": pyarrow.bool_(),
+    }
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in table.columns.items()])
+    columns = [[_text(row[i]) for row in rows] for i in range(len(schema))]
+    arrays = [pyarrow.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pyarrow.record_batch(arrays, schema=schema)
+
+
+def load_pyarrow() -> Any:
+    """The module pyarrow.
+
+    Raises:
+        MachineError: it is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError:
+        message = "Parquet needs pyarrow, which is not installed."
+        hint = "Run: pip install 'recall-audio[parquet]', or choose csv."
+        raise MachineError(message, hint, code="missing_extra", extra="parquet") from None
+    return pyarrow
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    text = _text(value)
+    if isinstance(text, bool):
+        return "true" if text else "false"
+    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text
+
+
+def _text(value: Any) -> Any:
+    """Texts as UTF-8 can hold them; all else as it is."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,90 @@
+"""Who speaks when, for tools that score and annotate: RTTM, UEM, TextGrid, Audacity, WebVTT.
+
+References: NIST, Rich Transcription evaluation plan (RTTM, UEM), 2009; Praat manual, "TextGrid file formats";
+Audacity manual, "Importing and exporting labels"; W3C, WebVTT: The Web Video Text Tracks Format.
+"""
+
+import html
+
+from recall_audio.export.view import ExportView, readable
+
+
+def rttm(view: ExportView) -> dict[str, bytes]:
+    """``SPEAKER file 1 onset duration <NA> <NA> label <NA> <NA>``, milliseconds, by onset."""
+    lines = []
+    for start_s, end_s, label in view.by_time():
+        onset_ms, end_ms = round(start_s * 1000), round(end_s * 1000)
+        # The duration is taken between rounded ends, so that the end is not off by two roundings.
+        if end_ms > onset_ms:
+            times = f"{onset_ms / 1000:.3f} {(end_ms - onset_ms) / 1000:.3f}"
+            lines.append(f"SPEAKER {view.session} 1 {times} <NA> <NA> {label} <NA> <NA>\n")
+    return {"segments.rttm": "".join(lines).encode()}
+
+
+def uem(view: ExportView) -> dict[str, bytes]:
+    """``file 1 start end``: the whole meeting is to be scored."""
+    return {"segments.uem": f"{view.session} 1 0.000 {view.duration_s:.3f}\n".encode()}
+
+
+def audacity(view: ExportView) -> dict[str, bytes]:
+    """``start\\tend\\tlabel``, microseconds, by start."""
+    lines = (f"{start_s:.6f}\t{end_s:.6f}\t{label}\n" for start_s, end_s, label in view.by_time())
+    return {"segments.audacity.txt": "".join(lines).encode()}
+
+
+def webvtt(view: ExportView) -> dict[str, bytes]:
+    """A cue a segment with the speaker's real name; cues may overlap; ``…`` stands for the words."""
+    cues = ["WEBVTT\n"]
+    for start_s, end_s, label in view.by_time():
+        name = html.escape(readable(view.names.get(label)) or label, quote=False)
+        cues.append(f"{timestamp(start_s)} --> {timestamp(end_s)}\n<v {name}>…</v>\n")
+    return {"segments.vtt": "\n".join(cues).encode()}
+
+
+def timestamp(time_s: float, point: str = ".") -> str:
+    """``hh:mm:ss.mmm`` of seconds."""
+    whole, milliseconds = divmod(round(time_s * 1000), 1000)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{point}{milliseconds:03d}"
+
+
+def textgrid(view: ExportView) -> dict[str, bytes]:
+    """Long text format: an IntervalTier a speaker, contiguous from 0 to the end, and the tier ``overlap``."""
+    tiers = {label: [(float(a), float(b), label) for a, b in rows] for label, rows in view.segments.items()}
+    tiers["overlap"] = [(a, b, "+".join(labels)) for a, b, labels in view.overlaps()]
+    head = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        f"xmin = 0\nxmax = {view.duration_s:.7f}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:",
+    ]
+    body = [_tier(i, name, rows, view.duration_s) for i, (name, rows) in enumerate(tiers.items(), start=1)]
+    return {"segments.TextGrid": ("\n".join([*head, *body]) + "\n").encode()}
+
+
+def _tier(number: int, name: str, rows: list[tuple[float, float, str]], duration_s: float) -> str:
+    """One tier, the silences between its intervals filled in."""
+    intervals: list[tuple[float, float, str]] = []
+    reached_s = 0.0
+    for start_s, end_s, text in rows:
+        if start_s > reached_s:
+            intervals.append((reached_s, start_s, ""))
+        intervals.append((start_s, end_s, text))
+        reached_s = end_s
+    if reached_s < duration_s:
+        intervals.append((reached_s, duration_s, ""))
+    lines = [
+        f"    item [{number}]:",
+        '        class = "IntervalTier"',
+        f"        name = {_quoted(name)}",
+        f"        xmin = 0\n        xmax = {duration_s:.7f}",
+        f"        intervals: size = {len(intervals)}",
+    ]
+    for i, (start_s, end_s, text) in enumerate(intervals, start=1):
+        lines.append(f"        intervals [{i}]:\n            xmin = {start_s:.7f}")
+        lines.append(f"            xmax = {end_s:.7f}\n            text = {_quoted(text)}")
+    return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    """A Praat string: quotes are doubled."""
+    return '"' + text.replace('"', '""') + '"'

@@ -1,0 +1,97 @@
+"""What an exporter sees of one recording: plain values, no folder, no file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from recall_audio.model.alignment import PartAlignment
+from recall_audio.model.labels import safe_name
+from recall_audio.model.talk import Talk
+
+Rows = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class StemFile:
+    """One stem that was written.
+
+    Attributes:
+        file: path below the recording's folder, with ``/``.
+        rate_hz: its sample rate.
+        n_samples: its length at that rate.
+    """
+
+    file: str
+    rate_hz: int
+    n_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """One recording, all times on the mix's clock.
+
+    Attributes:
+        recording_id: the recording.
+        duration_s: the mix's duration.
+        segments: label to ``[[start_s, end_s], ...]``, by time and apart; everyone, silent people too.
+        names: label to the real name, None where there is none.
+        stems: label to their stem, where one was written.
+        talk: the figures and events.
+        labels: participant id to label, for the parts.
+        parts: where each part lies.
+        mix: path of the mixed recording below the recording's folder, or None.
+        root: what is put before the paths in formats that name audio files: the recording's folder, absolute,
+            or empty for paths relative to it.
+        out: the folder below which the files will be written, absolute if `root` is; None: the recording's.
+    """
+
+    recording_id: str
+    duration_s: float
+    segments: Mapping[str, Rows]
+    names: Mapping[str, str | None]
+    talk: Talk
+    stems: Mapping[str, StemFile] = field(default_factory=dict)
+    labels: Mapping[int, str] = field(default_factory=dict)
+    parts: Sequence[PartAlignment] = ()
+    mix: str | None = None
+    root: str = ""
+    out: str | None = None
+
+    @property
+    def session(self) -> str:
+        """The recording's id as one word without spaces."""
+        return safe_name(self.recording_id, "recording")
+
+    def path(self, file: str) -> str:
+        """A file below the recording's folder, as it is written into a manifest."""
+        return f"{self.root.rstrip('/')}/{file}" if self.root else file
+
+    def written(self, file: str) -> str:
+        """A file that a writer makes, as it is written into a manifest."""
+        return self.path(file) if self.out is None else f"{self.out.rstrip('/')}/{file}"
+
+    def by_time(self) -> list[tuple[float, float, str]]:
+        """``(start_s, end_s, label)`` of every segment, by start."""
+        rows = ((float(a), float(b), label) for label, spans in self.segments.items() for a, b in spans)
+        return sorted(rows)
+
+    def overlaps(self) -> list[tuple[float, float, tuple[str, ...]]]:
+        """``(start_s, end_s, labels)`` of each stretch in which the same two or more speak, by start."""
+        edges = sorted((at, n, label) for a, b, label in self.by_time() for at, n in ((a, 1), (b, -1)))
+        active: list[str] = []
+        found: list[tuple[float, float, tuple[str, ...]]] = []
+        since = 0.0
+        for at, change, label in edges:
+            if len(active) > 1 and at > since:
+                found.append((since, at, tuple(active)))
+            active = sorted([*active, label]) if change > 0 else [a for a in active if a != label]
+            since = at
+        return found
+
+
+def readable(text: str | None) -> str:
+    """A name for people: surrogates replaced, no control or format character, spaces as one."""
+    kept = (
+        c if c.isprintable() or c.isspace() else "\ufffd" if "\ud800" <= c <= "\udfff" else ""
+        for c in text or ""
+    )
+    return " ".join("".join(kept).split())
