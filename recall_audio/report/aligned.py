@@ -8,7 +8,18 @@ from typing import Any
 from recall_audio.report.people import Documents, Speaker, name_of_participant
 from recall_audio.report.statements import CHECK, FINE, MATTERS, NOTE, Statement
 from recall_audio.report.timeline import time_map
-from recall_audio.report.words import NOTHING, clock, count, items, mapping, number, objects, quantity, text
+from recall_audio.report.words import (
+    NOTHING,
+    clock,
+    count,
+    items,
+    key,
+    mapping,
+    number,
+    objects,
+    quantity,
+    text,
+)
 
 PLOT_WIDTH, PLOT_HEIGHT = 640, 120
 _MOST_POINTS = 300
@@ -119,7 +130,7 @@ def parts(documents: Documents, people: list[Speaker]) -> list[dict[str, Any]]:
         offset_s = _difference(part.get("start_s"), part.get("nominal_start_s"))
         row = {
             "name": name_of_participant(documents, people, part.get("participant_id")),
-            "colour": colour.get(part.get("participant_id"), 0),
+            "colour": colour.get(key(part.get("participant_id")), 0),
             "part_id": text(part.get("part_id")),
             "status": _STATUS.get(str(part.get("status")), text(part.get("status"))),
             "start": clock(part.get("start_s")),

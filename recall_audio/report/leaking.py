@@ -7,7 +7,7 @@ from recall_audio.report.people import Documents, Speaker
 from recall_audio.report.statements import CHECK, FINE, NOTE, Statement
 from recall_audio.report.stretches import total_s
 from recall_audio.report.talking import Cell
-from recall_audio.report.words import clock, listing, mapping, number, objects, percent, quantity, text
+from recall_audio.report.words import clock, key, listing, mapping, number, objects, percent, quantity, text
 
 _CERTAIN = 0.5
 _LOUD_DB, _FAINT_DB = -18.0, -40.0
@@ -30,7 +30,7 @@ def leakage_statements(documents: Documents, people: list[Speaker]) -> Iterator[
     heard: dict[str, list[tuple[str, float]]] = {}
     for leak in leaks(documents):
         source, listener = (
-            names.get(str(leak.get(key)), text(leak.get(key))) for key in ("source", "listener")
+            names.get(str(leak.get(end)), text(leak.get(end))) for end in ("source", "listener")
         )
         if float(leak["gain_db"]) >= _FAINT_DB:
             heard.setdefault(listener, []).append((source, float(leak["gain_db"])))
@@ -65,7 +65,7 @@ def _track(name: str, sources: list[tuple[str, float]], s: Speaker | None) -> It
 
 def leakage_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
     """Level of each voice (column) on each track (row), in dB against its own track; empty without leaks."""
-    found = {(leak.get("listener"), leak.get("source")): leak for leak in leaks(documents)}
+    found = {(key(leak.get("listener")), key(leak.get("source"))): leak for leak in leaks(documents)}
     if not found:
         return []
     return [[_cell(found.get((row.label, column.label))) for column in people] for row in people]

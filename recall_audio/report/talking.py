@@ -86,8 +86,8 @@ def overlap_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cel
     found: dict[tuple[int, int], float] = {}
     for pair in objects(mapping(documents.get("talk")).get("pairs")):
         a, b, shared_s = (
-            index.get(pair.get("a", "")),
-            index.get(pair.get("b", "")),
+            index.get(str(pair.get("a"))),
+            index.get(str(pair.get("b"))),
             number(pair.get("overlap_s")),
         )
         if a is not None and b is not None and shared_s is not None:

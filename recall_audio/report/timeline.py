@@ -81,7 +81,7 @@ def _marks(documents: Documents, people: list[Speaker]) -> list[list[int]]:
     lane = {s.label: i for i, s in enumerate(people)}
     marks = []
     for event in objects(mapping(documents.get("events")).get("overlaps")):
-        start_s, who, whom = number(event.get("start_s")), event.get("later"), event.get("earlier")
+        start_s, who, whom = number(event.get("start_s")), str(event.get("later")), str(event.get("earlier"))
         if event.get("interruption") == "candidate" and start_s is not None and who in lane and whom in lane:
             marks.append([max(0, round(1000 * start_s)), lane[who], lane[whom]])
     return sorted(marks)[:MOST_MARKS]

@@ -8,7 +8,7 @@ from recall_audio.report.leaking import leakage_statements
 from recall_audio.report.people import Documents, Speaker, name_of_participant
 from recall_audio.report.statements import CHECK, MATTERS, NOTE, Statement
 from recall_audio.report.turns import talk_statements
-from recall_audio.report.words import clock, count, items, listing, mapping, objects, text
+from recall_audio.report.words import clock, count, items, key, listing, mapping, objects, text
 
 _MISSING_CODES = {"part_missing", "no_audio_separate"}
 _AREAS = {
@@ -59,7 +59,7 @@ def _missing_documents(documents: Documents, _people: list[Speaker]) -> Iterator
         "segments": "who speaks when",
         "talk": "who spoke how much",
     }
-    absent = [what for key, what in wanted.items() if not documents.get(key)]
+    absent = [what for kind, what in wanted.items() if not documents.get(kind)]
     if absent:
         yield Statement(
             MATTERS,
@@ -72,12 +72,14 @@ def _missing_documents(documents: Documents, _people: list[Speaker]) -> Iterator
 def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
     """Parts that could not be had, and people without any."""
     recording = mapping(documents.get("recording"))
-    told = {f.get("where") for f in objects(recording.get("findings")) if f.get("code") == "part_missing"}
+    told = {
+        key(f.get("where")) for f in objects(recording.get("findings")) if f.get("code") == "part_missing"
+    }
     with_part = set()
     for part in objects(recording.get("parts")):
         media = mapping(part.get("media"))
-        with_part.add(part.get("participant_id"))
-        if part.get("part_id") not in told and (media.get("problem") or not media.get("file")):
+        with_part.add(key(part.get("participant_id")))
+        if key(part.get("part_id")) not in told and (media.get("problem") or not media.get("file")):
             name = name_of_participant(documents, people, part.get("participant_id"))
             why = text(media.get("problem"))
             said = _PROBLEMS.get(why, f"the reason given is {why}" if why else "no file was found")
@@ -91,7 +93,7 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
     silent = [
         text(p.get("name")) or f"participant {text(p.get('participant_id'))}"
         for p in objects(recording.get("participants"))
-        if p.get("participant_id") not in with_part
+        if key(p.get("participant_id")) not in with_part
     ]
     if silent:
         verb = "has" if len(silent) == 1 else "have"
@@ -135,7 +137,7 @@ def _findings(documents: Documents, people: list[Speaker]) -> Iterator[Statement
         where[str(part.get("part_id"))] = name_of_participant(documents, people, part.get("participant_id"))
     for area, finding in _noted(documents):
         place = str(finding.get("where") or "")
-        missing = finding.get("code") in _MISSING_CODES
+        missing = str(finding.get("code")) in _MISSING_CODES
         rank = NOTE if finding.get("severity") == "note" else MATTERS if missing else CHECK
         yield Statement(
             rank,

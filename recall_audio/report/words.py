@@ -51,6 +51,11 @@ def objects(value: Any) -> list[Mapping[str, Any]]:
     return [v for v in items(value) if isinstance(v, Mapping)]
 
 
+def key(value: Any) -> str | int | None:
+    """A label or an id as it may be looked up; None for anything else."""
+    return value if isinstance(value, str | int) else None
+
+
 def clock(value: Any) -> str:
     """A time or a length as h:mm:ss, rounded to the second."""
     time_s = number(value)

@@ -208,3 +208,27 @@ def _stem(label: str, rng: random.Random) -> dict[str, Any]:
         "gain_db": round(-23.0 - before, 2),
         "gain_set_by": "target",
     }
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "]]>\u2028</script>\u202e\u2066{{7*7}}\x00\x1b[31m",
+    "\ud800'half& &amp; \u0007" + "😀" * 400,
+)
+
+
+def hostile() -> dict[str, Any]:
+    """A meeting of four people whose names, and whose other texts, are meant to break out of the page."""
+    meeting = documents(4, 60.0)
+    for entry, name in zip(meeting["speakers"]["speakers"].values(), HOSTILE, strict=True):
+        entry["name"] = name
+    meeting["recording"]["bot"]["name"] = HOSTILE[0]
+    meeting["recording"]["bot"]["platform"] = HOSTILE[1]
+    for i, part in enumerate(meeting["alignment"]["parts"]):
+        part["part_id"] = HOSTILE[i % 4]
+    for stem in meeting["stems"]["stems"]:
+        stem["gain_set_by"] = HOSTILE[1]
+    meeting["run"]["parameters"] = {HOSTILE[0]: HOSTILE[1], **meeting["run"]["parameters"]}
+    del meeting["run"]["parameters"]["align"]["enabled"]
+    return meeting

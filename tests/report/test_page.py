@@ -1,0 +1,255 @@
+"""The page as text: what a browser would refuse, what a name could smuggle in, how large it becomes."""
+
+import base64
+import copy
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report.meetings import documents, hostile
+
+from recall_audio.report import Assets, index_row, render, render_index
+from recall_audio.report.assets import address
+from recall_audio.report.stretches import deltas, joined, per_bin, stretches, total_s, without
+
+KINDS = ("recording", "alignment", "speakers", "segments", "talk", "stems", "leakage", "run", "events")
+
+
+class Page(HTMLParser):
+    """A page's elements, attributes and text, as a browser's parser sees them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.inline: dict[str, list[str]] = {"script": [], "style": []}
+        self.text = ""
+        self._inside = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag in self.inline:
+            data = ("type", "application/json") in attrs
+            self._inside = "data" if data else tag
+            if not data:
+                self.inline[tag].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.inline:
+            self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside in self.inline:
+            self.inline[self._inside][-1] += data
+        elif not self._inside:
+            self.text += data
+
+
+def data_of(html: str) -> dict[str, Any]:
+    """The data a page carries, by a reader that takes no NaN."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    assert found
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return dict(json.loads(found[1], parse_constant=refuse))
+
+
+@pytest.fixture(scope="module")
+def demo() -> dict[str, Any]:
+    return documents(5, 600.0)
+
+
+def test_the_policy_names_the_hash_of_each_inline_script_and_style_and_nothing_else(
+    demo: dict[str, Any],
+) -> None:
+    page = Page(render(demo))
+    policy = next(v for t, n, v in page.attributes if t == "meta" and n == "content" and "default-src" in v)
+    rules = {name: rest for name, _, rest in (rule.strip().partition(" ") for rule in policy.split(";"))}
+    assert rules["default-src"] == "'none'"
+    for tag, rule in (("script", "script-src"), ("style", "style-src")):
+        hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in page.inline[tag]]
+        assert len(hashes) == 1
+        assert rules[rule] == f"'sha256-{hashes[0]}'"
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+@pytest.mark.parametrize(
+    "html", [render(documents(5, 600.0, leaky=True)), render_index([{"bot_id": "b", "href": "a/b.html"}])]
+)
+def test_a_page_holds_nothing_that_its_own_policy_would_refuse_or_that_leads_outside(html: str) -> None:
+    page = Page(html)
+    assert not [a for a in page.attributes if a[1] == "style" or a[1].startswith("on")]
+    addresses = [
+        v for _, n, v in page.attributes if n in {"href", "src", "action", "srcset", "data", "poster"}
+    ]
+    assert all(re.match(r"#|data:,$|[\w%-][\w%./-]*$", a) for a in addresses)
+
+
+def test_a_name_stays_text_in_the_page_and_in_its_data() -> None:
+    meeting = hostile()
+    html = render(meeting)
+    page = Page(html)
+    plain = Page(render(documents(4, 60.0)))
+    # The hostile page has the elements of a plain one of as many people, in the same order, and no more.
+    assert page.tags == plain.tags
+    names = [lane["name"] for lane in data_of(html)["lanes"]]
+    assert "<script>alert(1)</script>" in names
+    assert any("]]>" in n and "\u2028" not in n for n in names)
+    assert "<script>alert(1)</script>" in page.text
+    html.encode("utf-8")
+    assert not re.search("[\u202e\u2066\ud800-\udfff\x00\x1b]", html)
+
+
+def test_numbers_that_json_does_not_know_are_shown_as_missing(demo: dict[str, Any]) -> None:
+    talk = json.loads(json.dumps(demo["talk"]))
+    first = next(iter(talk["speakers"].values()))
+    first["share_of_talk"], first["talk_s"], talk["overlap_s"] = float("nan"), float("inf"), 1e999
+    html = render({**demo, "talk": talk})
+    assert data_of(html)["lanes"]
+    assert not re.search(r"\b(nan|inf|infinity)\b", Page(html).text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("missing", KINDS)
+def test_a_missing_file_is_no_error(demo: dict[str, Any], missing: str) -> None:
+    html = render({k: v for k, v in demo.items() if k != missing})
+    if missing not in {"recording", "speakers", "events"}:
+        assert f"no {missing}.json here" in Page(html).text
+
+
+def test_an_empty_folder_gives_a_page_that_says_so() -> None:
+    text = Page(render({})).text
+    assert "Nobody is known to have been there" in text
+    assert "This folder does not hold" in text
+
+
+WRONG = st.sampled_from(
+    [None, "", "text", -1, 1e999, float("nan"), [], {}, [None], {"a": []}, True, [[1]], "\ud800"]
+)
+
+
+SMALL = json.dumps(documents(3, 30.0, leaky=True))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_whatever_stands_in_a_file_the_page_is_made(data: st.DataObject) -> None:
+    meeting = json.loads(SMALL)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at: Any = meeting
+        while True:
+            keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+            if not keys:
+                break
+            key = data.draw(st.sampled_from(keys))
+            if not isinstance(at[key], dict | list) or data.draw(st.integers(0, 3)) == 0:
+                at[key] = copy.deepcopy(data.draw(WRONG))
+                break
+            at = at[key]
+    data_of(render(meeting))
+    index_row(meeting, "a/report.html")
+
+
+def test_eight_hours_of_ten_people_who_never_stop_stay_under_3_mb() -> None:
+    meeting = documents(10, 60.0)
+    # A stretch of speech every 2.9 s of everybody, none at a round millisecond: 99,000 of them.
+    spoken = {
+        label: [[t + 0.137 * k, t + 1.31 + 0.137 * k] for t in (2.9017 * i for i in range(9900))]
+        for k, label in enumerate(meeting["segments"]["speakers"])
+    }
+    residuals = [[3.0 * i, 0.0123456789 * (i % 7), 0.5] for i in range(9600)]
+    for part in meeting["alignment"]["parts"]:
+        part["residuals"] = residuals
+    meeting["alignment"]["mix"]["duration_s"] = meeting["talk"]["duration_s"] = 8 * 3600.0
+    html = render({**meeting, "segments": {"speakers": spoken, "raw": spoken}})
+    assert sum(len(lane["speech"]) for lane in data_of(html)["lanes"]) == 2 * 99_000
+    assert len(html.encode()) < 3_000_000
+
+
+def test_the_page_carries_every_stretch_of_speech_to_the_millisecond(demo: dict[str, Any]) -> None:
+    lanes = {lane["name"]: lane["speech"] for lane in data_of(render(demo))["lanes"]}
+    real = {label: s["name"] for label, s in demo["speakers"]["speakers"].items()}
+    for label, rows in demo["segments"]["speakers"].items():
+        t, back = 0, []
+        for pause, length in zip(lanes[real[label]][::2], lanes[real[label]][1::2], strict=True):
+            back.append([t + pause, t + pause + length])
+            t += pause + length
+        assert back == [[round(1000 * a), round(1000 * b)] for a, b in rows]
+
+
+SPANS = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(1, 12)).map(lambda p: (p[0], p[0] + p[1])), max_size=8
+)
+
+
+def milliseconds(spans: list[tuple[int, int]]) -> set[int]:
+    """Every millisecond that the spans hold, one by one."""
+    return {t for a, b in spans for t in range(a, b)}
+
+
+@given(SPANS, SPANS)
+def test_stretches_are_sets_of_milliseconds(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> None:
+    x, y = joined(a), joined(b)
+    assert milliseconds(x) == milliseconds(a)
+    assert milliseconds(without(x, y)) == milliseconds(a) - milliseconds(b)
+    assert sum(per_bin(x, 7, 20)) == len(milliseconds(a))
+    assert total_s(x) == pytest.approx(len(milliseconds(a)) / 1000)
+    assert sum(deltas(x)) == max(milliseconds(a), default=-1) + 1
+
+
+def test_stretches_take_rows_in_any_order_and_leave_out_what_is_none() -> None:
+    rows = [[3, 4], [1, 2], "x", [5], [2, 1], [None, 3], [float("nan"), 1], [3.5, 4.25]]
+    assert stretches(rows) == [(1000, 2000), (3000, 4250)]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("source/mixed.mp3", "source/mixed.mp3"),
+        ("stems/Jürgen #1?.wav", "stems/J%C3%BCrgen%20%231%3F.wav"),
+        ("https://evil.example/x.mp3", None),
+        ("//evil.example/x.mp3", None),
+        ("javascript:alert(1).mp3", "javascript%3Aalert%281%29.mp3"),
+        ("../../x.mp3", None),
+        ("source/part.raw", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_audio_is_only_ever_beside_the_page(path: str | None, expected: str | None) -> None:
+    assert address(path) == expected
+
+
+def test_the_page_plays_what_it_is_told_is_there(demo: dict[str, Any]) -> None:
+    told = data_of(render(demo, Assets(mix=None, stems={"Ann_Lee": "stems/Ann_Lee.flac"})))
+    assert told["mix"] is None
+    assert [lane["stem"] for lane in told["lanes"] if lane["stem"]] == ["stems/Ann_Lee.flac"]
+    named = data_of(render(demo))
+    assert named["mix"] == "source/mixed.mp3"
+    assert all(lane["stem"].startswith("stems/") for lane in named["lanes"])
+
+
+def test_a_batch_is_listed_with_its_reports_and_the_reasons_of_what_failed(demo: dict[str, Any]) -> None:
+    rows = [
+        index_row(demo, "b1/r1/report.html"),
+        {"bot_id": "b2", "status": "failed", "reason": "It is <gone>.", "href": "javascript:alert(1)"},
+        {"bot_id": "b3", "status": "waiting", "href": "https://evil.example/"},
+        {},
+    ]
+    html = render_index(rows)
+    page = Page(html)
+    links = [v for t, n, v in page.attributes if t == "a" and n == "href" and not v.startswith("#")]
+    assert links == ["b1/r1/report.html", "javascript%3Aalert%281%29"]
+    assert "It is <gone>." in page.text
+    assert "4 recordings, 3 not done." in page.text
+    assert page.tags.count("tr") == 1 + 4
