@@ -87,7 +87,7 @@ def test_rttm_and_seglst_are_read_by_meeteval_as_the_same_segments(tmp_path: Pat
     rttm = meeteval.io.RTTM.load(saved(tmp_path, export(view_of(), "rttm")))
     assert [(float(x.begin_time), x.speaker_id) for x in rttm] == [(a, label) for a, _, label in flat()]
     seglst = meeteval.io.SegLST.load(saved(tmp_path, export(view_of(), "seglst")))
-    assert [(x["start_time"], x["end_time"], x["speaker"]) for x in seglst] == flat()
+    assert [(float(x["start_time"]), float(x["end_time"]), x["speaker"]) for x in seglst] == flat()
 
 
 def test_seglst_has_the_six_fields_of_its_definition() -> None:
