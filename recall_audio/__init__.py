@@ -1,3 +1,89 @@
-"""Who spoke, when, how much and over whom in meetings recorded by Recall.ai bots."""
+"""Who spoke, when, how much and over whom in meetings recorded by Recall.ai bots.
+
+Everything public is imported from here, and loaded only when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from recall_audio.core.align import align
+    from recall_audio.core.speech import find_speech
+    from recall_audio.core.talk import measure_talk
+    from recall_audio.detector import load as load_detector
+    from recall_audio.errors import RecallAudioError
+    from recall_audio.fetch import Settings
+    from recall_audio.model.options import (
+        AlignOptions,
+        FetchOptions,
+        Options,
+        SpeechOptions,
+        StemOptions,
+        TalkOptions,
+    )
+    from recall_audio.model.timemap import TimeMap
+    from recall_audio.model.tracks import PartAudio, PlacedPart, Track
+    from recall_audio.notebook import Recording, open, run
+    from recall_audio.workflow.process import process
+    from recall_audio.workflow.stems import export_stems
+
+_HOME = {
+    "AlignOptions": "model.options",
+    "FetchOptions": "model.options",
+    "Options": "model.options",
+    "PartAudio": "model.tracks",
+    "PlacedPart": "model.tracks",
+    "RecallAudioError": "errors",
+    "Recording": "notebook",
+    "Settings": "fetch",
+    "SpeechOptions": "model.options",
+    "StemOptions": "model.options",
+    "TalkOptions": "model.options",
+    "TimeMap": "model.timemap",
+    "Track": "model.tracks",
+    "align": "core.align",
+    "export_stems": "workflow.stems",
+    "find_speech": "core.speech",
+    "load_detector": "detector",
+    "measure_talk": "core.talk",
+    "open": "notebook",
+    "process": "workflow.process",
+    "run": "notebook",
+}
+
+__all__ = [
+    "AlignOptions",
+    "FetchOptions",
+    "Options",
+    "PartAudio",
+    "PlacedPart",
+    "RecallAudioError",
+    "Recording",
+    "Settings",
+    "SpeechOptions",
+    "StemOptions",
+    "TalkOptions",
+    "TimeMap",
+    "Track",
+    "align",
+    "export_stems",
+    "find_speech",
+    "load_detector",
+    "measure_talk",
+    "open",
+    "process",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'recall_audio' has no attribute {name!r}")
+    home = import_module(f"recall_audio.{_HOME[name]}")
+    return getattr(home, "load" if name == "load_detector" else name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

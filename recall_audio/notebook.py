@@ -1,1 +1,214 @@
-"""A recording's results as researchers use them: tables, arrays, plots."""
+"""A recording's results as researchers use them: tables, arrays, plots.
+
+::
+
+    import recall_audio as ra
+    rec = ra.open("data/BOT_ID/RECORDING_ID")
+    rec.talk                                   # DataFrame, one row a speaker
+    y, sr = rec.stem("Ann_Lee").load(60, 90)   # float32, librosa's conventions
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recall_audio import batch
+from recall_audio.errors import ItemError, UsageError
+from recall_audio.fetch import Settings
+from recall_audio.model.options import FetchOptions, Options
+from recall_audio.workflow import documents, tables
+from recall_audio.workflow.layout import recording_folders
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """One participant's track on the mix's clock.
+
+    Attributes:
+        label: whose.
+        path: the audio file.
+    """
+
+    label: str
+    path: Path
+
+    def load(self, start_s: float = 0.0, end_s: float | None = None) -> "tuple[npt.NDArray[np.float32], int]":
+        """Samples between two times.
+
+        Args:
+            start_s: first moment, seconds on the mix's clock.
+            end_s: end; the stem's own where None.
+
+        Returns:
+            The samples, float32 in [-1, 1], shape (n,), and their rate in Hz.
+
+        Raises:
+            ItemError: the file is not there or cannot be read.
+        """
+        from recall_audio.media.wav import read_block
+
+        return read_block(self.path, start_s, end_s)
+
+
+class Recording:
+    """One processed recording; every property reads what lies in its folder.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "recording.json").is_file():
+            raise UsageError(
+                f"{folder} is no recording's folder: it holds no recording.json.",
+                "Give OUT/BOT_ID/RECORDING_ID, as `recall-audio run` made it.",
+            )
+
+    @cached_property
+    def documents(self) -> documents.Documents:
+        """Every JSON file of the folder as plain values, by kind."""
+        return documents.read_documents(self.folder)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the mix in seconds."""
+        return float(documents.need(self.documents, "alignment")["mix"]["duration_s"])
+
+    @property
+    def segments(self) -> "pd.DataFrame":
+        """Who speaks when: columns speaker, start_s, end_s, in order of time."""
+        return _frame(tables.segments(self.documents))
+
+    @property
+    def talk(self) -> "pd.DataFrame":
+        """A row a speaker (the index): talk time and its shares."""
+        return _frame(tables.speakers(self.documents)).set_index("speaker")
+
+    @property
+    def parts(self) -> "pd.DataFrame":
+        """A row a part: where it lies on the mix's clock."""
+        return _frame(tables.parts(self.documents))
+
+    @property
+    def overlap(self) -> "pd.DataFrame":
+        """Speaker by speaker, seconds of speech at once; the diagonal is each one's talk time."""
+        talk = documents.need(self.documents, "talk")
+        labels = list(talk["speakers"])
+        table = _frame((labels, [[0.0] * len(labels) for _ in labels]))
+        table.index = table.columns.copy()
+        for label in labels:
+            table.loc[label, label] = talk["speakers"][label]["talk_s"]
+        for pair in talk["pairs"]:
+            table.loc[pair["a"], pair["b"]] = table.loc[pair["b"], pair["a"]] = pair["overlap_s"]
+        return table
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before trusting the numbers, a sentence each."""
+        return [w["message"] for w in documents.need(self.documents, "run")["warnings"]]
+
+    @property
+    def speakers(self) -> dict[str, str | None]:
+        """Labels and the real names behind them."""
+        found = documents.need(self.documents, "speakers")["speakers"]
+        return {label: person["name"] for label, person in found.items()}
+
+    def stem(self, label: str) -> Stem:
+        """One participant's track.
+
+        Raises:
+            ItemError: no stem of that label was written.
+        """
+        found = {s["participant"]: s["file"] for s in documents.need(self.documents, "stems")["stems"]}
+        if label in found:
+            return Stem(label, self.folder / found[label])
+        raise ItemError(f"No stem of {label!r}.", f"There are: {', '.join(found) or 'none'}.", code="no_stem")
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Who speaks when, a lane a speaker; gives the matplotlib Axes."""
+        from recall_audio.report.plots import plot_timeline
+
+        return plot_timeline(documents.need(self.documents, "segments")["speakers"], self.duration_s, ax)
+
+    def __repr__(self) -> str:
+        return f"Recording({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """Shown by Jupyter: the table of who spoke how much, and the warnings."""
+        if "talk" not in self.documents:
+            return f"<p>{escape(repr(self))}: not processed</p>"
+        told = "".join(f"<li>{escape(w)}</li>" for w in self.warnings)
+        table: Any = self.talk
+        return f"<p><b>{escape(self.folder.name)}</b></p>{table.round(3).to_html()}<ul>{told}</ul>"
+
+
+def open(folder: str | Path) -> Recording:
+    """A recording's results.
+
+    Args:
+        folder: ``OUT/BOT_ID/RECORDING_ID``, or a folder that holds just one such.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    found = recording_folders(Path(folder))
+    if len(found) != 1:
+        raise UsageError(
+            f"{folder} holds {len(found)} recordings, one was expected.", f"Give e.g. {found[0]}."
+        )
+    return Recording(found[0])
+
+
+def run(
+    bot_ids: str | Iterable[str],
+    out: str | Path = "recall-audio-out",
+    options: Options | None = None,
+    *,
+    fetch_options: FetchOptions | None = None,
+    settings: Settings | None = None,
+    force: bool = False,
+) -> list[Recording]:
+    """Fetch and process meetings; what is done already costs nothing.
+
+    Args:
+        bot_ids: one bot id or several.
+        out: the output folder.
+        options: how to process; defaults where None.
+        fetch_options: how to download; defaults where None.
+        settings: key and region; from the environment or ``.env`` where None.
+        force: do everything again.
+
+    Returns:
+        The recordings that have results, in order.
+
+    Raises:
+        KeyRefused: the API takes no request with this key.
+        MachineError: the disk is full, or this machine lacks a decoder.
+        ItemError: no recording came to a result; the message says why.
+    """
+    ids = [bot_ids] if isinstance(bot_ids, str) else list(bot_ids)
+    request = batch.Request(
+        out=Path(out), options=options or Options(), fetch=fetch_options or FetchOptions(), force=force
+    )
+    outcomes = batch.run(ids, lambda: settings or Settings.from_environment(), request)
+    found = [Recording(o.folder) for o in outcomes if o.status in ("done", "partial") and o.folder]
+    if not found:
+        raise ItemError("; ".join(o.message for o in outcomes) or "No bot id was given.", code="no_result")
+    return found
+
+
+def _frame(table: tables.Table) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns, rows = table
+    return pd.DataFrame(rows, columns=columns)

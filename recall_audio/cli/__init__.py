@@ -1,5 +1,5 @@
-"""The command line: parse, one call, print."""
+"""The command line: parse, one call, print. Nothing heavy is imported until a command runs."""
 
+from recall_audio.cli.main import main
 
-def main() -> None:
-    """Entry point of ``recall-audio``."""
+__all__ = ["main"]

@@ -140,7 +140,7 @@ def bot(value: Any) -> Bot:
     changes = fields.rows(body.get("status_changes") or [], "bot's status changes")
     last = changes[-1] if changes else {}
     bot_id = fields.identifier(body.get("id"), "bot")
-    facts = {
+    facts: dict[str, Any] = {
         "id": bot_id,
         "name": fields.text(body.get("bot_name")),
         "platform": fields.text(meeting.get("platform")),
@@ -149,7 +149,10 @@ def bot(value: Any) -> Bot:
     }
     found = tuple(recording(r) for r in fields.rows(body.get("recordings") or [], "bot's recordings"))
     code, sub_code = _status(last)
-    return Bot(bot_id, facts, code, sub_code, found)
+    made = Bot(bot_id, facts, code, sub_code, found)
+    # So that a later run can tell, without asking, whether everything of this bot is here.
+    facts |= {"is_over": not made.is_under_way, "recording_ids": [r.recording_id for r in found]}
+    return made
 
 
 def recording(value: Any) -> Recording:

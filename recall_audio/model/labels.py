@@ -59,7 +59,7 @@ def speakers_json(participants: Sequence[Participant], labels: dict[int, str]) -
     people = {}
     for person in participants:
         people[labels[person.participant_id]] = {
-            "participant_id": person.participant_id,
+            "participant_ids": [person.participant_id],
             "name": person.name,
             "is_host": person.is_host,
             "platform": person.platform,

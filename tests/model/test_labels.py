@@ -113,7 +113,7 @@ def test_speakers_json_maps_a_label_to_the_exact_name_and_ids() -> None:
     assert speakers_json([ann], make_labels([ann])) == {
         "speakers": {
             "Ann_Lee": {
-                "participant_id": 7,
+                "participant_ids": [7],
                 "name": "Ann\u202e /Lee",
                 "is_host": True,
                 "platform": "desktop",

@@ -1,0 +1,61 @@
+"""Commands that talk to the API and compute nothing: fetch, create-bot."""
+
+from typing import Any, Literal
+
+import click
+
+from recall_audio.cli import options as shared
+from recall_audio.cli.processing import read_ids
+from recall_audio.cli.progress import Progress
+
+
+@click.command("fetch")
+@click.argument("bot_ids", metavar="BOT_ID...", nargs=-1)
+@click.option(
+    "--ids-file", metavar="FILE|-", help="Read further bot ids from a file, one a line; - is stdin."
+)
+@shared.out_option
+@shared.fetch_options
+@shared.force_option
+@shared.json_option
+@shared.quiet_option
+def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, **values: Any) -> int:
+    """Download the meetings of these bots, and nothing else."""
+    from recall_audio import batch, fetch
+
+    from .printing import print_outcomes
+
+    ids = batch.unique(read_ids(bot_ids, ids_file))
+    if not ids:
+        raise click.UsageError("No bot id given: name at least one, or give --ids-file.")
+    region, as_json = values.pop("region"), values.pop("as_json")
+    request = batch.Request(
+        out=values["out"], fetch=shared.fetch_choice(values), options=None, force=values["force"]
+    )
+    with Progress(quiet=values["quiet"]) as progress:
+        outcomes = batch.run(ids, lambda: fetch.Settings.from_environment(region), request, progress)
+    return print_outcomes(outcomes, as_json=as_json)
+
+
+@click.command("create-bot", short_help="Send a bot that records what this tool needs.")
+@click.argument("meeting_url")
+@click.option("--name", help="The bot's display name.")
+@click.option("--join-at", metavar="T", help="When to join, ISO 8601; now where not given.")
+@click.option("--separate", type=click.Choice(["mp3", "raw"]), default="mp3", show_default=True,
+              help="Format of the separate audio.")  # fmt: skip
+@shared.region_option
+def create_bot(
+    meeting_url: str,
+    name: str | None,
+    join_at: str | None,
+    separate: Literal["mp3", "raw"],
+    region: str | None,
+) -> None:
+    """Send a bot that records what this tool needs: mixed and separate audio. Prints its id."""
+    from recall_audio import fetch
+
+    settings = fetch.Settings.from_environment(region)
+    click.echo(fetch.create_bot(settings, meeting_url, name=name, join_at=join_at, separate=separate))
+
+
+COMMANDS = (fetch_, create_bot)

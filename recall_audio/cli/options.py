@@ -1,0 +1,117 @@
+"""Options that commands share: one decorator a group of them, defaults read from the options classes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from recall_audio.model.options import AlignOptions, FetchOptions, Options, SpeechOptions, StemOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_STEMS, _ALIGN, _FETCH, _SPEECH = StemOptions(), AlignOptions(), FetchOptions(), SpeechOptions()
+LUFS_PRESETS = {"podcast": -16.0, "broadcast": -23.0}
+
+
+def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several option decorators as one, shown in the order given."""
+
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+class Loudness(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A level in LUFS, or a preset's name."""
+
+    name = "LUFS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Number or preset to LUFS."""
+        if isinstance(value, str) and value in LUFS_PRESETS:
+            return LUFS_PRESETS[value]
+        try:
+            level = float(value)
+        except ValueError:
+            level = 0.0
+        if not -70.0 < level < 0.0:
+            self.fail(
+                f"{value!r} is not a level between -70 and 0, nor {' or '.join(LUFS_PRESETS)}", param, ctx
+            )
+        return level
+
+
+out_option = click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("recall-audio-out"),
+    show_default=True, help="Output folder.",
+)  # fmt: skip
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Recordings processed side by side.",
+)
+force_option = click.option("--force", is_flag=True, help="Do everything again, whatever is already there.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print outcomes as JSON lines on stdout.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+region_option = click.option(
+    "--region", envvar="RECALL_REGION", help="API region, e.g. us-west-2 (RECALL_REGION)."
+)
+
+fetch_options = stacked(
+    region_option,
+    click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=_FETCH.wait_s, show_default=True,
+                 metavar="SECONDS", help="Poll artifacts that are still processing for up to this long."),
+    click.option("--at-once", type=click.IntRange(1, 32), default=_FETCH.at_once, show_default=True,
+                 help="Media files downloaded side by side."),
+    click.option("--allow-download-host", "allow_hosts", multiple=True, metavar="HOST",
+                 help="A further host that media may come from. May be repeated."),
+)  # fmt: skip
+
+process_options = stacked(
+    click.option("--search", "search_s", type=click.FloatRange(0.1, 600), default=_ALIGN.search_s,
+                 show_default=True, metavar="SECONDS", help="How wrong a nominal start may be, each way."),
+    click.option("--whole-mix", is_flag=True, help="Look for every part over the whole mix."),
+    click.option("--no-align", is_flag=True, help="Keep every nominal start."),
+    click.option("--keep-leakage", is_flag=True, help="Count leaked voices as the listener's speech."),
+    click.option("--threshold", type=click.FloatRange(0.05, 0.95), default=_SPEECH.threshold,
+                 show_default=True, help="Speech probability from which the detector's evidence counts."),
+    click.option("--normalize", type=click.Choice(["lufs", "peak", "none"]), default=_STEMS.normalize,
+                 show_default=True, help="What sets the stems' level."),
+    click.option("--lufs", type=Loudness(), default=_STEMS.lufs, show_default=True,
+                 help="Target loudness of what is said: LUFS, or podcast (-16), broadcast (-23)."),
+    click.option("--peak", "peak_dbtp", type=click.FloatRange(-60, 0), default=_STEMS.peak_dbtp,
+                 show_default=True, metavar="DBTP", help="Ceiling of the true peak."),
+    click.option("--max-gain", "max_gain_db", type=click.FloatRange(0, 80), default=_STEMS.max_gain_db,
+                 show_default=True, metavar="DB", help="Cap on the gain."),
+    click.option("--gate", is_flag=True, help="Mute what is not the participant's own speech."),
+    click.option("--speakers", default="", metavar="LABEL,LABEL",
+                 help="Write only these participants' stems."),
+    click.option("--discard-work", is_flag=True, help="Delete the decoded working files at the end."),
+)  # fmt: skip
+
+
+def fetch_choice(values: dict[str, Any]) -> FetchOptions:
+    """The fetch step's options out of a command's keywords, which are used up."""
+    return FetchOptions(
+        wait_s=values.pop("wait_s"),
+        at_once=values.pop("at_once"),
+        allow_hosts=tuple(values.pop("allow_hosts")),
+    )
+
+
+def process_choice(values: dict[str, Any]) -> Options:
+    """The processing steps' options out of a command's keywords, which are used up."""
+    speakers = tuple(s.strip() for s in values.pop("speakers").split(",") if s.strip())
+    stems = {k: values.pop(k) for k in ("normalize", "lufs", "peak_dbtp", "max_gain_db", "gate")}
+    align = AlignOptions(
+        search_s=values.pop("search_s"), whole_mix=values.pop("whole_mix"), enabled=not values.pop("no_align")
+    )
+    speech = SpeechOptions(threshold=values.pop("threshold"), remove_leakage=not values.pop("keep_leakage"))
+    return Options(align=align, speech=speech, stems=replace(_STEMS, **stems, speakers=speakers))

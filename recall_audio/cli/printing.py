@@ -1,0 +1,105 @@
+"""What commands print: outcomes, tables; data on stdout, the rest on stderr."""
+
+import csv
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recall_audio.model.outcome import Outcome, exit_code
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_IDS = ("part", "bot", "recording")
+_FEW = 3
+# Up to this many recordings each get their own summary; more get one table.
+
+
+def console() -> "Console":
+    """Rich on stdout; 110 columns where stdout is no terminal, so that a log reads the same everywhere."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 110, highlight=False, emoji=False, markup=False)
+
+
+def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
+    """Show how a batch ended and give its exit code."""
+    if as_json:
+        for outcome in outcomes:
+            click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
+        return exit_code(list(outcomes))
+    finished = [o for o in outcomes if o.folder and (Path(o.folder) / "run.json").is_file()]
+    if len(finished) <= _FEW:
+        for outcome in finished:
+            print_summary(Path(outcome.folder))
+    if len(outcomes) > _FEW or len(finished) < len(outcomes) or any(o.status != "done" for o in outcomes):
+        print_table(
+            ["bot", "recording", "status", "reason"],
+            [[o.bot_id, o.recording_id, "reused" if o.reused else o.status, o.message] for o in outcomes],
+            "table",
+        )
+    return exit_code(list(outcomes))
+
+
+def print_summary(folder: Path) -> None:
+    """The summary of one recording: a bar a speaker, warnings, where the files are."""
+    from recall_audio.report import terminal
+    from recall_audio.workflow.documents import read_documents
+
+    terminal.summary(read_documents(folder), console(), folder=str(folder))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
+    """Rows as a table for people, as JSON objects, or as CSV."""
+    rows = [list(row) for row in rows]
+    if form == "json":
+        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
+    elif form == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([guarded(cell) for cell in row] for row in rows)
+    else:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for i, name in enumerate(columns):
+            numeric = any(isinstance(row[i], int | float) for row in rows)
+            # Words of a header wrap; an id too long for the terminal is cut (JSON and CSV have it whole).
+            table.add_column(
+                textwrap.fill(name.replace("_", " "), max(map(len, name.split("_")))),
+                justify="right" if numeric else "left",
+                overflow="ellipsis" if name in _IDS else "fold",
+                no_wrap=name in _IDS,
+                max_width=12 if name in _IDS else None,
+            )
+        for row in rows:
+            table.add_row(*(shown(cell) for cell in row))
+        console().print(table)
+
+
+def shown(cell: Any) -> str:
+    """A cell for a terminal: no control characters, absent values as a dash."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        return f"{cell:.3f}" if abs(cell) < 1 else f"{cell:.2f}"
+    return "".join(c if c.isprintable() else "?" for c in str(cell))
+
+
+def guarded(cell: Any) -> Any:
+    """A CSV cell that no spreadsheet takes for a formula."""
+    return "'" + cell if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def print_facts(facts: Mapping[str, Any], form: str) -> None:
+    """Named values: two columns, or one JSON object."""
+    if form == "json":
+        click.echo(json.dumps(facts, indent=1))
+    else:
+        print_table(["what", "value"], list(facts.items()), form)

@@ -1,0 +1,44 @@
+"""How one recording or bot ended: small plain values that cross processes and go into the journal."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Status = Literal["done", "partial", "failed", "waiting", "transient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one bot's recording ended.
+
+    Attributes:
+        bot_id: which bot.
+        recording_id: which recording; empty where it never came to one.
+        status: ``done``; ``partial``: what could be done was, something is missing for good; ``failed`` for
+            good; ``waiting`` for artifacts; ``transient``: may work later.
+        folder: the recording's folder, empty where there is none.
+        code: a short word for the reason, empty when done.
+        message: the reason in one sentence, empty when done.
+        seconds: wall time spent on it.
+        reused: everything was there already; nothing was asked, nothing was computed.
+    """
+
+    bot_id: str
+    status: Status
+    recording_id: str = ""
+    folder: str = ""
+    code: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    reused: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, one line of the journal."""
+        return asdict(self)
+
+
+def exit_code(outcomes: list[Outcome]) -> int:
+    """0 all done; 1 something failed for good or is missing for good; 5 only waiting or transient left."""
+    statuses = {o.status for o in outcomes}
+    if statuses & {"failed", "partial"}:
+        return 1
+    return 5 if statuses & {"waiting", "transient"} else 0

@@ -1,0 +1,113 @@
+"""The decoded working files of a recording: made once, then memory-mapped by every step."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recall_audio.errors import ItemError
+from recall_audio.files import read_json, write_json
+from recall_audio.media.decode import check_duration, decode
+from recall_audio.media.work import open_work
+from recall_audio.model.findings import Finding
+from recall_audio.model.meeting import MediaFile, Meeting
+from recall_audio.model.tracks import Samples
+from recall_audio.workflow.layout import Layout
+
+MIX = "mix"
+"""Name of the mixed recording's entry among the decoded files."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Working:
+    """One decoded file.
+
+    Attributes:
+        samples: shape (n,), int16, 16 kHz, memory-mapped.
+        encoder_delay_known: its time 0 is the recording's; False for an MP3 without a LAME tag.
+    """
+
+    samples: Samples
+    encoder_delay_known: bool
+
+    @property
+    def n_samples(self) -> int:
+        """Its length."""
+        return len(self.samples)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """All decoded files of a recording.
+
+    Attributes:
+        mix: the mixed recording, or None.
+        parts: separate parts by part id; those that could not be decoded are not there.
+    """
+
+    mix: Working | None
+    parts: dict[str, Working]
+
+    @staticmethod
+    def open(layout: Layout, meeting: Meeting) -> "Audio":
+        """What :func:`decode_all` left in the folder."""
+        facts = read_json(layout.work / "decode.json", "decode")["files"]
+
+        def working(name: str) -> Working | None:
+            if name not in facts:
+                return None
+            return Working(open_work(layout.work / f"{name}.s16"), facts[name]["encoder_delay_known"])
+
+        parts = {p.part_id: w for p in meeting.parts if (w := working(p.part_id)) is not None}
+        return Audio(working(MIX), parts)
+
+
+def decode_all(
+    layout: Layout, meeting: Meeting, progress: Callable[[int, int], None]
+) -> tuple[tuple[Path, ...], tuple[Finding, ...]]:
+    """Decode every file of a recording; one that cannot be is a finding, and the others go on.
+
+    Returns:
+        The files written, and what was odd about the sources.
+    """
+    media = {p.part_id: p.media for p in meeting.parts if p.media.file}
+    if meeting.mix is not None and meeting.mix.file:
+        media = {MIX: meeting.mix, **media}
+    facts: dict[str, dict[str, Any]] = {}
+    findings: list[Finding] = []
+    written: list[Path] = []
+    for done, (name, source) in enumerate(media.items()):
+        progress(done, len(media))
+        work = layout.work / f"{name}.s16"
+        try:
+            facts[name] = _decode_one(layout, name, source, work, findings)
+        except ItemError as error:
+            findings.append(Finding(error.code, error.message, where=name))
+        else:
+            written.append(work)
+    progress(len(media), len(media))
+    index = layout.work / "decode.json"
+    write_json(index, "decode", {"files": facts})
+    return (*written, index), tuple(findings)
+
+
+def _decode_one(
+    layout: Layout, name: str, source: MediaFile, work: Path, findings: list[Finding]
+) -> dict[str, Any]:
+    """Decode one file, note what is odd about it, and give its facts."""
+    path = layout.folder / str(source.file)
+    if not path.is_file():
+        raise ItemError(
+            f"{source.file} is missing from the recording's folder; expected it where the download left it.",
+            "Fetch the recording again.",
+            code="part_missing",
+        )
+    decoded = decode(path, work, declared_format=source.format, declared_s=source.duration_s)
+    about = [*decoded.findings, check_duration(decoded.duration_s, source.duration_s)]
+    findings += [replace(f, where=name) for f in about if f is not None]
+    return {
+        "n_samples": decoded.n_samples,
+        "encoder_delay_known": decoded.encoder_delay_known,
+        "source": asdict(decoded.source),
+        "damage": [asdict(d) for d in decoded.damage],
+    }

@@ -1,0 +1,96 @@
+"""Talk measured from what lies in a recording's folder, and the view of it that the exporters take."""
+
+from pathlib import Path
+from typing import Any
+
+from recall_audio.core.talk import measure_talk
+from recall_audio.export.view import ExportView, StemFile
+from recall_audio.model.alignment import Alignment
+from recall_audio.model.meeting import Meeting
+from recall_audio.model.options import TalkOptions
+from recall_audio.model.talk import Talk
+from recall_audio.workflow.documents import Documents, need
+from recall_audio.workflow.tables import labels_by_id
+
+
+def talk_of(documents: Documents, options: TalkOptions) -> Talk:
+    """Measure talk from a recording's segments and alignment.
+
+    Raises:
+        ItemError: segments or alignment are not there.
+    """
+    segments = need(documents, "segments")
+    alignment = Alignment.from_json(need(documents, "alignment"))
+    labels = labels_by_id(documents)
+    meeting = Meeting.from_json(need(documents, "recording"))
+    measured = measure_talk(
+        segments["speakers"],
+        alignment.duration_s,
+        options,
+        presence=presence_of(meeting, alignment, labels),
+        raw_segments=segments["raw"],
+        uncertainty_ms=uncertainty_of(alignment, labels),
+    )
+    return measured.with_parameters(speech=segments["parameters"])
+
+
+def presence_of(
+    meeting: Meeting, alignment: Alignment, labels: dict[int, str]
+) -> dict[str, list[list[float]]]:
+    """Stretches ``[start_s, end_s]`` of presence by label, within the mix, by events and parts.
+
+    A part is proof of presence, whatever the events say; someone with neither has no entry, and their
+    presence is not known.
+    """
+    end_s = alignment.duration_s
+    found: dict[str, list[list[float]]] = {}
+    for seen in meeting.presence:
+        if seen.participant_id in labels:
+            stretch = [seen.start_s, end_s if seen.end_s is None else seen.end_s]
+            found.setdefault(labels[seen.participant_id], []).append(stretch)
+    for part in alignment.parts:
+        found.setdefault(labels[part.participant_id], []).append([part.start_s, part.time_map.end_s])
+    return {
+        label: [[max(a, 0.0), min(b, end_s)] for a, b in stretches if min(b, end_s) > max(a, 0.0)]
+        for label, stretches in found.items()
+    }
+
+
+def uncertainty_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, float | None]:
+    """Label to the largest uncertainty of their parts, ms; None where a part has no measure."""
+    found: dict[str, list[float | None]] = {}
+    for part in alignment.parts:
+        if part.status != "silent":  # nothing is heard in it, so nothing hangs on where it lies
+            found.setdefault(labels[part.participant_id], []).append(part.uncertainty_ms)
+    return {
+        label: None if None in values else max(v for v in values if v is not None)
+        for label, values in found.items()
+    }
+
+
+def view_of(
+    documents: Documents, talk: Talk, root: Path | None = None, out: Path | None = None
+) -> ExportView:
+    """What the exporters take of a recording.
+
+    Args:
+        documents: its files.
+        talk: its talk, with the events.
+        root: its folder, put before the paths of audio files; paths are relative where None.
+        out: where the export will lie.
+    """
+    recording = need(documents, "recording")
+    stems: list[dict[str, Any]] = documents.get("stems", {}).get("stems", [])
+    return ExportView(
+        recording_id=str(recording["recording"]["id"]),
+        duration_s=talk.duration_s,
+        segments=need(documents, "segments")["speakers"],
+        names={label: p["name"] for label, p in need(documents, "speakers")["speakers"].items()},
+        talk=talk,
+        stems={s["participant"]: StemFile(s["file"], s["rate_hz"], s["n_samples"]) for s in stems},
+        labels=labels_by_id(documents),
+        parts=Alignment.from_json(need(documents, "alignment")).parts,
+        mix=recording["mix"]["file"] if recording["mix"] else None,
+        root=str(root.resolve()) if root else "",
+        out=str(out.resolve()) if out else None,
+    )

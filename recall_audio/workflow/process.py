@@ -1,0 +1,114 @@
+"""Everything after the download: one recording's folder in, results in the same folder out. No network."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from recall_audio.errors import ItemError
+from recall_audio.files import read_json, sweep_parts
+from recall_audio.model.meeting import Meeting
+from recall_audio.model.options import Options
+from recall_audio.model.outcome import Outcome
+from recall_audio.workflow import stages
+from recall_audio.workflow.layout import Layout
+from recall_audio.workflow.manifest import Manifest, begin, discard_work, is_done
+from recall_audio.workflow.plan import STAGES, stage_keys, stale_stages
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, units done and units in all."""
+
+
+def read_meeting(layout: Layout) -> Meeting:
+    """The meeting of a folder's ``recording.json``.
+
+    Raises:
+        ItemError: the file is missing or damaged.
+    """
+    value = read_json(layout.recording, "recording")
+    try:
+        return Meeting.from_json(value)
+    except (KeyError, TypeError):
+        pass
+    raise ItemError(
+        f"{layout.recording} lacks fields that this version expects.",
+        "Fetch the recording again: `recall-audio fetch BOT_ID --force`.",
+        code="damaged_file",
+    )
+
+
+def parameters_of(options: Options) -> dict[str, Any]:
+    """Every option in force as plain JSON values, as ``run.json`` keeps them."""
+    value = asdict(options)
+    value["stems"]["speakers"] = list(value["stems"]["speakers"])
+    return value
+
+
+def process(
+    folder: Path,
+    options: Options | None = None,
+    *,
+    force: bool = False,
+    keep_work: bool = True,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Decode, align, find speech, measure talk, write stems and the report of one fetched recording.
+
+    Args:
+        folder: the recording's folder, with ``recording.json`` and ``source/``.
+        options: what is chosen; defaults where None.
+        force: run every stage again, whatever an earlier run left.
+        keep_work: keep the decoded working files, so that a changed option need not decode again.
+        progress: called as stages advance.
+
+    Returns:
+        How it ended; ``partial`` where something was missing or damaged for good.
+
+    Raises:
+        ItemError: nothing in the folder can be processed.
+        MachineError: the disk is full, or this machine lacks a decoder.
+    """
+    started = time.monotonic()
+    options = options or Options()
+    layout = Layout(folder)
+    meeting = read_meeting(layout)
+    parameters = parameters_of(options)
+    if not force and is_done(layout, parameters, stage_keys(meeting, options)):
+        return _outcome(layout, meeting, started, reused=True)
+    sweep_parts(folder)
+    manifest = begin(layout, parameters, force=force)
+    job = stages.Job(layout, meeting, options, manifest, progress or (lambda *_: None))
+    _run_stages(job)
+    manifest.finish()
+    if not keep_work:
+        discard_work(layout)
+    return _outcome(layout, meeting, started, reused=not manifest.ran)
+
+
+def _run_stages(job: stages.Job) -> None:
+    manifest: Manifest = job.manifest
+    keys = stage_keys(job.meeting, job.options)
+    stale = stale_stages(manifest, keys)
+    for name in STAGES:
+        if name in stale:
+            manifest.run(name, keys[name], partial(stages.STEPS[name], job))
+        else:
+            manifest.reuse(name)
+
+
+def _outcome(layout: Layout, meeting: Meeting, started: float, *, reused: bool) -> Outcome:
+    """How a finished recording counts, by what its manifest says."""
+    warnings = read_json(layout.run, "run")["warnings"]
+    lost = next((w for w in warnings if w["code"] in stages.LOSSES), None)
+    return Outcome(
+        bot_id=meeting.bot_id,
+        recording_id=meeting.recording_id,
+        status="partial" if lost else "done",
+        folder=str(layout.folder),
+        code=lost["code"] if lost else "",
+        message=lost["message"] if lost else "",
+        seconds=round(time.monotonic() - started, 3),
+        reused=reused,
+    )
