@@ -15,9 +15,14 @@ from recall_audio.report.words import NOTHING, clock, count, mapping, number, ob
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _BAR = 24
 _MOST_SAID = 6
+_PLAIN = str.maketrans(
+    {"−": "-", "–": "-", "…": "...", "\u202f": " ", "’": "'", "“": '"', "”": '"', "±": "+-"}
+)
+"""The marks of these texts for an encoding that may lack them."""
 
 
 def summary(documents: Documents, console: "Console", folder: PurePath | str | None = None) -> None:
@@ -28,21 +33,36 @@ def summary(documents: Documents, console: "Console", folder: PurePath | str | N
         console: where to; its width and colours are kept to.
         folder: the recording's folder, to say where the files are; None leaves that out.
     """
-    from rich.text import Text
-
+    shown = _Shown(console)
     people = speakers(documents)
-    console.print(Text(title(documents), style="bold"))
-    console.print(Text(_facts(documents, people)))
+    console.print(shown(title(documents), "bold"))
+    console.print(shown(_facts(documents, people)))
     if people:
         console.print()
-        console.print(_bars(people, blocks=not console.options.ascii_only))
+        console.print(_bars(people, shown))
     console.print()
-    _said(statements(documents, people), console)
+    _said(statements(documents, people), shown)
     if folder is not None:
         console.print()
         # Neither wrapped nor cut: a path is there to be copied.
-        console.print(Text(f"Files in {text(folder, 4096)}"), soft_wrap=True)
-        console.print(Text(f"  {_files(documents)}"))
+        console.print(shown(f"Files in {text(folder, 4096)}"), soft_wrap=True)
+        console.print(shown(f"  {_files(documents)}"))
+
+
+class _Shown:
+    """Text as a console can show it: never markup, and what its encoding lacks replaced."""
+
+    def __init__(self, console: "Console") -> None:
+        self.console = console
+        self.blocks = not console.options.ascii_only
+
+    def __call__(self, value: str, style: str = "") -> "Text":
+        from rich.text import Text
+
+        encoding = self.console.encoding
+        if not self.blocks:
+            value = value.translate(_PLAIN)
+        return Text(value.encode(encoding, "replace").decode(encoding), style=style)
 
 
 def _facts(documents: Documents, people: list[Speaker]) -> str:
@@ -59,12 +79,12 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     return ", ".join(said)
 
 
-def _bars(people: list[Speaker], *, blocks: bool) -> "Table":
+def _bars(people: list[Speaker], shown: _Shown) -> "Table":
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("Speaker", overflow="ellipsis", no_wrap=True, max_width=22)
+    # rich's ellipsis is a character that not every encoding has.
+    table.add_column("Speaker", overflow="ellipsis" if shown.blocks else "crop", no_wrap=True, max_width=22)
     table.add_column("Share of all talk", no_wrap=True, min_width=_BAR)
     for name in ("", "Talk", "Turns"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -73,14 +93,9 @@ def _bars(people: list[Speaker], *, blocks: bool) -> "Table":
         share = number(s.talk.get("share_of_talk"))
         share = s.talk_s / whole if share is None and whole > 0 else share
         turns = number(s.talk.get("turns"))
-        shown = NOTHING if turns is None else f"{turns:.0f}"
-        table.add_row(
-            Text(s.name),
-            Text(_bar(share, blocks=blocks), style="cyan"),
-            percent(share),
-            clock(s.talk_s),
-            shown,
-        )
+        n = NOTHING if turns is None else f"{turns:.0f}"
+        figures = (shown(value) for value in (percent(share), clock(s.talk_s), n))
+        table.add_row(shown(s.name), shown(_bar(share, blocks=shown.blocks), "cyan"), *figures)
     return table
 
 
@@ -92,22 +107,21 @@ def _bar(share: float | None, *, blocks: bool) -> str:
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
-def _said(found: list[Statement], console: "Console") -> None:
+def _said(found: list[Statement], shown: _Shown) -> None:
     from rich.table import Table
-    from rich.text import Text
 
-    console.print(Text(verdict(found)))
+    shown.console.print(shown(verdict(found)))
     worth = [s for s in found if s.rank >= CHECK]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
     for s in worth[:_MOST_SAID]:
         style = "bold red" if s.rank == MATTERS else "yellow"
-        table.add_row(Text(s.word, style=style), Text(f"{s.where}: {s.sentence}" if s.where else s.sentence))
+        table.add_row(shown(s.word, style), shown(f"{s.where}: {s.sentence}" if s.where else s.sentence))
     if worth:
-        console.print(table)
+        shown.console.print(table)
     if len(worth) > _MOST_SAID:
-        console.print(Text(f"... and {len(worth) - _MOST_SAID} more, in report.html"))
+        shown.console.print(shown(f"... and {len(worth) - _MOST_SAID} more, in report.html"))
 
 
 def _files(documents: Documents) -> str:

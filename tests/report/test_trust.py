@@ -1,0 +1,162 @@
+"""What is said about a result: each fact once, in words, worst first."""
+
+import json
+from typing import Any
+
+import pytest
+from report.meetings import documents
+
+from recall_audio.report.aligned import nice, residual_plot
+from recall_audio.report.people import speakers
+from recall_audio.report.statements import CHECK, FINE, MATTERS, NOTE, Statement
+from recall_audio.report.talking import at_once, over_time, overlap_matrix
+from recall_audio.report.trust import statements, verdict
+
+
+def said(meeting: dict[str, Any]) -> list[Statement]:
+    """All statements about a meeting."""
+    return statements(meeting, speakers(meeting))
+
+
+@pytest.fixture
+def meeting() -> dict[str, Any]:
+    return dict(json.loads(json.dumps(documents(4, 300.0))))
+
+
+def test_a_good_recording_is_called_so_and_says_why(meeting: dict[str, Any]) -> None:
+    found = said(meeting)
+    assert max(s.rank for s in found) == NOTE
+    assert [s.area for s in found if s.rank == FINE] == ["Alignment", "Leakage"]
+    assert verdict(found) == "Nothing was found that would change how these numbers are read."
+
+
+def test_the_worst_comes_first_and_nothing_is_said_twice() -> None:
+    meeting = documents(5, 600.0, leaky=True)
+    finding = {"code": "odd", "message": "Something odd.", "where": "", "severity": "warning"}
+    meeting["alignment"]["findings"].append(finding)
+    meeting["run"]["warnings"] = [finding]
+    meeting["run"]["stages"][1]["warnings"] = [finding]
+    found = said(meeting)
+    assert [s.rank for s in found] == sorted((s.rank for s in found), reverse=True)
+    assert [s.area for s in found if s.sentence == "Something odd."] == ["Alignment"]
+    assert len({(s.where, s.sentence) for s in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "rank", "words"),
+    [
+        ("no_match", MATTERS, "stands where the API said"),
+        ("no_mix", CHECK, "no mix to look in"),
+        ("silent", NOTE, "no sound to look for"),
+        ("drift_unobservable", NOTE, "whether this clock drifts. By its end it may be off by up to 15.0 ms"),
+    ],
+)
+def test_each_way_an_alignment_ends_has_its_sentence(
+    meeting: dict[str, Any], status: str, rank: int, words: str
+) -> None:
+    part = meeting["alignment"]["parts"][0]
+    part |= {
+        "status": status,
+        "reason": "",
+        "drift_bound_ppm": 50.0,
+        "time_map": [[0.0, 0.0], [300.0, 300.0]],
+    }
+    name = next(s.name for s in speakers(meeting) if part["participant_id"] in s.participant_ids)
+    hit = next(s for s in said(meeting) if words in s.sentence)
+    assert (hit.rank, hit.where) == (rank, name)
+
+
+def test_a_step_says_what_was_lost_or_came_twice_and_when(meeting: dict[str, Any]) -> None:
+    part = meeting["alignment"]["parts"][0]
+    part |= {
+        "status": "step",
+        "time_map": [[0, 1], [60, 61], [60, 63.5], [120, 123.5], [120, 123.1], [200, 203.1]],
+    }
+    hit = next(s for s in said(meeting) if "lost" in s.sentence)
+    assert hit.sentence.startswith(
+        "2.5 s of audio was lost at 0:01:01; 0.4 s of audio came twice at 0:02:04."
+    )
+
+
+def test_a_missing_part_is_named_once_with_its_reason(meeting: dict[str, Any]) -> None:
+    part = meeting["recording"]["parts"][2]
+    part["media"] |= {"file": None, "problem": "not_audio"}
+    hits = [s for s in said(meeting) if s.area == "Missing"]
+    assert [(s.rank, "no audio" in s.sentence) for s in hits] == [(MATTERS, True)]
+    finding = {
+        "code": "part_missing",
+        "message": "Not to be had.",
+        "where": part["part_id"],
+        "severity": "warning",
+    }
+    meeting["recording"]["findings"] = [finding]
+    hits = [s for s in said(meeting) if s.area == "Missing"]
+    assert [(s.rank, s.sentence) for s in hits] == [(MATTERS, "Not to be had.")]
+    assert hits[0].where == "Björn Ås"
+
+
+def test_a_leaky_track_says_whose_voices_how_loud_and_how_much_was_taken_out() -> None:
+    meeting = documents(3, 600.0, leaky=True)
+    ann = next(s for s in said(meeting) if s.area == "Leakage" and s.where == "Ann Lee")
+    assert ann.rank == CHECK
+    assert "Björn Ås (−15 dB) and Chidi Okafor (−21 dB)" in ann.sentence
+    own, raw = (meeting["talk"]["speakers"]["Ann_Lee"][k] for k in ("talk_s", "talk_raw_s"))
+    # The raw figure counts what was taken out and what was kept; the sentence tells the two apart.
+    shown = [f"{round(s) // 3600}:{round(s) // 60 % 60:02d}:{round(s) % 60:02d}" for s in (raw - own, own)]
+    assert shown[0] in ann.sentence
+    assert shown[1] in ann.sentence
+
+
+def test_whether_the_order_depends_on_a_setting_is_said(meeting: dict[str, Any]) -> None:
+    variants = [
+        {"name": "chosen", "same_ranks": True, "largest_change": 0.0},
+        {"name": "bridge 0.5 s", "same_ranks": False, "largest_change": 0.031},
+    ]
+    meeting["talk"]["sensitivity"] = {"chosen": "chosen", "variants": variants}
+    hit = next(s for s in said(meeting) if s.area == "Sensitivity")
+    assert hit.rank == CHECK
+    assert "bridge 0.5 s" in hit.sentence
+    assert "3.1 points" in hit.sentence
+
+
+def test_a_residual_plot_keeps_the_worst_window_however_many_there_are() -> None:
+    residuals = [[float(i), 0.01, 1.0] for i in range(20_000)]
+    residuals[7777][1] = -0.9
+    plot = residual_plot({"residuals": residuals})
+    assert plot is not None
+    assert plot["path"].count("M") <= 301
+    assert any(row["worst"] == "−0.900 ms" for row in plot["table"])
+    lowest = max(float(move.split()[1].split("h")[0]) for move in plot["path"].split("M")[1:])
+    assert lowest == pytest.approx(120 * (0.5 + 0.9 / 2), abs=0.1)
+    assert sum(int(row["n"]) for row in plot["table"]) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("value", "axis"), [(0.0, 1.0), (0.03, 0.05), (1.0, 1.0), (1.01, 2.0), (6.0, 10.0), (99, 100)]
+)
+def test_an_axis_ends_at_the_next_round_number(value: float, axis: float) -> None:
+    assert nice(value) == pytest.approx(axis)
+
+
+def test_the_bars_over_time_hold_all_talk_and_no_more(meeting: dict[str, Any]) -> None:
+    people = speakers(meeting)
+    drawn = over_time(meeting, people)
+    full = 300.0 / 10  # thirty bars of ten seconds, each as wide as the plot over thirty, less the gap of 1
+    assert len(drawn["table"]) == full
+    area_s = sum(w * h for _, _, _, w, h in drawn["boxes"]) / (960 / full - 1) / (180 - drawn["full_y"]) * 10
+    assert area_s == pytest.approx(meeting["talk"]["talk_s"], abs=0.5)
+
+
+def test_the_strip_of_how_many_at_once_adds_up_to_the_meeting(meeting: dict[str, Any]) -> None:
+    strip = at_once(meeting)
+    assert sum(box["width"] for box in strip) == pytest.approx(960)
+    assert strip[0]["width"] == pytest.approx(960 * meeting["talk"]["silence_s"] / 300.0)
+
+
+def test_the_overlap_matrix_is_symmetric_and_its_darkest_cell_is_the_largest(meeting: dict[str, Any]) -> None:
+    matrix = overlap_matrix(meeting, speakers(meeting))
+    assert all(matrix[i][j].shown == matrix[j][i].shown for i in range(4) for j in range(4))
+    assert {matrix[i][i].shown for i in range(4)} == {""}
+    top = max(p["overlap_s"] for p in meeting["talk"]["pairs"])
+    darkest = next(cell for row in matrix for cell in row if cell.heat == 9)
+    assert darkest.shown == f"0:{round(top) // 60:02d}:{round(top) % 60:02d}"
