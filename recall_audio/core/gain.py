@@ -1,9 +1,10 @@
 """Which gain a stem gets, decided from what was measured; applying it is somebody else's work.
 
-Speech sets the gain: the loudness of the gating blocks in which the participant speaks is brought to the
-target. A meter reads the whole file, though, and in an ordinary file finds nearly the same, since its
-relative gate drops the pauses. Where the two agree within 1 LU, the meter's reading is brought to the
-target exactly; where they do not, because noise or other voices fill the pauses, speech alone counts.
+Speech sets the gain: what a meter would read if everything but the participant's speech were muted is
+brought to the target. A meter reads the whole file, though, and in an ordinary file finds nearly the same,
+since its relative gate drops the pauses. Where the two agree within 1 LU, the meter's reading of the file is
+brought to the target exactly; where they do not, because noise or other voices fill the pauses, speech
+alone counts.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core.loudness import STEPS_A_BLOCK, block_energies, gated_lufs, step_samples
-from recall_audio.core.spans import Spans, covers
+from recall_audio.core.spans import Spans
 from recall_audio.model.options import StemOptions
 from recall_audio.units import RATE_HZ
 
@@ -70,7 +71,8 @@ class Gain:
 def level_of(steps: Floats, peak_dbtp: float, speech: Spans | None, rate_hz: int) -> Level:
     """The level of a stem from its 100 ms energies.
 
-    A gating block is speech where its middle is; a span too short to hold a middle takes the nearest.
+    A gating block counts as speech where it touches any: the blocks that a meter would find if all the
+    rest were muted.
 
     Args:
         steps: mean K-weighted squares, shape (n_steps,).
@@ -82,11 +84,13 @@ def level_of(steps: Floats, peak_dbtp: float, speech: Spans | None, rate_hz: int
     if speech is None:
         return Level(blocks, None, peak_dbtp)
     step = step_samples(rate_hz) * RATE_HZ / rate_hz
-    spoken = covers(speech, ((np.arange(len(blocks)) + STEPS_A_BLOCK / 2) * step).astype(np.int64))
-    if len(blocks):
-        nearest = np.rint(speech.mean(axis=1) / step - STEPS_A_BLOCK / 2).astype(np.int64)
-        spoken[np.clip(nearest, 0, len(blocks) - 1)] = True
-    return Level(blocks, spoken, peak_dbtp)
+    # Block k covers steps k to k + 3.
+    first = np.floor(speech[:, 0] / step).astype(np.int64) - (STEPS_A_BLOCK - 1)
+    last = np.ceil(speech[:, 1] / step).astype(np.int64) - 1
+    change = np.zeros(len(blocks) + 1, dtype=np.int64)
+    np.add.at(change, np.clip(first, 0, len(blocks)), 1)
+    np.add.at(change, np.clip(last + 1, 0, len(blocks)), -1)
+    return Level(blocks, np.cumsum(change[:-1]) > 0, peak_dbtp)
 
 
 def choose_gain(level: Level, options: StemOptions) -> Gain:

@@ -96,6 +96,15 @@ def read_at(x: Samples, at: float, step: float, n: int) -> Signal | None:
     return _drifting(samples, at - (first - 128), step, n)
 
 
+def read_near(x: Samples, at: float, step: float, n: int) -> Signal | None:
+    """As :func:`read_at`, by the nearest sample: half a sample off at most, for what stays far below."""
+    if step == 1.0:
+        return fetch(x, round(at), round(at) + n)
+    nearest = np.rint(at + np.arange(n) * step).astype(np.int64)
+    whole = fetch(x, int(nearest[0]), int(nearest[-1]) + 1) if n else None
+    return None if whole is None else whole[nearest - nearest[0]]
+
+
 def _band(weights: Floats, n_columns: int) -> Signal:
     """The matrix that gives `n_columns` outputs a sample apart, shape (n_taps + n_columns - 1, n_columns)."""
     matrix = np.zeros((len(weights) + n_columns - 1, n_columns), dtype=np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.core.resample import read_at
+from recall_audio.core.resample import read_at, read_near
 from recall_audio.model.timemap import TimeMap
 
 Signal = npt.NDArray[np.float32]
@@ -59,7 +59,9 @@ class Stretch:
         return replace(self, start=start, stop=stop, at=self.position(start))
 
 
-def render(stretches: Sequence[Stretch], sources: Sequence[Source], start: int, stop: int) -> Signal:
+def render(
+    stretches: Sequence[Stretch], sources: Sequence[Source], start: int, stop: int, *, draft: bool = False
+) -> Signal:
     """Samples [start, stop) of the track, shape (stop - start,), full scale 1.
 
     Args:
@@ -67,12 +69,14 @@ def render(stretches: Sequence[Stretch], sources: Sequence[Source], start: int, 
         sources: the parts they read.
         start: first sample of the track.
         stop: sample after the last.
+        draft: take the nearest samples instead of interpolating between them.
     """
+    read = read_near if draft else read_at
     out = np.zeros(stop - start, dtype=np.float32)
     first = bisect.bisect_right(stretches, start, key=lambda s: s.stop)
     for s in itertools.takewhile(lambda s: s.start < stop, stretches[first:]):
         a, b = max(s.start, start), min(s.stop, stop)
-        block = read_at(sources[s.source].samples, s.position(a), s.step, b - a)
+        block = read(sources[s.source].samples, s.position(a), s.step, b - a)
         if block is not None:
             _fade(block, s, a, b)
             out[a - start : b - start] += block

@@ -1,29 +1,34 @@
-"""One WAV a participant, as long as the mix, at one loudness: ``stems/`` and ``stems.json``.
+"""One file a participant, as long as the mix, at one loudness: ``stems/`` and ``stems.json``.
 
 ::
 
-    parts ─► plan ─► render ─► measure ─► gain           first pass
-                └──► render ─────────────► × ─► WAV      second pass
+    parts ─► plan ─► render ─► measure ─► gain             first pass
+                └──► render ─────────────► × ─► WAV ─► (FLAC, MP3, Opus)     second pass
+                                                └────► (sum, multichannel file)
 
-Rendering twice is cheaper than keeping hours of floats.
+One participant after another; rendering twice is cheaper than keeping hours of floats.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from recall_audio.core.gain import Gain, Level, choose_gain
 from recall_audio.core.spans import Spans
-from recall_audio.errors import UsageError
+from recall_audio.errors import MachineError, UsageError
+from recall_audio.files import temporary_beside
+from recall_audio.media.chunks import Origin, bext, ixml
+from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
+from recall_audio.media.riff import WavFormat
 from recall_audio.media.wav import StemWriter
 from recall_audio.model.options import StemOptions
-from recall_audio.model.stems import Stem, StemsResult
+from recall_audio.model.stems import Mixdown, Stem, StemsResult
 from recall_audio.model.tracks import Track
-from recall_audio.units import db_to_gain
-from recall_audio.workflow.voices import Tick, Voice, blocks, measure, voice_of
+from recall_audio.workflow.combine import write_poly, write_sum
+from recall_audio.workflow.finish import Levelled, blocks, level
+from recall_audio.workflow.residual import check_residual, residual_findings
+from recall_audio.workflow.voices import StemSources, length_at, native_rate, opened
 
 
 def export_stems(
@@ -33,6 +38,7 @@ def export_stems(
     folder: Path,
     options: StemOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
+    sources: StemSources | None = None,
 ) -> StemsResult:
     """Write ``<folder>/<label>.wav`` for every track.
 
@@ -43,26 +49,117 @@ def export_stems(
         folder: where to write; made where it is not there.
         options: level, format, whom to write; defaults where None.
         progress: called with blocks done and blocks in all.
+        sources: the mix, the files as downloaded, names and times; without them there is no residual
+            check, no rate but 16 kHz, and no place on an editor's timeline.
+
+    Returns:
+        What was written; its ``to_json`` is ``stems.json``.
 
     Raises:
-        UsageError: a label in ``options.speakers`` is nobody's.
-        MachineError: the disk is full.
+        UsageError: a label in ``options.speakers`` is nobody's; stems of several rates cannot be summed.
+        ItemError: another rate is wanted, and a downloaded file is not there.
+        MachineError: the disk is full; ``no_encoder``.
     """
-    options = options or StemOptions()
-    chosen = _choose(tracks, options.speakers)
-    voices = [voice_of(t, speech.get(t.label), n_samples) for t in chosen]
-    tick = _ticker(2 * sum(len(list(blocks(v.n_samples, v.rate_hz))) for v in voices), progress)
-    written = []
-    for voice in voices:
-        level = measure(voice, tick)
-        gain = choose_gain(level, options)
-        path = folder / f"{voice.label}.wav"
-        _write(path, voice, gain, options, tick)
-        written.append(_record(f"{folder.name}/{path.name}", voice, level, gain))
-    return StemsResult(tuple(written), _parameters(options))
+    job = _Job(tracks, n_samples, folder, options or StemOptions(), sources or StemSources(), progress)
+    stems, mixdown, poly = job.write(speech)
+    residual = None if job.sources.mix is None else check_residual(tracks, job.sources.mix, job.tick)
+    findings = residual_findings(residual) if residual else ()
+    return StemsResult(tuple(stems), job.parameters(), mixdown, poly, residual, findings)
 
 
-def _choose(tracks: Sequence[Track], speakers: Sequence[str]) -> list[Track]:
+class _Job:
+    """One call of :func:`export_stems`."""
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        n_samples: int,
+        folder: Path,
+        options: StemOptions,
+        sources: StemSources,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.n_samples, self.folder, self.options, self.sources = n_samples, folder, options, sources
+        self.tracks = _chosen(tracks, options.speakers)
+        native = options.rate_hz == 0
+        self.rates = [native_rate(t, sources.originals) if native else options.rate_hz for t in self.tracks]
+        self.together = (options.mixdown or options.poly) and bool(self.tracks)
+        if self.together and len(set(self.rates)) > 1:
+            raise UsageError(
+                "Stems of several sample rates cannot be put together.", "Choose one: --rate 48000."
+            )
+        if options.format != "wav" and find_ffmpeg() is None:
+            raise MachineError(
+                f"{options.format.upper()} needs ffmpeg, and there is none.",
+                "Install ffmpeg, or `pip install 'recall-audio[ffmpeg]'`, or write WAV.",
+                code="no_encoder",
+            )
+        n_blocks = len(list(blocks(n_samples, 16_000)))
+        rounds = 2 * len(self.tracks) + 2 * options.mixdown + options.poly + (sources.mix is not None)
+        self._done, self._total, self._progress = 0, rounds * n_blocks, progress
+
+    def tick(self) -> None:
+        """One block more is done."""
+        self._done = min(self._done + 1, self._total)
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def parameters(self) -> dict[str, Any]:
+        """The options in force, plain values."""
+        return {**asdict(self.options), "speakers": list(self.options.speakers)}
+
+    def write(self, speech: Mapping[str, Spans]) -> tuple[list[Stem], Mixdown | None, str | None]:
+        """Every stem, then what is made of all of them."""
+        stems, wavs = [], []
+        with contextlib.ExitStack() as stack:
+            for track, rate_hz in zip(self.tracks, self.rates, strict=True):
+                wav = self.folder / f"{track.label}.wav"
+                if self.options.format != "wav":
+                    wav = temporary_beside(wav)
+                    stack.callback(wav.unlink, missing_ok=True)
+                stems.append(self._stem(track, speech.get(track.label), rate_hz, wav))
+                wavs.append(wav)
+                if self.options.format != "wav" and not self.together:
+                    wav.unlink()
+            return stems, *self._combined(wavs)
+
+    def _stem(self, track: Track, speech: Spans | None, rate_hz: int, wav: Path) -> Stem:
+        """Level one track, write it as a WAV file, and encode that where another format is wanted."""
+        with opened(track, speech, self.n_samples, rate_hz, self.sources) as voice:
+            levelled = level(voice, self.options, self.tick)
+            with self._writer(wav, rate_hz, [track.label]) as stem:
+                for start, stop in blocks(voice.n_samples, rate_hz):
+                    stem.write(levelled.finish.read(start, stop))
+                    self.tick()
+        kind = self.options.format
+        target = self.folder / f"{track.label}{SUFFIXES.get(kind, '.wav')}"
+        if kind != "wav":
+            encode(wav, target, kind)
+        return _record(f"{self.folder.name}/{target.name}", levelled)
+
+    def _combined(self, wavs: Sequence[Path]) -> tuple[Mixdown | None, str | None]:
+        mixdown, poly = None, None
+        if self.together:
+            rate_hz = self.rates[0]
+            n_samples = length_at(self.n_samples, rate_hz)
+            if self.options.mixdown:
+                target = self._writer(self.folder / "mixdown.wav", rate_hz, ["mixdown"])
+                mixdown = write_sum(wavs, target, n_samples, self.options.peak_dbtp, self.tick)
+            if self.options.poly:
+                target = self._writer(self.folder / "poly.wav", rate_hz, [t.label for t in self.tracks])
+                poly = write_poly(wavs, target, n_samples, self.tick)
+        return mixdown, poly
+
+    def _writer(self, path: Path, rate_hz: int, labels: Sequence[str]) -> StemWriter:
+        """A WAV file that editors can place."""
+        kind = WavFormat(rate_hz, self.options.bits, len(labels))
+        names = [self.sources.names.get(label, label) for label in labels]
+        origin = Origin(", ".join(names), self.sources.recording_id, self.sources.started_at)
+        chunks = (bext(origin, kind), ixml(origin, kind, names))
+        return StemWriter(path, rate_hz, self.options.bits, len(labels), chunks)
+
+
+def _chosen(tracks: Sequence[Track], speakers: Sequence[str]) -> list[Track]:
     missing = sorted(set(speakers) - {t.label for t in tracks})
     if missing:
         raise UsageError(
@@ -72,44 +169,22 @@ def _choose(tracks: Sequence[Track], speakers: Sequence[str]) -> list[Track]:
     return [t for t in tracks if not speakers or t.label in speakers]
 
 
-def _ticker(total: int, progress: Callable[[int, int], None] | None) -> Tick:
-    done = 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
-    return tick
-
-
-def _write(path: Path, voice: Voice, gain: Gain, options: StemOptions, tick: Tick) -> None:
-    factor = np.float32(db_to_gain(gain.gain_db))
-    with StemWriter(path, voice.rate_hz, options.bits) as stem:
-        for start, stop in blocks(voice.n_samples, voice.rate_hz):
-            stem.write(voice.read(start, stop) * factor)
-            tick()
-
-
-def _record(file: str, voice: Voice, level: Level, gain: Gain) -> Stem:
+def _record(file: str, levelled: Levelled) -> Stem:
+    voice, gain, before = levelled.finish.voice, levelled.gain, levelled.before
     return Stem(
         file=file,
         participant=voice.label,
         rate_hz=voice.rate_hz,
         n_samples=voice.n_samples,
-        integrated_lufs_before=level.lufs(),
-        integrated_lufs_after=level.lufs(gain.gain_db),
-        speech_lufs_before=level.speech_lufs(),
-        speech_lufs_after=level.speech_lufs(gain.gain_db),
-        true_peak_dbtp_before=level.peak_dbtp,
-        true_peak_dbtp_after=level.peak_dbtp + gain.gain_db,
+        integrated_lufs_before=before.lufs(),
+        integrated_lufs_after=levelled.lufs,
+        speech_lufs_before=before.speech_lufs(),
+        speech_lufs_after=levelled.speech_lufs,
+        true_peak_dbtp_before=before.peak_dbtp,
+        true_peak_dbtp_after=levelled.peak_dbtp,
         gain_db=gain.gain_db,
         gain_set_by=gain.set_by,
         measured_over=gain.measured_over,
+        limited_db=levelled.limited_db,
         reason=gain.reason,
     )
-
-
-def _parameters(options: StemOptions) -> dict[str, Any]:
-    return {**asdict(options), "speakers": list(options.speakers)}

@@ -1,0 +1,109 @@
+"""What of the mix the stems do not explain: a shared screen's sound, somebody without a track, a lost part.
+
+In windows of one second, below 1.8 kHz, where most of a voice's energy lies, the mix is fitted by least
+squares with the stems and their slopes::
+
+    mix(t) ≈ Σ g_i stem_i(t) + h_i stem_i'(t)
+
+The slope's share h/g is a delay, up to about 0.1 ms, which an alignment may leave; the gains are each
+window's own, since a mix is often levelled. What is left over, against the mix, is unexplained.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.core.spans import Spans, bridge, drop_short, from_mask
+from recall_audio.units import RATE_HZ
+
+Signal = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+LOW_HZ = 4_000
+"""Sample rate of the comparison."""
+
+MARGIN = RATE_HZ // 4
+"""Samples at 16 kHz on both sides of a block, in which the low-pass settles."""
+
+_PASS_HZ, _STOP_HZ = 1_600.0, 1_900.0
+
+UNEXPLAINED = 0.25
+"""Share of a window's energy (-6 dB) from which what is left over counts."""
+
+_QUIET_DB = -20.0
+"""Windows this far below the mix's loud ones hold nothing that could be missed."""
+
+_SILENT_DB = -65.0
+"""Nor do windows below this level, dBFS."""
+
+_LONGEST_GAP_S, _SHORTEST_S = 2, 3
+
+
+def lowered(block: Signal) -> Signal:
+    """A block at 16 kHz, with :data:`MARGIN` on both sides, at 4 kHz without the margins."""
+    from scipy.fft import irfft, rfft
+
+    n = len(block)
+    hz = np.arange(n // 2 + 1) * (RATE_HZ / n)
+    edge = np.clip((_STOP_HZ - hz) / (_STOP_HZ - _PASS_HZ), 0.0, 1.0)
+    low = (np.sin(edge * (np.pi / 2)) ** 2).astype(np.float32) * rfft(block)
+    ratio = RATE_HZ // LOW_HZ
+    values = irfft(low[: n // ratio // 2 + 1], n // ratio) / ratio
+    return np.asarray(values[MARGIN // ratio : (n - MARGIN) // ratio], dtype=np.float32)
+
+
+def left_over(mix: Signal, stems: Sequence[Signal]) -> tuple[Floats, Floats]:
+    """Mean square of the mix, and of what the stems leave of it, a window of one second.
+
+    Args:
+        mix: shape (n,), at 4 kHz, n a multiple of 4000.
+        stems: each of the same shape; silent ones cost nothing.
+
+    Returns:
+        Two arrays of shape (n / 4000,).
+    """
+    sounding = [s for s in stems if s.any()]
+    shapes = [(s, np.gradient(s).astype(np.float32)) for s in sounding]
+    columns = np.array([c for pair in shapes for c in pair], dtype=np.float32).reshape(-1, len(mix))
+    windows = columns.reshape(len(columns), -1, LOW_HZ).transpose(1, 0, 2)
+    target = mix.reshape(-1, LOW_HZ)
+    total = np.einsum("ij,ij->i", target, target, dtype=np.float64) / LOW_HZ
+    rest = np.array([_rest(t, w) for t, w in zip(target, windows, strict=True)]) / LOW_HZ
+    return total, np.minimum(rest, total)
+
+
+def _rest(target: Signal, columns: Signal) -> float:
+    """Energy of what the columns, shape (k, n), leave of a target, shape (n,)."""
+    energy = np.einsum("ij,ij->i", columns, columns, dtype=np.float64)
+    used = columns[energy > 1e-10 * len(target)].astype(np.float64)
+    wanted = target.astype(np.float64)
+    if len(used) == 0:
+        return float(wanted @ wanted)
+    used /= np.sqrt(np.einsum("ij,ij->i", used, used))[:, None]
+    # A little is added to the diagonal: two tracks may hold the same voice.
+    weights = np.linalg.solve(used @ used.T + 1e-4 * np.eye(len(used)), used @ wanted)
+    error = wanted - weights @ used
+    return float(error @ error)
+
+
+def unexplained(total: Floats, rest: Floats) -> tuple[float | None, Spans]:
+    """The share of the mix that is explained, and where it is not, on the 16 kHz clock.
+
+    Args:
+        total: mean squares of the mix, a window of one second.
+        rest: mean squares of what is left over.
+
+    Returns:
+        The share of the energy of all windows that sound, None where none does; spans of windows of which a
+        quarter or more is left over, at a level that can be heard beside the mix's loud passages.
+    """
+    sounding = total > 10.0 ** (_SILENT_DB / 10.0)
+    if not sounding.any():
+        return None, from_mask(sounding, RATE_HZ)
+    loud_db = 10.0 * math.log10(float(np.percentile(total[sounding], 90)))
+    floor = 10.0 ** (max(loud_db + _QUIET_DB, _SILENT_DB) / 10.0)
+    explained = 1.0 - float(rest[sounding].sum() / total[sounding].sum())
+    found = from_mask((rest > floor) & (rest > UNEXPLAINED * total), RATE_HZ)
+    return explained, drop_short(bridge(found, _LONGEST_GAP_S * RATE_HZ), _SHORTEST_S * RATE_HZ)

@@ -1,0 +1,132 @@
+"""A voice as it is written: gated, levelled, limited, as the options say."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recall_audio.core.gain import Gain, Level, choose_gain, level_of
+from recall_audio.core.gate import gate
+from recall_audio.core.limiter import limit, margin_samples
+from recall_audio.core.loudness import EnergyMeter
+from recall_audio.core.stretch import Signal
+from recall_audio.core.truepeak import PeakMeter
+from recall_audio.model.options import StemOptions
+from recall_audio.units import db_to_gain, gain_to_db
+from recall_audio.workflow.voices import Voice
+
+BLOCK_S = 15
+"""Length of the blocks that tracks are rendered and written in, seconds."""
+
+Tick = Callable[[], None]
+
+_NEAR_LU = 0.02
+_ROUNDS = 6
+
+
+def blocks(n_samples: int, rate_hz: int) -> Iterator[tuple[int, int]]:
+    """Blocks [start, stop) of a track."""
+    size = BLOCK_S * rate_hz
+    return ((a, min(a + size, n_samples)) for a in range(0, n_samples, size))
+
+
+@dataclass(slots=True, eq=False)
+class Finish:
+    """A voice and what is done to it.
+
+    Attributes:
+        voice: whose.
+        gated: mute what is not speech.
+        gain_db: linear gain.
+        ceiling_dbtp: true peak that the limiter lets through; None for no limiter.
+        least: smallest gain of the limiter so far.
+    """
+
+    voice: Voice
+    gated: bool = False
+    gain_db: float = 0.0
+    ceiling_dbtp: float | None = None
+    least: float = 1.0
+
+    def read(self, start: int, stop: int) -> Signal:
+        """Samples [start, stop) as written, shape (stop - start,)."""
+        if self.ceiling_dbtp is None:
+            return self._levelled(start, stop)
+        rate_hz = self.voice.rate_hz
+        margin = margin_samples(rate_hz)
+        wide = self._levelled(start - margin, stop + margin)
+        block, least = limit(wide, db_to_gain(self.ceiling_dbtp), rate_hz)
+        self.least = min(self.least, least)
+        return block
+
+    def _levelled(self, start: int, stop: int) -> Signal:
+        block = self.voice.read(start, stop)
+        if self.gated and self.voice.speech is not None:
+            block *= gate(self.voice.speech, start, stop, self.voice.rate_hz)
+        if self.gain_db != 0.0:
+            block *= np.float32(db_to_gain(self.gain_db))
+        return block
+
+    def measure(self, tick: Tick) -> Level:
+        """Loudness and true peak as written; `tick` is called after each block."""
+        rate_hz = self.voice.rate_hz
+        energy, peak = EnergyMeter(rate_hz), PeakMeter(rate_hz)
+        for start, stop in blocks(self.voice.n_samples, rate_hz):
+            block = self.read(start, stop)
+            energy.add(block)
+            peak.add(block)
+            tick()
+        return level_of(energy.energies(), peak.dbtp, self.voice.speech, rate_hz)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levelled:
+    """A voice that can be written, and all that is to be said of its level.
+
+    Attributes:
+        finish: the voice and what is done to it.
+        gain: the decision.
+        before: its level without any gain.
+        lufs: integrated loudness as written.
+        speech_lufs: loudness of its speech as written.
+        peak_dbtp: true peak as written.
+        limited_db: most that the limiter takes away.
+    """
+
+    finish: Finish
+    gain: Gain
+    before: Level
+    lufs: float
+    speech_lufs: float
+    peak_dbtp: float
+    limited_db: float = 0.0
+
+
+def level(voice: Voice, options: StemOptions, tick: Tick) -> Levelled:
+    """Measure a voice and decide its gain."""
+    before = Finish(voice, options.gate).measure(tick)
+    gain = choose_gain(before, options)
+    peak_dbtp = before.peak_dbtp + gain.gain_db
+    if options.limit and gain.measured_over is not None and peak_dbtp > options.peak_dbtp:
+        return _limited(voice, options, before, gain)
+    lufs, speech_lufs = before.lufs(gain.gain_db), before.speech_lufs(gain.gain_db)
+    return Levelled(Finish(voice, options.gate, gain.gain_db), gain, before, lufs, speech_lufs, peak_dbtp)
+
+
+def _limited(voice: Voice, options: StemOptions, before: Level, gain: Gain) -> Levelled:
+    """Raise the gain until the limited voice reads the target, since the limiter takes loudness away."""
+    for _ in range(_ROUNDS):
+        finish = Finish(voice, options.gate, gain.gain_db, options.peak_dbtp)
+        after = finish.measure(lambda: None)
+        lufs, speech_lufs = after.lufs(), after.speech_lufs()
+        short = options.lufs - (lufs if gain.measured_over == "file" else speech_lufs)
+        if gain.set_by == "cap" or abs(short) < _NEAR_LU:
+            break
+        raised = min(gain.gain_db + short, options.max_gain_db)
+        held = raised == options.max_gain_db
+        gain = replace(gain, gain_db=raised, set_by="cap" if held else "target")
+    taken_db = -gain_to_db(finish.least)
+    final = Finish(voice, options.gate, finish.gain_db, options.peak_dbtp)
+    return Levelled(
+        final, replace(gain, gain_db=finish.gain_db), before, lufs, speech_lufs, after.peak_dbtp, taken_db
+    )
