@@ -17,6 +17,7 @@ from recall_audio.standin.routes import Routes, Terms
 from recall_audio.standin.store import Response
 
 _CHUNK = 1 << 16
+_ARRIVE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.wfile.flush()
             if reset:
+                # A reset throws away what is still under way: let what was sent arrive first.
+                self.server.standin.closing.wait(_ARRIVE_S)
                 # Linger of zero seconds: the kernel sends RST instead of FIN.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
