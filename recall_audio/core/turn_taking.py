@@ -123,8 +123,8 @@ def _directed(found: Conversation) -> tuple[DirectedPair, ...]:
             switches.setdefault(pair, []).append(step)
     overlaps: dict[tuple[str, str], list[Overlap]] = {}
     for event in found.events.overlaps:
-        # Neither came in on the other where both started at once.
-        if event.kind != "simultaneous_onset":
+        # Who came in on whom is known of these only.
+        if event.kind in ("within", "between"):
             overlaps.setdefault((event.earlier, event.later), []).append(event)
     pairs = sorted({*switches, *overlaps})
     return tuple(_pair(p, switches.get(p, []), overlaps.get(p, [])) for p in pairs)

@@ -106,7 +106,7 @@ def _short_and_alone(spans: Spans, schedule: Schedule, label: str, options: Talk
     opened, closed = schedule.starts[label], schedule.ends[label]
     # The latest thing before, the earliest after: own speech, or the edge of what was recorded.
     before = np.maximum(np.r_[0, end[:-1]], opened[np.searchsorted(opened, start, side="right") - 1])
-    after = np.minimum(np.r_[schedule.duration, start[1:]], closed[np.searchsorted(closed, end, side="left")])
+    after = np.minimum(np.r_[start[1:], schedule.duration], closed[np.searchsorted(closed, end, side="left")])
     alone = (start - before >= silence) & (after - end >= silence)
     return np.asarray(alone & (end - start <= longest))
 

@@ -106,7 +106,7 @@ class DirectedPair(Figures):
         fto_s: their floor-transfer offsets.
         overlaps_within: overlaps that the later stopped first.
         overlaps_between: overlaps in which the later outlasted the earlier.
-        backchannel_candidates: the later one's, while the earlier spoke.
+        backchannel_candidates: the later one's, coming in on the earlier.
         interruption_attempts: of the later on the earlier.
         interruption_candidates: those to which the earlier yielded.
         interruption_success: candidates over attempts.
