@@ -1,6 +1,73 @@
-"""For every test: hypothesis makes no claim about seconds, which belong to the machine."""
+"""What many tests share: the sample meeting, served on loopback or processed already."""
 
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
+from recall_audio import batch
+from recall_audio.cli.main import run as run_command
+from recall_audio.standin import Fault, ServedMeeting, StandIn, State, Terms, meeting
+from recall_audio.workflow.sample import sample_folder, sample_meeting
+
+# Hypothesis makes no claim about seconds, which belong to the machine.
 settings.register_profile("project", deadline=None, max_examples=60)
 settings.load_profile("project")
+
+CANARY_KEY = "canary-key-5f0c1d"
+
+
+@pytest.fixture(scope="session")
+def processed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample meeting's folder as an ordinary run leaves it; to be read, not changed."""
+    out = tmp_path_factory.mktemp("sample")
+    with sample_meeting() as (bot_id, reach):
+        outcomes = batch.run([bot_id], lambda: reach, batch.Request(out=out))
+    assert [o.status for o in outcomes] == ["done"], outcomes
+    return Path(outcomes[0].folder)
+
+
+@pytest.fixture
+def processed(processed_once: Path, tmp_path: Path) -> Path:
+    """A copy of the processed sample meeting, to be changed at will."""
+    folder = tmp_path / "out" / processed_once.parent.name / processed_once.name
+    shutil.copytree(processed_once, folder)
+    return folder
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., StandIn]]:
+    """Serve the sample meeting in some state, and point the environment at it."""
+    opened: list[StandIn] = []
+
+    def start(state: State | None = None, faults: tuple[Fault, ...] = ()) -> StandIn:
+        sample = meeting(sample_folder())
+        served = ServedMeeting(sample.folder, sample.content, state or State(), sample.bot_id)
+        server = StandIn([served], faults, Terms(key=CANARY_KEY))
+        server.__enter__()
+        opened.append(server)
+        monkeypatch.setenv("RECALL_API_KEY", CANARY_KEY)
+        monkeypatch.setenv("RECALL_BASE_URL", server.base_url)
+        return server
+
+    monkeypatch.chdir(tmp_path)  # no .env file of the developer's
+    for name in ("RECALL_API_KEY", "RECALL_BASE_URL", "RECALL_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    yield start
+    for server in opened:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line; gives exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run_command([str(a) for a in arguments])
+        told = capfd.readouterr()
+        return code, told.out, told.err
+
+    return run
