@@ -63,4 +63,4 @@ def reconcile(
     mix: Samples, parts: Sequence[PartAudio], fits: Sequence[PartFit], encoder_delay_known: bool | None
 ) -> Alignment:
     """The alignment of all parts from what each says: others' voices told apart, drift borrowed."""
-    return Alignment(verdicts(parts, fits), len(mix) / RATE_HZ, encoder_delay_known)
+    return Alignment(verdicts(mix, parts, fits), len(mix) / RATE_HZ, encoder_delay_known)

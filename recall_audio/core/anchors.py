@@ -4,7 +4,7 @@ Each anchor is two seconds of the part's best speech against a long stretch of t
 put a part in its place; where they disagree (leaked voices, a step), the windows between decide later.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,9 @@ SLACK_S = 0.3
 CLOCK_PPM = 200.0
 """How far off a clock may be at all."""
 
+MOST_LAGS = 480_000
+"""Lags tried in one transform: 30 s; a longer range is taken in turns."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchors:
@@ -50,63 +53,83 @@ class Anchors:
 
     Attributes:
         at: shape (n,), the window's first sample on the part's clock.
+        speech: shape (n,), how much speech it seems to hold: its cells' levels above the floor, dB.
         lag: shape (n,), samples to the mix's clock.
         height: shape (n,), the peak, in root mean squares.
         ratio: shape (n,), the peak over the runner-up.
     """
 
     at: IntArray
+    speech: FloatArray
     lag: IntArray
     height: FloatArray
     ratio: FloatArray
 
-    @property
-    def found(self) -> npt.NDArray[np.bool_]:
-        """Shape (n,): which of them stand out."""
-        return np.asarray((self.height >= PEAK) & (self.ratio >= RUNNER_UP))
+    def take(self, which: npt.NDArray[np.bool_] | IntArray) -> "Anchors":
+        """The chosen windows."""
+        return Anchors(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def join(self, other: "Anchors") -> "Anchors":
+        """Both, in order of time."""
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        both = Anchors(*(np.concatenate(p) for p in pairs))
+        return both.take(np.argsort(both.at, kind="stable"))
 
 
-def anchor_windows(cells: Cells, wanted: int) -> IntArray:
-    """First samples of the windows worth looking for, by the speech they seem to hold."""
+def anchor_windows(cells: Cells, wanted: int) -> tuple[IntArray, FloatArray]:
+    """First samples of the windows worth looking for, and the speech each seems to hold (dB)."""
     above = np.clip(np.nan_to_num(cells.level_db - cells.floor_db, neginf=0.0), 0.0, 40.0) * cells.loud
     if len(above) < LONG_CELLS:
         above = np.pad(above, (0, LONG_CELLS - len(above)))
-    worth = np.convolve(above, np.ones(LONG_CELLS), mode="valid")
-    return spread_choice(worth, wanted, LONG_CELLS) * CELL
-
-
-def look_for(part: Samples, mix: Samples, at: IntArray, first: IntArray, n_lags: int) -> Anchors:
-    """Look for the windows of `part` that start at `at`, each over `n_lags` lags from its `first` one."""
-    lag, height, ratio = [np.empty(0)], [np.empty(0)], [np.empty(0)]
-    for a, low in zip(at, first, strict=True):
-        window = correlate.read(part, np.array([a]), LONG)
-        stretch = correlate.read(mix, np.array([a + low]), LONG + n_lags - 1)
-        column, peak = correlate.peaks(correlate.correlations(window, stretch), 2, APART)
-        lag.append(low + column[:, 0])
-        height.append(peak[:, 0])
-        ratio.append(peak[:, 0] / np.maximum(peak[:, 1], 1e-3))
-    return Anchors(
-        np.asarray(at, dtype=np.int64),
-        np.concatenate(lag).astype(np.int64),
-        np.concatenate(height).astype(np.float64),
-        np.concatenate(ratio).astype(np.float64),
-    )
+    speech = np.convolve(above, np.full(LONG_CELLS, 1.0 / LONG_CELLS), mode="valid")
+    chosen = spread_choice(speech, wanted, LONG_CELLS)
+    return chosen * CELL, speech[chosen]
 
 
 def find_anchors(part: Samples, mix: Samples, cells: Cells, nominal: int, search_s: float) -> Anchors:
-    """Anchors of a part around its nominal lag (samples): `search_s` each way, wider where its clock may drift."""
-    at = anchor_windows(cells, 10 + 2 * (len(part) // (60 * RATE_HZ)))
+    """The trusted anchors of a part about its nominal lag (samples), `search_s` each way."""
+    at, speech = anchor_windows(cells, 10 + 2 * (len(part) // (60 * RATE_HZ)))
     reach = ((search_s + SLACK_S) * RATE_HZ + at * CLOCK_PPM * 1e-6).astype(np.int64)
-    n_lags = int(2 * reach.max(initial=1) + 1)
-    return look_for(part, mix, at, nominal - reach, n_lags)
+    first, n_lags = nominal - reach, int(2 * reach.max(initial=1) + 1)
+    return trusted(look_for(part, mix, at, speech, (first, n_lags)))
+
+
+def look_for(
+    part: Samples, mix: Samples, at: IntArray, speech: FloatArray, lags: tuple[IntArray, int]
+) -> Anchors:
+    """Look for the windows of `part` that start at `at`, each over a range of lags.
+
+    Args:
+        part: the part.
+        mix: the mix.
+        at: shape (n,), first samples of the windows.
+        speech: shape (n,), passed on.
+        lags: the first lag of each window, shape (n,), and how many are tried.
+    """
+    first, n_lags = lags
+    lag = np.zeros(len(at), dtype=np.int64)
+    best, second = np.zeros(len(at)), np.full(len(at), 1e-3)
+    for low in range(0, n_lags, MOST_LAGS):
+        width = min(MOST_LAGS, n_lags - low)
+        for i in range(len(at)):
+            window = correlate.read(part, at[i : i + 1], LONG)
+            stretch = correlate.read(mix, at[i : i + 1] + first[i] + low, LONG + width - 1)
+            if not np.any(stretch):
+                continue
+            column, peak = correlate.peaks(correlate.correlations(window, stretch), 2, APART)
+            high, next_high = float(peak[0, 0]), float(peak[0, 1])
+            if high > best[i]:
+                lag[i], next_high = first[i] + low + column[0, 0], max(next_high, best[i])
+                best[i] = high
+            else:
+                next_high = high
+            second[i] = max(second[i], next_high)
+    return Anchors(np.asarray(at, dtype=np.int64), speech, lag, best, best / second)
 
 
 def trusted(anchors: Anchors) -> Anchors:
     """Anchors that stand out by themselves, or that another one agrees with."""
-    found = np.flatnonzero(anchors.found)
-    lag, at = anchors.lag[found], anchors.at[found]
-    room = 32.0 + np.abs(at[:, None] - at[None, :]) * CLOCK_PPM * 1e-6
-    agree = np.sum(np.abs(lag[:, None] - lag[None, :]) <= room, axis=1) > 1
-    alone = (anchors.ratio[found] >= ALONE) & (anchors.height[found] >= ALONE_PEAK)
-    kept = found[agree | alone]
-    return Anchors(anchors.at[kept], anchors.lag[kept], anchors.height[kept], anchors.ratio[kept])
+    found = anchors.take((anchors.height >= PEAK) & (anchors.ratio >= RUNNER_UP))
+    room = 32.0 + np.abs(found.at[:, None] - found.at[None, :]) * CLOCK_PPM * 1e-6
+    agree = np.sum(np.abs(found.lag[:, None] - found.lag[None, :]) <= room, axis=1) > 1
+    return found.take(agree | ((found.ratio >= ALONE) & (found.height >= ALONE_PEAK)))

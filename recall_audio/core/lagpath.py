@@ -19,90 +19,92 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-STEP_PRICE = 2.5
-"""Evidence that a step costs: as many good cells."""
-
-TOLERANCE = 4.0
-"""Samples by which a lag may differ from its level."""
-
-CREEP_PPM = 15.0
-"""Slope left in the lags after the common one was taken out."""
-
-BEAM = 32
+BEAM = 24
 """Hypotheses kept."""
 
 
-@dataclass(slots=True)
-class _Node:
-    """One accepted answer, and what it follows."""
+@dataclass(frozen=True, slots=True)
+class PathRules:
+    """What a path may do.
 
-    row: int
-    before: "_Node | None"
-    stepped: bool
+    Attributes:
+        step_price: worth that a step costs; a clear cell is worth 1.
+        tolerance: samples by which a lag may differ from its level.
+        creep: slope that may be left in the levels, samples a sample.
+    """
+
+    step_price: float
+    tolerance: float
+    creep: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Hypothesis:
+    """A path so far: its level, when it was last seen, what it is worth, and the link it ends in."""
+
     level: float
     at: float
     score: float
-    node: _Node | None
+    link: int
+
+
+_NOTHING = _Hypothesis(np.inf, 0.0, 0.0, -1)
 
 
 def best_path(
-    cell: IntArray, at: FloatArray, level: FloatArray, worth: FloatArray
+    evidence: tuple[IntArray, FloatArray, FloatArray, FloatArray], rules: PathRules
 ) -> tuple[IntArray, IntArray]:
     """Rows on the best path, and for each of them the number of its segment (0, 1, ...).
 
     Args:
-        cell: shape (n,), non-decreasing; at most one row of a cell is chosen.
-        at: shape (n,), time in samples.
-        level: shape (n,), lag without the common slope, samples.
-        worth: shape (n,), evidence, about 0 to 1; rows of worth 0 are never chosen.
+        evidence: four columns of shape (n,): cell (non-decreasing; at most one row of a cell is chosen),
+            time in samples, lag without the common slope in samples, worth.
+        rules: what the path may do.
     """
-    beam: list[_Hypothesis] = []
+    cell, at, level, worth = evidence
+    beam, links = [_NOTHING], []
     edges = np.flatnonzero(np.diff(cell, prepend=-1))
-    for a, b in zip(edges, np.r_[edges[1:], len(cell)], strict=True):
-        grown = [h for row in range(a, b) if worth[row] > 0 and (h := _extend(beam, row, at, level, worth))]
-        beam = _prune(beam + grown)
-    if not beam:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    for a, b in zip(edges.tolist(), [*edges[1:].tolist(), len(cell)], strict=True):
+        grown = []
+        for row in range(a, b):
+            best, before, stepped = _extend(beam, float(level[row]), float(at[row]), float(worth[row]), rules)
+            links.append((row, before, stepped))
+            grown.append(_Hypothesis(*best, len(links) - 1))
+        beam = _prune(beam + grown, rules.tolerance)
     rows, steps = [], []
-    node = max(beam, key=lambda h: h.score).node
-    while node is not None:
-        rows.append(node.row)
-        steps.append(node.stepped)
-        node = node.before
+    link = max(beam, key=lambda h: h.score).link
+    while link >= 0:
+        row, link, stepped = links[link]
+        rows.append(row)
+        steps.append(stepped)
     return np.array(rows[::-1], dtype=np.int64), np.cumsum(steps[::-1]).astype(np.int64)
 
 
 def _extend(
-    beam: list[_Hypothesis], row: int, at: FloatArray, level: FloatArray, worth: FloatArray
-) -> _Hypothesis | None:
-    """The best hypothesis that ends in `row`."""
-    here, now, gained = float(level[row]), float(at[row]), float(worth[row])
-    best = _Hypothesis(here, now, gained, _Node(row, None, stepped=False))
+    beam: list[_Hypothesis], level: float, at: float, worth: float, rules: PathRules
+) -> tuple[tuple[float, float, float], int, bool]:
+    """The best path that ends here: its (level, time, score), the link before, whether it stepped."""
+    best, before, stepped = (level, at, worth), -1, False
     for h in beam:
-        room = TOLERANCE + (now - h.at) * CREEP_PPM * 1e-6
-        off = abs(here - h.level)
-        score = (
-            h.score + gained * (1.0 - 0.5 * (off / room) ** 2)
-            if off <= room
-            else h.score + gained - STEP_PRICE
-        )
-        if score > best.score:
+        room = rules.tolerance + (at - h.at) * rules.creep
+        off = abs(level - h.level)
+        if off <= room:
+            score = h.score + worth * (1.0 - 0.5 * (off / room) ** 2)
+        else:
+            score = h.score + worth - (rules.step_price if h.link >= 0 else 0.0)
+        if score > best[2]:
             # The level follows slowly: one poor cell doesn't carry it away.
-            kept = h.level + 0.3 * (here - h.level) if off <= room else here
-            best = _Hypothesis(kept, now, score, _Node(row, h.node, stepped=off > room))
-    return best
+            kept = h.level + 0.3 * (level - h.level) if off <= room else level
+            best, before, stepped = (kept, at, score), h.link, off > room and h.link >= 0
+    return best, before, stepped
 
 
-def _prune(beam: list[_Hypothesis]) -> list[_Hypothesis]:
+def _prune(beam: list[_Hypothesis], tolerance: float) -> list[_Hypothesis]:
     """The best hypotheses, one a level."""
     kept: list[_Hypothesis] = []
     for h in sorted(beam, key=lambda h: -h.score):
         if len(kept) >= BEAM:
             break
-        if all(abs(h.level - k.level) > 0.5 * TOLERANCE for k in kept):
+        if h.link < 0 or all(abs(h.level - k.level) > 0.5 * tolerance for k in kept):
             kept.append(h)
     return kept

@@ -1,94 +1,179 @@
 """The verdict on each part: status, time map, confidence, interval, and one sentence where it is thin."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.core.alignpart import PartFit, Track, own_gain, trace, worth_of
-from recall_audio.core.lagline import Lines, fit_lines
+from recall_audio.core.alignpart import PartFit
+from recall_audio.core.borrow import Loan, borrow
+from recall_audio.core.breaks import place_breaks
+from recall_audio.core.certainty import (
+    SIGMAS,
+    WANDER_STEPS,
+    confidence,
+    drift_bound_ppm,
+    drift_is_seen,
+    explained,
+    spread,
+    uncertainty_ms,
+)
+from recall_audio.core.lagtrace import Track, trace
+from recall_audio.core.worth import own_gain, rivals, worth_of
 from recall_audio.model.alignment import PartAlignment, Status
 from recall_audio.model.timemap import TimeMap
-from recall_audio.model.tracks import PartAudio
+from recall_audio.model.tracks import PartAudio, Samples
 from recall_audio.units import RATE_HZ
 
 FloatArray = npt.NDArray[np.float64]
 
-ENOUGH = 1.5
-"""Evidence from which a part is placed: two clear cells."""
+ENOUGH = 1.2
+"""Worth from which a part is placed: two clear cells."""
 
-PPM = 1e6
+EXPLAINED = 0.55
+"""Share of what is loud in a part that must be in the mix, ..."""
+
+EXPLAINED_SPREAD, SPREAD = 0.3, 0.75
+"""... or less, where it is spread over the whole part: then the rest is noise of its own."""
+
+STANDS_OUT_DB = 15.0
+"""A part that is not found and never this far above its floor holds no speech."""
+
+MOST_RESIDUALS = 600
+"""Windows kept for the report."""
+
+STANDS = "the nominal start stands"
 
 
-def unplaced(part: PartAudio, status: Status, reason: str) -> PartAlignment:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """A part, its track where it has one, and why not where it has none."""
+
+    part: PartAudio
+    fit: PartFit
+    track: Track | None
+    share: float
+    refused: Status | None
+    reason: str
+
+
+def unplaced(part: PartAudio, status: Status, reason: str, sure: float | None = None) -> PartAlignment:
     """A part whose nominal start stands."""
-    time_map = TimeMap.straight(part.nominal_start_s, len(part.samples) / RATE_HZ)
     return PartAlignment(
-        part.part_id, part.participant_id, part.nominal_start_s, time_map, status, reason=reason
+        part_id=part.part_id,
+        participant_id=part.participant_id,
+        nominal_start_s=part.nominal_start_s,
+        time_map=TimeMap.straight(part.nominal_start_s, len(part.samples) / RATE_HZ),
+        status=status,
+        confidence=sure,
+        reason=reason,
     )
 
 
-def verdicts(parts: Sequence[PartAudio], fits: Sequence[PartFit]) -> tuple[PartAlignment, ...]:
-    """One verdict a part."""
-    return tuple(_verdict(p, f) for p, f in zip(parts, fits, strict=True))
+def verdicts(mix: Samples, parts: Sequence[PartAudio], fits: Sequence[PartFit]) -> tuple[PartAlignment, ...]:
+    """One verdict a part, in order; each part is heard beside all others."""
+    others = rivals([f.evidence for f in fits], [p.participant_id for p in parts], len(mix))
+    cases = [_heard(p, f, r) for p, f, r in zip(parts, fits, others, strict=True)]
+    return tuple(_decided(mix, case, cases) for case in cases)
 
 
-def _verdict(part: PartAudio, fit: PartFit) -> PartAlignment:
-    if fit.n_loud == 0:
-        return unplaced(part, "silent", "nothing in it stands out from its background")
-    track = trace(fit.evidence, worth_of(fit.evidence, own_gain(fit.evidence)))
+def _heard(part: PartAudio, fit: PartFit, rivals_db: FloatArray) -> _Case:
+    """A part's track, or why it has none."""
+    silent = "nothing in it stands out from its background"
+    if not np.any(fit.cells.loud):
+        return _Case(part, fit, None, 0.0, "silent", f"{silent}; {STANDS}")
+    if len(fit.evidence) == 0 and np.max(fit.cells.level_db) < fit.cells.floor_db + STANDS_OUT_DB:
+        return _Case(part, fit, None, 0.0, "silent", f"{silent}; {STANDS}")
+    track = trace(fit.evidence, worth_of(fit.evidence, own_gain(fit.evidence, rivals_db), rivals_db))
     if track is None or float(np.sum(track.worth)) < ENOUGH:
-        return unplaced(part, "no_match", "nothing in it was found in the mix near its nominal start")
-    return _placed(part, track)
+        leaked = len(fit.evidence) > 0 and float(np.mean(rivals_db > fit.evidence.gain_db)) > 0.5
+        found = (
+            "only other participants' voices were found in it"
+            if leaked
+            else "nothing in it was found in the mix"
+        )
+        return _Case(part, fit, None, 0.0, "no_match", f"{found}; {STANDS}")
+    share = explained(fit, track)
+    if share < EXPLAINED and (share < EXPLAINED_SPREAD or spread(fit, track) < SPREAD):
+        reason = (
+            f"only {share:.0%} of what is loud in it is in the mix, so it may be another meeting's; {STANDS}"
+        )
+        return _Case(part, fit, track, share, "no_match", reason)
+    return _Case(part, fit, track, share, None, "")
 
 
-def _placed(part: PartAudio, track: Track) -> PartAlignment:
-    lines, n = track.lines, len(part.samples)
-    seen = _drift_is_seen(track)
-    if not seen and lines.slope:
-        lines = _without_drift(track)
-    time_map = _time_map(track, lines, n)
-    k = int(lines.level.size)
-    far = max(abs(n - lines.centre[-1]), abs(lines.centre[0]))
-    sigma = float(np.hypot(np.max(lines.level_sigma), lines.slope_sigma * far if seen else 0.0))
-    error = lines.residual / RATE_HZ * 1000
-    mix_s = (track.rows.at + track.rows.lag) / RATE_HZ
-    residuals = [
-        (round(float(a), 3), round(float(b), 4), round(float(c), 3))
-        for a, b, c in zip(mix_s, error, lines.weight, strict=True)
+def _decided(mix: Samples, case: _Case, cases: Sequence[_Case]) -> PartAlignment:
+    """The verdict on one part, drift borrowed from the same participant's others where it shows none."""
+    if case.track is None or case.refused is not None:
+        sure = None if case.refused == "silent" else confidence(case.track, case.share) if case.track else 0.0
+        return unplaced(case.part, case.refused or "no_match", case.reason, sure)
+    own = case.track.lines
+    if drift_is_seen(own):
+        return _placed(mix, case, case.track, None)
+    donors = [
+        (other.part.part_id, other.track.lines)
+        for other in cases
+        if other.part.participant_id == case.part.participant_id
+        and other.track is not None
+        and other.refused is None
+        and drift_is_seen(other.track.lines)
     ]
-    status: Status = "step" if k > 1 else "aligned" if seen else "drift_unobservable"
+    loan = borrow(own, donors)
+    return _placed(mix, case, case.track.with_slope(loan.drift_ppm * 1e-6 if loan else 0.0), loan)
+
+
+def _placed(mix: Samples, case: _Case, track: Track, loan: Loan | None) -> PartAlignment:
+    """A part on the mix's clock; `track` with the slope that is to hold."""
+    part, own = case.part, case.track.lines if case.track else track.lines
+    seen = drift_is_seen(own)
+    bound_ppm = SIGMAS * own.slope_sigma * 1e6 if seen else loan.bound_ppm if loan else drift_bound_ppm(own)
+    breaks = place_breaks(part.samples, mix, track)
     return PartAlignment(
-        part.part_id,
-        part.participant_id,
-        part.nominal_start_s,
-        time_map,
-        status,
-        drift_ppm=lines.slope * PPM if seen else None,
-        confidence=round(float(1 - np.exp(-np.sum(track.worth))), 4),
-        uncertainty_ms=(2.0 * sigma + 0.02) / RATE_HZ * 1000,
-        reason="" if seen else "too little speech, too close together, to see the clock's drift",
-        residuals=tuple(residuals),
+        part_id=part.part_id,
+        participant_id=part.participant_id,
+        nominal_start_s=part.nominal_start_s,
+        time_map=_time_map(track, breaks, len(part.samples)),
+        status="step" if len(breaks) else "aligned" if seen else "drift_unobservable",
+        drift_ppm=round(own.slope * 1e6, 4) if seen else None,
+        confidence=confidence(track, case.share),
+        uncertainty_ms=round(uncertainty_ms(track.lines, len(part.samples), bound_ppm), 5),
+        reason="; ".join(_remarks(track, breaks, seen, loan)),
+        drift_bound_ppm=None if seen else round(bound_ppm, 2),
+        drift_from=loan.part_id if loan else None,
+        residuals=_residuals(track),
     )
 
 
-def _drift_is_seen(track: Track) -> bool:
-    slope, sigma = abs(track.lines.slope) * PPM, track.lines.slope_sigma * PPM
-    return bool(sigma < 0.25 or slope > 5.0 * sigma)
+def _remarks(track: Track, breaks: FloatArray, seen: bool, loan: Loan | None) -> list[str]:
+    """What a reader should know about a part that was placed."""
+    remarks = []
+    if len(breaks) >= WANDER_STEPS:
+        remarks.append(f"its lag wanders: {len(breaks)} steps were followed")
+    elif len(breaks):
+        remarks.append("its lag steps at " + " and ".join(f"{b / RATE_HZ:.1f} s" for b in breaks))
+    if not seen:
+        thin = "too little speech, or too close together, to see its clock's drift"
+        remarks.append(
+            f"{thin}: {loan.drift_ppm:.2f} ppm taken from the participant's other part" if loan else thin
+        )
+    return remarks
 
 
-def _without_drift(track: Track) -> Lines:
-    return fit_lines(track.rows.at, track.rows.lag, track.rows.sigma, track.segment, slope=0.0)
+def _residuals(track: Track) -> tuple[tuple[float, float, float], ...]:
+    """``(mix_s, lag error in ms, weight)`` of windows about the lines, evenly thinned."""
+    rows = track.rows
+    kept = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_RESIDUALS)).astype(int))
+    mix_s = (rows.at + rows.lag)[kept] / RATE_HZ
+    error_ms = track.lines.residual[kept] / RATE_HZ * 1e3
+    table = zip(mix_s.tolist(), error_ms.tolist(), track.lines.weight[kept].tolist(), strict=True)
+    return tuple((round(a, 3), round(b, 5), round(c, 3)) for a, b, c in table)
 
 
-def _time_map(track: Track, lines: Lines, n: int) -> TimeMap:
-    """The map of parallel lines: breaks half way between the windows on both sides."""
+def _time_map(track: Track, breaks: FloatArray, n: int) -> TimeMap:
+    """The map of parallel lines between the breaks (samples) of a part of `n` samples."""
+    edges = np.r_[0.0, breaks, float(n)]
     knots: list[tuple[float, float]] = []
-    edge = 0.0
-    for k in range(len(lines.level)):
-        inside = track.rows.at[track.segment == k]
-        last = k == len(lines.level) - 1
-        end = float(n) if last else (inside.max() + track.rows.at[track.segment == k + 1].min()) / 2
-        knots += [(t / RATE_HZ, (t + float(lines.at(t, k))) / RATE_HZ) for t in (edge, end)]
-        edge = end
+    for k in range(len(track.lines.level)):
+        knots += [(float(t) / RATE_HZ, float(t + track.lines.at(t, k)) / RATE_HZ) for t in edges[k : k + 2]]
     return TimeMap(tuple(knots))

@@ -1,0 +1,93 @@
+"""How sure a part's place is: whether it belongs to this mix at all, and how wrong its map may be."""
+
+import numpy as np
+
+from recall_audio.core.alignpart import PartFit
+from recall_audio.core.lagline import Lines
+from recall_audio.core.lagtrace import Track
+from recall_audio.core.worth import CLEAR_PEAK
+from recall_audio.units import RATE_HZ
+
+WIDTH_DB = 12.0
+"""Range of levels, from 6 dB below the path's median, over which a cell's say grows from none to full."""
+
+STRETCHES = 8
+"""Equal shares of a part's strong cells, for how far the path spreads."""
+
+SEEN_SIGMA_PPM = 0.25
+"""A slope is seen where it is known this well, ..."""
+
+SEEN_SIGMAS = 4.0
+"""... or where it differs from none by so many standard deviations: chance alone does not."""
+
+WORST_CLOCK_PPM = 100.0
+"""No sound card is worse."""
+
+CODEC_MS = 0.0013
+"""Delays between codecs that no correlation sees: Opus is 0.001 ms early against MP3 and PCM (measured)."""
+
+SIGMAS = 2.0
+"""Half width of a 95 % interval."""
+
+UNSEEN_WANDER = 1.2
+"""Where a part wanders between its windows, it stays within its levels' range times this (measured)."""
+
+WANDER_STEPS = 4
+"""From so many steps on, a part is one that wanders."""
+
+
+def explained(fit: PartFit, track: Track) -> float:
+    """Share of what is loud in the part (as loud as what is on the path) that is somewhere in the mix."""
+    level = fit.cells.level_db
+    loudness = np.where(fit.cells.loud, level, -np.inf) - np.median(level[track.rows.cell])
+    say = np.clip(loudness + 0.5 * WIDTH_DB, 0.0, WIDTH_DB)
+    there = np.zeros(len(level), dtype=np.bool_)
+    there[fit.evidence.cell[fit.evidence.height > CLEAR_PEAK]] = True
+    there[track.rows.cell] = True
+    total = float(np.sum(say))
+    return float(np.sum(say[there])) / total if total > 0.0 else 1.0
+
+
+def spread(fit: PartFit, track: Track) -> float:
+    """Share of equal stretches of the part's strong cells that the path visits."""
+    level = fit.cells.level_db
+    strong = np.flatnonzero(fit.cells.loud & (level >= np.median(level[track.rows.cell]) - 0.5 * WIDTH_DB))
+    place = np.searchsorted(strong, track.rows.cell) * STRETCHES // max(len(strong), 1)
+    return len(np.unique(np.clip(place, 0, STRETCHES - 1))) / min(STRETCHES, max(len(strong), 1))
+
+
+def confidence(track: Track, share: float) -> float:
+    """0 to 1, that a part belongs where its path puts it: enough evidence, and little that is unexplained."""
+    return round((1.0 - float(np.exp(-np.sum(track.worth) / 1.5))) * min(share / 0.8, 1.0), 4)
+
+
+def drift_is_seen(lines: Lines) -> bool:
+    """Whether the slope says something about the clock."""
+    sigma_ppm = lines.slope_sigma * 1e6
+    return bool(sigma_ppm < SEEN_SIGMA_PPM or abs(lines.slope) * 1e6 > SEEN_SIGMAS * sigma_ppm)
+
+
+def drift_bound_ppm(lines: Lines, around_ppm: float = 0.0) -> float:
+    """How far the drift may be from `around_ppm` (95 %), by the part's own windows."""
+    if not np.isfinite(lines.slope_sigma):
+        return WORST_CLOCK_PPM
+    off_ppm = abs(lines.slope * 1e6 - around_ppm) + SIGMAS * lines.slope_sigma * 1e6
+    return min(off_ppm, WORST_CLOCK_PPM)
+
+
+def uncertainty_ms(lines: Lines, n_samples: int, drift_ppm: float) -> float:
+    """Half width of the 95 % interval of the worst error over a part, the places of single steps apart.
+
+    Args:
+        lines: what the map was made from.
+        n_samples: the part's length.
+        drift_ppm: half width of the drift's own 95 % interval.
+    """
+    far = max(abs(n_samples - lines.centre[-1]), abs(lines.centre[0]))
+    level_ms = SIGMAS * float(np.max(lines.level_sigma)) / RATE_HZ * 1e3
+    drift_ms = drift_ppm * 1e-6 * far / RATE_HZ * 1e3
+    straight_ms = float(np.sqrt(level_ms**2 + drift_ms**2 + CODEC_MS**2))
+    if len(lines.level) <= WANDER_STEPS:
+        return straight_ms
+    at_zero = lines.level - lines.slope * lines.centre
+    return max(straight_ms, UNSEEN_WANDER * float(np.ptp(at_zero)) / RATE_HZ * 1e3)
