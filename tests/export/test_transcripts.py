@@ -1,0 +1,124 @@
+"""Transcripts come together in the order in which things were said, whoever transcribed them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from recall_audio.errors import ItemError, UsageError
+from recall_audio.export.transcripts import (
+    TRANSCRIPT_FORMATS,
+    match_files,
+    merge_transcripts,
+    write_transcript,
+)
+from recall_audio.model.transcript import Word
+
+WHISPER = {"text": " Shall we? Fine.", "language": "en", "segments": [
+    {"id": 0, "start": 1.0, "end": 2.5, "text": " Shall we?", "words": [
+        {"word": " Shall", "start": 1.0, "end": 1.5, "probability": 0.9},
+        {"word": " we?", "start": 1.5, "end": 2.5, "probability": 0.8}]},
+    {"id": 1, "start": 6.0, "end": 7.0, "text": " Fine."}]}  # fmt: skip
+FASTER = [{"id": 1, "start": 2.2, "end": 4.0, "text": " Yes & <no>", "words": None}]
+WHISPERX = {
+    "segments": [{"start": 3, "end": 3.5, "text": "5", "words": [{"word": "5"}]}],
+    "word_segments": [],
+}
+FILES: dict[str, Any] = {"Ann": WHISPER, "Bob": FASTER, "Cy": WHISPERX}
+NAMES = {"Ann": "Ann Lee", "Bob": "B>b\n1", "Cy": None}
+
+
+def test_three_transcribers_files_are_one_chronological_transcript() -> None:
+    merged = merge_transcripts(FILES)
+    assert [(u.start_s, u.speaker, u.text) for u in merged] == [
+        (1.0, "Ann", "Shall we?"),
+        (2.2, "Bob", "Yes & <no>"),
+        (3.0, "Cy", "5"),
+        (6.0, "Ann", "Fine."),
+    ]
+    assert merged[0].words == (Word("Shall", 1.0, 1.5, 0.9), Word("we?", 1.5, 2.5, 0.8))
+    assert merged[2].words == (Word("5", None, None, None),)
+
+
+def test_whisperx_scores_are_confidences() -> None:
+    word = {"word": "a", "start": 0.0, "end": 1.0, "score": 0.5}
+    (u,) = merge_transcripts({"A": {"segments": [{"start": 0, "end": 1, "text": "a", "words": [word]}]}})
+    assert u.words[0].confidence == 0.5
+
+
+def test_words_made_up_in_silence_are_told_by_their_share_of_speech() -> None:
+    merged = merge_transcripts(FILES, {"Ann": [[1.0, 2.5]], "Bob": [[3.1, 9.0]]})
+    assert [u.in_speech for u in merged] == [1.0, 0.5, 0.0, 0.0]
+
+
+def test_blank_segments_say_nothing() -> None:
+    assert merge_transcripts({"A": [{"start": 0, "end": 1, "text": " \n"}], "B": {"segments": []}}) == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        "text",
+        [1],
+        [{"start": 1, "text": "x"}],
+        [{"start": 2, "end": 1, "text": "x"}],
+        [{"start": float("nan"), "end": 1, "text": "x"}],
+        [{"start": 0, "end": 1}],
+    ],
+)
+def test_a_file_that_is_no_transcript_is_refused_with_the_speakers_name(value: Any) -> None:
+    with pytest.raises(ItemError, match="Ann"):
+        merge_transcripts({"Ann": value})
+
+
+def test_files_are_matched_to_stems_by_their_names() -> None:
+    labels = ["Ann_Lee", "José"]
+    files = ["out/Ann_Lee.json", "C:\\x\\Jose\u0301.wav.json"]
+    assert list(match_files(files, labels).values()) == labels
+    with pytest.raises(UsageError, match="no stem's transcript") as refused:
+        match_files(["ann.json"], labels)
+    assert "Ann_Lee.json" in refused.value.hint
+    with pytest.raises(UsageError, match="second transcript"):
+        match_files(["a/Ann_Lee.json", "b/Ann_Lee.json"], labels)
+
+
+def test_webvtt_is_read_by_webvtt_py_with_names_and_words() -> None:
+    import io
+
+    import webvtt
+
+    text = write_transcript(merge_transcripts(FILES), NAMES, "webvtt").decode()
+    captions = list(webvtt.from_buffer(io.StringIO(text)))
+    assert [(c.start, c.end) for c in captions][1] == ("00:00:02.200", "00:00:04.000")
+    assert "<v B&gt;b 1>Yes &amp; &lt;no&gt;</v>" in text
+    assert captions[0].text == "Shall we?"
+
+
+def test_srt_numbers_its_cues_and_leads_them_with_the_name() -> None:
+    first, second, *_ = write_transcript(merge_transcripts(FILES), NAMES, "srt").decode().split("\n\n")
+    assert first == "1\n00:00:01,000 --> 00:00:02,500\nAnn Lee: Shall we?"
+    assert second == "2\n00:00:02,200 --> 00:00:04,000\nB>b 1: Yes & <no>"
+
+
+def test_text_is_a_line_an_utterance() -> None:
+    lines = write_transcript(merge_transcripts(FILES), NAMES, "text").decode().splitlines()
+    assert lines[2:] == ["[00:00:03] Cy: 5", "[00:00:06] Ann Lee: Fine."]
+
+
+def test_json_holds_all_of_it() -> None:
+    body = json.loads(write_transcript(merge_transcripts(FILES), NAMES, "json"))
+    assert body["schema"] == "recall-audio/transcript/1"
+    assert [u["name"] for u in body["utterances"]] == ["Ann Lee", "B>b\n1", None, "Ann Lee"]
+    assert body["utterances"][0]["words"][1]["text"] == "we?"
+
+
+@pytest.mark.parametrize("to", TRANSCRIPT_FORMATS)
+def test_half_a_surrogate_pair_is_written_all_the_same(to: str) -> None:
+    (u,) = merge_transcripts({"A": [{"start": 0, "end": 1, "text": "x\ud800"}]})
+    write_transcript([u], {"A": "\udfff"}, to).decode("utf-8")
+
+
+def test_a_transcript_format_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="srt"):
+        write_transcript([], {}, "docx")
