@@ -124,7 +124,7 @@ def stale(meeting: ServedMeeting, kind: str, number: int) -> Json:
 def parts(meeting: ServedMeeting, sign: Sign) -> list[Json]:
     """The document behind the separate artifact's address."""
     rows = []
-    for part, path in zip(meeting.content["parts"], meeting.part_files.values(), strict=True):
+    for part, path in zip(meeting.content["parts"], meeting.part_files, strict=True):
         at = part["start_timestamp"]
         rows.append(
             {

@@ -86,9 +86,9 @@ class ServedMeeting:
         return self.folder / str(self.content.get("mix", "mix.mp3"))
 
     @property
-    def part_files(self) -> dict[str, Path]:
-        """Each part's file by the part's id."""
-        return {str(p["id"]): self.folder / p["file"] for p in self.content["parts"]}
+    def part_files(self) -> list[Path]:
+        """The parts' files, in their order."""
+        return [self.folder / p["file"] for p in self.content["parts"]]
 
 
 def meeting(folder: Path, state: State | None = None, bot_id: str | None = None) -> ServedMeeting:

@@ -146,7 +146,7 @@ class Routes:
         if name.endswith(".json"):
             return json.dumps(answers.events(meeting, name.removesuffix(".json"))).encode()
         files: dict[str, Path] = {meeting.mix_file.name: meeting.mix_file}
-        files |= {f"parts/{path.name}": path for path in meeting.part_files.values()}
+        files |= {f"parts/{path.name}": path for path in meeting.part_files}
         path = files.get(name)
         return path.read_bytes() if path is not None and path.is_file() else None
 

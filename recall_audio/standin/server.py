@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,7 @@ class StandIn:
         faults: Sequence[Fault] = (),
         terms: Terms | None = None,
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         served = [m if isinstance(m, ServedMeeting) else meeting(m) for m in meetings]
         self._routes = Routes(served, terms or Terms())
@@ -66,7 +68,7 @@ class StandIn:
         self.created = self._routes.created
         self.script = FaultScript(faults)
         self.closing = threading.Event()
-        self._port = port
+        self._port, self._tls = port, tls
         self._server: _Server | None = None
 
     @property
@@ -86,7 +88,10 @@ class StandIn:
 
     def __enter__(self) -> "StandIn":
         self._server = _Server(self, self._port)
-        self._routes.origin = f"http://127.0.0.1:{self._server.server_port}"
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if self._tls else "http"
+        self._routes.origin = f"{scheme}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 

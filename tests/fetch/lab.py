@@ -79,6 +79,7 @@ class Lab:
     root: Path
     server: StandIn = field(init=False)
     said: list[str] = field(default_factory=list)
+    failures: list[RecallAudioError] = field(default_factory=list)
 
     @property
     def out(self) -> Path:
@@ -119,6 +120,7 @@ class Lab:
                 result = bots.fetch_in(w, bot_id, self.out, **more)
         except RecallAudioError as error:
             self.keep(error)
+            self.failures.append(error)
             raise
         self.keep(result)
         return result

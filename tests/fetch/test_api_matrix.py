@@ -161,7 +161,7 @@ def test_row_9_a_list_that_leads_back_is_an_error(lab: Lab, loop: list[str]) -> 
                 status=200,
                 body=json.dumps(
                     {"next": f"{server.base_url}/audio_separate/?cursor={name}", "results": []}
-                ).encode()
+                ).encode(),
             )
             for name in loop
         ]

@@ -1,0 +1,255 @@
+"""What is fetched: several recordings, artifacts that are missing, people who never spoke, re-runs."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fetch.lab import ANN, BOB, Lab, after, make_meeting, replies
+
+from recall_audio.errors import ItemError, TransientError, UsageError
+from recall_audio.fetch import create_bot, fetch_bot, known_recordings
+from recall_audio.files import read_json
+from recall_audio.model.meeting import Meeting, Presence
+from recall_audio.model.options import FetchOptions
+from recall_audio.standin import Reply, ServedMeeting, StandIn, State, meeting
+
+BOT = "0b0b0b0b-1111-4222-8333-444455556666"
+
+
+def several(lab: Lab, states: Sequence[State]) -> list[ServedMeeting]:
+    """Recordings of one bot."""
+    served = []
+    for at, state in enumerate(states):
+        folder = make_meeting(lab.root / f"meeting{at}")
+        recording_id = f"5f9a1c3e-1111-4222-8333-44445555000{at}"
+        after(folder / "meeting.json", lambda content, r=recording_id: content.update(recording_id=r))
+        served.append(meeting(folder, state, BOT))
+    return served
+
+
+def test_recording_json_says_what_the_api_said_and_nothing_secret(lab: Lab) -> None:
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    value = read_json(recording.folder / "recording.json", "recording")
+    del value["schema"]
+    assert Meeting.from_json(value) == recording.meeting
+    assert "://" not in json.dumps(value)
+    assert recording.folder == lab.out / lab.server.bot_ids[0] / "5f9a1c3e-1111-4222-8333-444455556666"
+
+
+def test_someone_who_never_spoke_is_a_participant_with_a_presence(lab: Lab) -> None:
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    assert [p.name for p in recording.meeting.participants] == ["Ann", "Bob"]
+    assert {p.participant_id for p in recording.meeting.parts} == {100}
+    assert recording.meeting.presence == (Presence(100, 0.0, 3.0), Presence(101, 0.0, 3.0))
+
+
+def test_presence_follows_join_and_leave(lab: Lab) -> None:
+    make_meeting(lab.folder)
+    rows = [
+        (ANN, "join", 0.5),
+        (BOB, "leave", 1.0),
+        (ANN, "leave", 1.5),
+        (ANN, "webcam_on", 1.7),
+        (ANN, "join", 2.0),
+    ]
+    events = [{"participant": p, "action": a, "timestamp": {"relative": t}} for p, a, t in rows]
+    after(lab.folder / "meeting.json", lambda content: content.update(events=events))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    expected = (Presence(101, 0.0, 1.0), Presence(100, 0.5, 1.5), Presence(100, 2.0, None))
+    assert recording.meeting.presence == expected
+
+
+def test_the_platforms_timeline_is_kept(lab: Lab) -> None:
+    make_meeting(lab.folder)
+    row = {"participant": ANN, "start_timestamp": {"relative": 0.5}, "end_timestamp": None}
+    after(lab.folder / "meeting.json", lambda content: content.update(speaker_timeline=[row]))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    kept = read_json(recording.folder / "source/speaker_timeline.json", "speaker_timeline")
+    assert kept["timeline"] == [{"participant_id": 100, "start_s": 0.5, "end_s": None}]
+
+
+@pytest.mark.parametrize("broken", ["participants.json", "participant_events.json", "speaker_timeline.json"])
+def test_an_unreadable_attendance_document_is_a_note(lab: Lab, broken: str) -> None:
+    with lab.serve(replies(broken, Reply(body=b'[{"participant": 7}]'), forever=True)):
+        (recording,) = lab.fetch().recordings
+    assert recording.status == "complete"
+    assert [f.severity for f in recording.meeting.findings] == ["note"]
+
+
+def test_without_participant_events_those_with_parts_are_the_participants(lab: Lab) -> None:
+    with lab.serve(state=State(events="missing", shortcuts=False)):
+        (recording,) = lab.fetch().recordings
+    assert [p.name for p in recording.meeting.participants] == ["Ann"]
+    assert recording.status == "complete"
+
+
+@pytest.mark.parametrize("shortcuts", [True, False])
+def test_shortcuts_save_a_list_call_and_are_not_needed(lab: Lab, shortcuts: bool) -> None:
+    with lab.serve(state=State(shortcuts=shortcuts)):
+        assert lab.fetch().recordings[0].status == "complete"
+    assert len(lab.asked("/audio_mixed/")) == (0 if shortcuts else 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "switch", "loss"),
+    [
+        (State(mixed="missing"), "audio_mixed_mp3", "nominal starts"),
+        (State(separate="missing"), "audio_separate_mp3", "cannot be told apart"),
+    ],
+)
+def test_audio_that_was_never_recorded_is_one_sentence(
+    lab: Lab, state: State, switch: str, loss: str
+) -> None:
+    make_meeting(lab.folder)
+    after(lab.folder / "meeting.json", lambda content: content.update(platform="google_meet"))
+    with lab.serve(state=state):
+        (recording,) = lab.fetch().recordings
+    assert recording.status == "complete"
+    (finding,) = recording.meeting.findings
+    assert all(word in finding.message for word in ("google_meet", switch, loss))
+
+
+def test_failed_mixed_audio_leaves_a_partial_recording(lab: Lab) -> None:
+    with lab.serve(state=State(mixed="failed", sub_code="lost_it")):
+        (recording,) = lab.fetch().recordings
+    assert (recording.status, recording.code) == ("partial", "failed")
+    assert "lost_it" in recording.reason
+    assert len(recording.meeting.parts) == 2
+
+
+def test_a_part_that_is_gone_is_that_parts_problem(lab: Lab) -> None:
+    with lab.serve(replies("0001.raw", Reply(status=404), forever=True)):
+        (recording,) = lab.fetch().recordings
+    assert [p.media.problem for p in recording.meeting.parts] == [None, "gone"]
+    assert recording.status == "partial"
+    (finding,) = recording.meeting.findings
+    assert finding.where == recording.meeting.parts[1].part_id
+
+
+def test_what_came_is_kept_when_something_may_come_later(lab: Lab) -> None:
+    """The first run breaks off at one part; the second asks for that part only."""
+    busy = replies("0001.raw", *[Reply(status=503, headers={"Retry-After": "9999"})])
+    with lab.serve(busy):
+        with pytest.raises(TransientError) as caught:
+            lab.fetch()
+        assert "retry_at" in caught.value.facts
+        assert known_recordings(lab.out, lab.server.bot_ids[0]) == []
+        lab.server.requests.clear()
+        (recording,) = lab.fetch().recordings
+        assert [p.split("/")[-1] for p in lab.asked("/parts/") + lab.asked("mix")] == [
+            "00000000-0000-4000-8000-000000000001.raw"
+        ]
+    assert recording.status == "complete"
+    assert not (recording.folder / "source/fetched.json").exists()
+
+
+def test_a_file_that_changed_on_disk_is_fetched_again(lab: Lab) -> None:
+    with lab.serve():
+        (first,) = lab.fetch().recordings
+        damaged = first.folder / "source/mixed.mp3"
+        damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+        lab.server.requests.clear()
+        lab.fetch()
+        assert len(lab.asked("mix.mp3")) == 1
+        assert len(lab.asked("/parts/")) == 0
+    assert damaged.read_bytes() == (lab.folder / "mix.mp3").read_bytes()
+
+
+def test_a_recording_that_is_called_fetched_is_not_asked_for(lab: Lab) -> None:
+    with lab.serve():
+        (first,) = lab.fetch().recordings
+        assert known_recordings(lab.out, lab.server.bot_ids[0]) == [first.folder]
+        lab.server.requests.clear()
+        (again,) = lab.fetch(is_fetched=lambda folder: folder == first.folder).recordings
+        assert len(lab.server.requests) == 1, "the bot alone"
+    assert again.reused
+    assert again.meeting == first.meeting
+
+
+def test_every_recording_of_a_bot_is_fetched_each_by_itself(lab: Lab) -> None:
+    lab.server = StandIn(
+        several(lab, [State(), State(recording="deleted"), State(mixed="processing"), State()])
+    )
+    with lab.server as server:
+        settings = lab.settings
+        result = fetch_bot(BOT, lab.out, type(settings)(settings.base_url, "x", server.key), FetchOptions())
+    assert [r.status for r in result.recordings] == ["complete", "gone", "waiting", "complete"]
+    assert len(known_recordings(lab.out, BOT)) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil", "CON", "..", "C:\\x", "a" * 300, "Ä\u202e", "mixed", "🙂" * 9]
+)
+def test_row_32_odd_part_ids_become_distinct_names_inside_the_folder(lab: Lab, name: str) -> None:
+    make_meeting(lab.folder, formats=("ogg", "ogg", "ogg"))
+
+    def rename(content: dict) -> None:  # type: ignore[type-arg]
+        for part, new in zip(content["parts"], (name, name, name.swapcase()), strict=True):
+            part["id"] = new
+
+    after(lab.folder / "meeting.json", rename)
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    if len(name) > 256 or not name.isprintable():
+        assert recording.code == "bad_payload"
+        return
+    files = [Path(p.media.file or "") for p in recording.meeting.parts]
+    assert len({f.name.casefold() for f in files} | {"mixed.mp3"}) == 4
+    assert all((recording.folder / f).resolve().parent == recording.folder / "source" for f in files)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "CON", "🙂" * 400, "", "\u202eevil", "\ud800", "a\0b", "=HYPERLINK(1)"]
+)
+def test_row_32_a_display_name_is_kept_exactly(lab: Lab, name: str) -> None:
+    make_meeting(lab.folder)
+    after(lab.folder / "meeting.json", lambda content: content["parts"][0]["participant"].update(name=name))
+    after(lab.folder / "meeting.json", lambda content: content["parts"][1]["participant"].update(name=name))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    assert recording.meeting.participants[0].name == name
+    value = read_json(recording.folder / "recording.json", "recording")
+    assert value["participants"][0]["name"] == name
+
+
+def test_create_bot_asks_for_both_artifacts(lab: Lab) -> None:
+    with lab.serve() as server:
+        made = create_bot(lab.settings, "https://zoom.us/j/123?pwd=x", name="N", separate="raw")
+    (created,) = server.created
+    assert made == created["made"]["id"]
+    assert created["sent"]["recording_config"] == {"audio_mixed_mp3": {}, "audio_separate_raw": {}}
+    assert created["sent"]["bot_name"] == "N"
+
+
+def test_a_bot_that_may_have_been_created_is_not_created_twice(lab: Lab) -> None:
+    from recall_audio.standin import Fault
+
+    with lab.serve(Fault("/bot/", [Reply(status=502)], method="POST")), pytest.raises(TransientError):
+        create_bot(lab.settings, "https://zoom.us/j/123")
+    assert len(lab.server.requests) == 1
+
+
+def test_a_bad_request_is_explained_without_the_key(lab: Lab) -> None:
+    from recall_audio.standin import Fault
+
+    body = json.dumps({"meeting_url": [f"Bad: {'canary-key-5f1e9c'} https://x.example/?s=1"]}).encode()
+    refused = Reply(status=400, body=body)
+    with lab.serve(Fault("/bot/", [refused], method="POST")), pytest.raises(ItemError) as caught:
+        create_bot(lab.settings, "https://zoom.us/j/123")
+    lab.keep(caught.value)
+    assert "meeting_url: Bad:" in caught.value.message
+    assert "x.example" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"meeting_url": "zoom"}, {"name": "n" * 101}, {"name": ""}, {"join_at": "tomorrow"}]
+)
+def test_create_bot_refuses_what_cannot_be_right(lab: Lab, wrong: dict[str, str]) -> None:
+    with lab.serve(), pytest.raises(UsageError):
+        create_bot(lab.settings, **{"meeting_url": "https://zoom.us/j/1", **wrong})  # type: ignore[arg-type]
+    assert lab.server.requests == []
