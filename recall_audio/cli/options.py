@@ -1,7 +1,7 @@
 """Options that commands share: one decorator a group of them, defaults read from the options classes."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,19 @@ class Loudness(click.ParamType):  # type: ignore[type-arg,unused-ignore]
                 f"{value!r} is not a level between -70 and 0, nor {' or '.join(LUFS_PRESETS)}", param, ctx
             )
         return level
+
+
+class StemRate(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A sample rate in Hz, or ``native``: each source's own, 0."""
+
+    name = "HZ"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Number or ``native`` to Hz."""
+        rate_hz = 0 if value == "native" else int(value) if str(value).isdecimal() else -1
+        if rate_hz != 0 and not 8_000 <= rate_hz <= 192_000:
+            self.fail(f"{value!r} is neither a rate between 8000 and 192000 Hz nor native", param, ctx)
+        return rate_hz
 
 
 out_option = click.option(
@@ -90,6 +103,16 @@ process_options = stacked(
                  show_default=True, metavar="DBTP", help="Ceiling of the true peak."),
     click.option("--max-gain", "max_gain_db", type=click.FloatRange(0, 80), default=_STEMS.max_gain_db,
                  show_default=True, metavar="DB", help="Cap on the gain."),
+    click.option("--limit", is_flag=True,
+                 help="Reach the target with a limiter where peaks would hold it back."),
+    click.option("--rate", "rate_hz", type=StemRate(), default=str(_STEMS.rate_hz), show_default=True,
+                 metavar="HZ|native", help="Sample rate of the stems."),
+    click.option("--bits", type=click.Choice(["16", "24", "32f"]), default=_STEMS.bits, show_default=True,
+                 help="Sample format of WAV stems."),
+    click.option("--stem-format", "format", type=click.Choice(["wav", "flac", "mp3", "opus"]),
+                 default=_STEMS.format, show_default=True, help="All but WAV need ffmpeg."),
+    click.option("--mixdown", is_flag=True, help="Also write the sum of the stems."),
+    click.option("--poly", is_flag=True, help="Also write one multichannel WAV."),
     click.option("--gate", is_flag=True, help="Mute what is not the participant's own speech."),
     click.option("--speakers", default="", metavar="LABEL,LABEL",
                  help="Write only these participants' stems."),
@@ -109,9 +132,9 @@ def fetch_choice(values: dict[str, Any]) -> FetchOptions:
 def process_choice(values: dict[str, Any]) -> Options:
     """The processing steps' options out of a command's keywords, which are used up."""
     speakers = tuple(s.strip() for s in values.pop("speakers").split(",") if s.strip())
-    stems = {k: values.pop(k) for k in ("normalize", "lufs", "peak_dbtp", "max_gain_db", "gate")}
+    chosen = {f.name: values.pop(f.name) for f in fields(StemOptions) if f.name in values}
     align = AlignOptions(
         search_s=values.pop("search_s"), whole_mix=values.pop("whole_mix"), enabled=not values.pop("no_align")
     )
     speech = SpeechOptions(threshold=values.pop("threshold"), remove_leakage=not values.pop("keep_leakage"))
-    return Options(align=align, speech=speech, stems=replace(_STEMS, **stems, speakers=speakers))
+    return Options(align=align, speech=speech, stems=StemOptions(**chosen, speakers=speakers))

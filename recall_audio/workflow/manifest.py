@@ -110,9 +110,16 @@ class Manifest:
             outputs=describe(self.layout.folder, result.files),
             warnings=result.warnings,
         )
+        self._remove_left_over(name, record)
         self.stages.append(record)
         self.ran.append(name)
         self._write(self.layout.work / "run.json", "unfinished")
+
+    def _remove_left_over(self, name: str, record: StageRecord) -> None:
+        """Delete what this stage wrote under other options and not now (stems of another format)."""
+        before = self.known.get(name)
+        for path in set(before.outputs if before else ()) - set(record.outputs):
+            (self.layout.folder / path).unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Publish ``run.json``: from now on the recording counts as done."""

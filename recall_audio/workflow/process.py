@@ -1,5 +1,6 @@
 """Everything after the download: one recording's folder in, results in the same folder out. No network."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,10 +13,14 @@ from recall_audio.files import read_json, sweep_parts
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome
-from recall_audio.workflow import stages
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import Manifest, begin, discard_work, is_done
 from recall_audio.workflow.plan import STAGES, stage_keys, stale_stages
+
+LOSSES = frozenset(
+    {"no_audio_separate", "no_audio", "not_audio", "duration_mismatch", "too_long", "part_missing"}
+)
+"""Findings that make a recording's outcome ``partial``: something that should be there is lost for good."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, units done and units in all."""
@@ -41,9 +46,8 @@ def read_meeting(layout: Layout) -> Meeting:
 
 def parameters_of(options: Options) -> dict[str, Any]:
     """Every option in force as plain JSON values, as ``run.json`` keeps them."""
-    value = asdict(options)
-    value["stems"]["speakers"] = list(value["stems"]["speakers"])
-    return value
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
+    return plain
 
 
 def process(
@@ -79,29 +83,31 @@ def process(
         return _outcome(layout, meeting, started, reused=True)
     sweep_parts(folder)
     manifest = begin(layout, parameters, force=force)
-    job = stages.Job(layout, meeting, options, manifest, progress or (lambda *_: None))
-    _run_stages(job)
+    _run_stages(manifest, meeting, options, progress or (lambda *_: None))
     manifest.finish()
     if not keep_work:
         discard_work(layout)
     return _outcome(layout, meeting, started, reused=not manifest.ran)
 
 
-def _run_stages(job: stages.Job) -> None:
-    manifest: Manifest = job.manifest
-    keys = stage_keys(job.meeting, job.options)
+def _run_stages(manifest: Manifest, meeting: Meeting, options: Options, progress: Progress) -> None:
+    from recall_audio.workflow.stages import STEPS, Job  # numpy and the codecs: only where something is to do
+
+    job = Job(manifest.layout, meeting, options, manifest, progress)
+    keys = stage_keys(meeting, options)
     stale = stale_stages(manifest, keys)
     for name in STAGES:
         if name in stale:
-            manifest.run(name, keys[name], partial(stages.STEPS[name], job))
+            manifest.run(name, keys[name], partial(STEPS[name], job))
         else:
             manifest.reuse(name)
 
 
 def _outcome(layout: Layout, meeting: Meeting, started: float, *, reused: bool) -> Outcome:
     """How a finished recording counts, by what its manifest says."""
+    codes = LOSSES | {m.problem for m in (meeting.mix, *(p.media for p in meeting.parts)) if m and m.problem}
     warnings = read_json(layout.run, "run")["warnings"]
-    lost = next((w for w in warnings if w["code"] in stages.LOSSES), None)
+    lost = next((w for w in warnings if w["code"] in codes), None)
     return Outcome(
         bot_id=meeting.bot_id,
         recording_id=meeting.recording_id,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,7 @@ from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import Manifest, StageResult
 from recall_audio.workflow.measuring import talk_of, view_of
 from recall_audio.workflow.stems import export_stems
-
-LOSSES = frozenset(
-    [
-        "no_separate_audio",
-        "not_audio",
-        "duration_mismatch",
-        "part_missing",
-        "gone",
-        "too_large",
-        "url_not_allowed",
-    ]
-)
-"""Findings that make a recording's outcome ``partial``: something that should be there is lost for good."""
+from recall_audio.workflow.voices import Original, StemSources
 
 
 @dataclass(slots=True)
@@ -164,10 +153,45 @@ def stems(job: Job) -> StageResult:
     spans = SpeechResult.from_json(job.document("segments")).segments
     n_samples = job.audio.mix.n_samples if job.audio.mix else to_samples(job.alignment.duration_s)
     result = export_stems(
-        job.tracks(), spans, n_samples, job.layout.stems, job.options.stems, job.told("stems")
+        job.tracks(),
+        spans,
+        n_samples,
+        job.layout.stems,
+        job.options.stems,
+        job.told("stems"),
+        _stem_sources(job),
     )
-    files = tuple(job.layout.stems / s["file"].split("/")[-1] for s in result.to_json()["stems"])
+    names = [s.file for s in result.stems]
+    names += [result.mixdown.file] if result.mixdown else []
+    names += [result.poly] if result.poly else []
+    files = tuple(job.layout.folder / name for name in names)
     return StageResult((*files, job.write("stems", result.to_json())), result.findings)
+
+
+def _stem_sources(job: Job) -> StemSources:
+    """What the stems can use beside the decoded tracks."""
+    names = {job.labels[p.participant_id]: p.name for p in job.meeting.participants if p.name}
+    originals = {
+        p.part_id: Original(job.layout.folder / p.media.file, p.media.format, p.media.duration_s)
+        for p in job.meeting.parts
+        if p.media.file
+    }
+    return StemSources(
+        mix=job.audio.mix.samples if job.audio.mix else None,
+        originals=originals,
+        work=job.layout.work,
+        names=names,
+        recording_id=job.meeting.recording_id,
+        started_at=_moment(job.meeting.recording.get("started_at")),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time the API gave, or None where there is none that can be read."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
 
 
 def report(job: Job) -> StageResult:
