@@ -57,6 +57,7 @@ def data_of(html: str) -> dict[str, Any]:
     """The data a page carries, by a reader that takes no NaN."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
     assert found
+    assert not set(found[1]) & set("<>&\u2028\u2029")
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")

@@ -1,6 +1,6 @@
 // Sound: the mix, or a stem beside the page. Nothing is asked for before it is played.
 const audio = element('audio'), chosen = element('source');
-let lastLane = 0;
+let lastLane = 0, wanted = 0;
 
 function sourceFor(lane) {
   if (chosen.value === 'mix' || chosen.value === '') return whole.mix;
@@ -20,7 +20,8 @@ function playFrom(t, lane = lastLane) {
     audio.dataset.source = source;
     audio.src = source;
   }
-  audio.currentTime = t; // before the file is open this is where it will begin
+  wanted = t;
+  if (audio.readyState > 0) audio.currentTime = t; // else as soon as the file is open, below
   audio.playbackRate = Number(element('speed').value);
   audio.play().catch((error) => { if (error.name === 'NotAllowedError') trouble('The browser wants a click on Play first.'); });
   return undefined;
@@ -40,10 +41,11 @@ function playing() {
 }
 
 function follow() {
-  if (!audio.seeking && audio.readyState > 0) moveCursor(audio.currentTime);
+  if (!audio.seeking && audio.readyState > 1) moveCursor(audio.currentTime);
   if (!audio.paused) requestAnimationFrame(follow);
 }
 
+audio.addEventListener('loadedmetadata', () => { audio.currentTime = wanted; });
 for (const name of ['play', 'pause', 'ended']) audio.addEventListener(name, playing);
 audio.addEventListener('error', () => {
   if (audio.dataset.source) trouble(`${decodeURIComponent(audio.dataset.source)} cannot be played: keep this page in its folder, beside source/ and stems/.`);
