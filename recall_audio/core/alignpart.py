@@ -3,14 +3,24 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from recall_audio.core.anchors import Anchors, find_anchors
 from recall_audio.core.evidence import Evidence, gather, no_evidence
-from recall_audio.core.farther import after_steps, anywhere
+from recall_audio.core.farther import anywhere, beyond_steps
 from recall_audio.core.windows import CELL, Cells, measure_cells
+from recall_audio.core.worth import CLEAR_COHERENCE, CLEAR_PEAK
 from recall_audio.model.options import AlignOptions
 from recall_audio.model.tracks import PartAudio, Samples
 from recall_audio.units import RATE_HZ
+
+IntArray = npt.NDArray[np.int64]
+
+TURNS = 3
+"""How often what is still unexplained is looked for farther away: once a long step."""
+
+QUIETER_DB = 6.0
+"""Cells this much quieter than those that were found are not missed."""
 
 ONE_BASE = 2000
 """Anchors whose lags differ by less, in samples, share one expected lag: leaked voices lie nearer."""
@@ -40,8 +50,26 @@ def fit_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartFit:
     known = find_anchors(part.samples, mix, cells, nominal, options.search_s)
     if len(known.at) == 0:
         return PartFit(cells, no_evidence())
-    known = after_steps(part.samples, mix, cells, known)
-    return PartFit(cells, _evidence(mix, part.samples, cells, known))
+    evidence = _evidence(mix, part.samples, cells, known)
+    for _ in range(TURNS):
+        lost, beside = _unexplained(cells, evidence)
+        cell, expected = beyond_steps(part.samples, mix, cells, lost, beside)
+        if len(cell) == 0:
+            break
+        evidence = Evidence.join([evidence, gather(part.samples, mix, cell, expected)])
+    return PartFit(cells, evidence)
+
+
+def _unexplained(cells: Cells, evidence: Evidence) -> tuple[IntArray, IntArray]:
+    """Strong cells that no clear answer explains, and for every cell the clear lag nearest before it."""
+    clear = evidence.take((evidence.height > CLEAR_PEAK) & (evidence.coherence > CLEAR_COHERENCE))
+    if len(clear) == 0:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    strong = cells.loud & (cells.level_db >= np.median(cells.level_db[clear.cell]) - QUIETER_DB)
+    strong[evidence.cell[evidence.height > CLEAR_PEAK]] = False
+    every = np.arange(len(cells.level_db))
+    before = np.clip(np.searchsorted(clear.cell, every, side="right") - 1, 0, None)
+    return np.flatnonzero(strong), np.rint(clear.lag[before]).astype(np.int64)
 
 
 def _evidence(mix: Samples, part: Samples, cells: Cells, anchors: Anchors) -> Evidence:

@@ -1,8 +1,10 @@
 """How sure a part's place is: whether it belongs to this mix at all, and how wrong its map may be."""
 
 import numpy as np
+import numpy.typing as npt
 
 from recall_audio.core.alignpart import PartFit
+from recall_audio.core.evidence import REACH
 from recall_audio.core.lagline import Lines
 from recall_audio.core.lagtrace import Track
 from recall_audio.core.worth import CLEAR_PEAK
@@ -10,6 +12,9 @@ from recall_audio.units import RATE_HZ
 
 WIDTH_DB = 12.0
 """Range of levels, from 6 dB below the path's median, over which a cell's say grows from none to full."""
+
+RECUR_SAMPLES = 4
+"""Samples within which answers count as the same: a quarter of a millisecond."""
 
 STRETCHES = 8
 """Equal shares of a part's strong cells, for how far the path spreads."""
@@ -44,8 +49,18 @@ def explained(fit: PartFit, track: Track) -> float:
     there = np.zeros(len(level), dtype=np.bool_)
     there[fit.evidence.cell[fit.evidence.height > CLEAR_PEAK]] = True
     there[track.rows.cell] = True
+    there[_recurring(fit, track.lines.slope)] = True
     total = float(np.sum(say))
     return float(np.sum(say[there])) / total if total > 0.0 else 1.0
+
+
+def _recurring(fit: PartFit, slope: float) -> npt.NDArray[np.int64]:
+    """Cells with an answer that more cells share than chance allows: a voice through a room, faint each time."""
+    evidence = fit.evidence
+    lag = np.floor((evidence.lag - slope * evidence.at) / RECUR_SAMPLES).astype(np.int64)
+    _, place, count = np.unique(lag, return_inverse=True, return_counts=True)
+    by_chance = len(evidence) / max(float(np.ptp(lag)) + 1.0, 2.0 * REACH / RECUR_SAMPLES)
+    return evidence.cell[count[place] > by_chance + 5.0 * np.sqrt(by_chance) + 2.0]
 
 
 def spread(fit: PartFit, track: Track) -> float:

@@ -10,7 +10,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.core.anchors import LONG, SLACK_S, Anchors, anchor_windows, look_for, trusted
+from recall_audio.core.anchors import LONG, anchor_windows, look_for, trusted
+from recall_audio.core.evidence import REACH
 from recall_audio.core.windows import Cells
 from recall_audio.model.tracks import Samples
 from recall_audio.units import RATE_HZ
@@ -23,48 +24,64 @@ REPEATED_S = 20.0
 LOST_S = 600.0
 """Longest stretch that may be lost inside a part."""
 
-QUIETER_DB = 12.0
-"""A window this much quieter than those that were found is not missed."""
+FEWEST_CELLS = 4
+"""Strong cells in a row that nothing explains, from which a stretch is looked for anew: 2 s of speech."""
 
-RUNS = 3
-"""Stretches of a part that are looked for anew."""
+STRETCHES = 3
+"""Stretches of a part that are looked for in one turn."""
+
+PROBES = 3
+"""Windows of each."""
 
 WHOLE_WINDOWS = 6
 """Windows that are looked for over the whole mix."""
 
 
-def after_steps(part: Samples, mix: Samples, cells: Cells, known: Anchors) -> Anchors:
-    """`known`, and anchors where speech that should have been found beside them was not.
+def beyond_steps(
+    part: Samples, mix: Samples, cells: Cells, lost: IntArray, beside: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Cells that were found farther away, and the lag each was found at (samples).
 
     What was lost inside a part moves all that follows to later in the mix, at most so far that the part
     still ends with the mix; what was repeated moves it back.
+
+    Args:
+        part: the part.
+        mix: the mix.
+        cells: the part's levels.
+        lost: strong cells that nothing explains, in order of time.
+        beside: for every cell of the part, the lag of the nearest explained one before it.
     """
-    at, speech = anchor_windows(cells, 10 + 2 * (len(part) // (60 * RATE_HZ)))
-    missing = ~np.isin(at, known.at) & (speech >= np.median(speech[np.isin(at, known.at)]) - QUIETER_DB)
-    for run in _runs(at, missing, known.at)[:RUNS]:
-        beside = int(known.lag[max(int(np.searchsorted(known.at, at[run[0]])) - 1, 0)])
-        room = int(np.clip(len(mix) - len(part) - beside, 0, LOST_S * RATE_HZ)) + 2 * RATE_HZ
+    found_cells, found_lags = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for stretch in _stretches(lost, beside)[:STRETCHES]:
+        only = np.zeros(len(cells.level_db), dtype=np.bool_)
+        only[stretch] = True
+        at, speech = anchor_windows(Cells(np.where(only, cells.level_db, -np.inf), cells.floor_db), PROBES)
+        near = int(beside[stretch[0]])
         back = int(REPEATED_S * RATE_HZ)
-        probe = run[np.argsort(-speech[run], kind="stable")[:2]]
-        first = np.full(len(probe), beside - back)
-        there = trusted(look_for(part, mix, at[probe], speech[probe], (first, back + room)))
-        if len(there.at) == 0:
-            continue
-        rest = run[~np.isin(run, probe)]
-        near = int(SLACK_S * RATE_HZ)
-        first = np.full(len(rest), int(there.lag[np.argmax(there.height)]) - near)
-        more = look_for(part, mix, at[rest], speech[rest], (first, 2 * near))
-        found = trusted(there.join(more))
-        known = known.join(found.take(~np.isin(found.at, known.at)))
-    return known
+        room = int(np.clip(len(mix) - len(part) - near, 0, LOST_S * RATE_HZ)) + 2 * RATE_HZ
+        first = np.full(len(at), near - back)
+        there = trusted(look_for(part, mix, at, speech, (first, back + room)))
+        for lag in _apart(there.lag):
+            found_cells.append(stretch)
+            found_lags.append(np.full(len(stretch), lag))
+    return np.concatenate(found_cells), np.concatenate(found_lags)
 
 
-def _runs(at: IntArray, missing: npt.NDArray[np.bool_], known: IntArray) -> list[IntArray]:
-    """Indices of missing windows between two known ones, at least two in a run, longest run first."""
-    index = np.flatnonzero(missing)
-    place = np.searchsorted(known, at[index])
-    runs = [index[place == p] for p in np.unique(place)]
-    return sorted((r for r in runs if len(r) > 1), key=len, reverse=True)
+def _stretches(lost: IntArray, beside: IntArray) -> list[IntArray]:
+    """Lost cells between which nothing was explained, the longest stretch first."""
+    edges = np.flatnonzero(np.diff(beside[lost])) + 1 if len(lost) else np.empty(0, dtype=np.int64)
+    stretches = [s for s in np.split(lost, edges) if len(s) >= FEWEST_CELLS]
+    return sorted(stretches, key=len, reverse=True)
+
+
+def _apart(lags: IntArray) -> list[int]:
+    """Lags that differ by more than a cell's reach, one of each."""
+    kept: list[int] = []
+    for lag in lags.tolist():
+        if all(abs(lag - k) > REACH // 2 for k in kept):
+            kept.append(lag)
+    return kept
 
 
 def anywhere(part: Samples, mix: Samples, cells: Cells) -> int | None:

@@ -20,7 +20,7 @@ from recall_audio.core.certainty import (
     uncertainty_ms,
 )
 from recall_audio.core.lagtrace import Track, trace
-from recall_audio.core.worth import own_gain, rivals, worth_of
+from recall_audio.core.worth import BELOW_OWN_DB, own_gain, rivals, worth_of
 from recall_audio.model.alignment import PartAlignment, Status
 from recall_audio.model.timemap import TimeMap
 from recall_audio.model.tracks import PartAudio, Samples
@@ -35,7 +35,13 @@ EXPLAINED = 0.55
 """Share of what is loud in a part that must be in the mix, ..."""
 
 EXPLAINED_SPREAD, SPREAD = 0.3, 0.75
-"""... or less, where it is spread over the whole part: then the rest is noise of its own."""
+"""... or less, where it is spread over the whole part at one lag: then the rest is noise of its own."""
+
+LEAP = RATE_HZ // 2
+"""A step as long as a window, samples."""
+
+WHISPER_DB = 12.0
+"""A part whose strongest voice is this far below the other parts' (median) holds none of its own."""
 
 STANDS_OUT_DB = 15.0
 """A part that is not found and never this far above its floor holds no speech."""
@@ -74,18 +80,27 @@ def unplaced(part: PartAudio, status: Status, reason: str, sure: float | None = 
 def verdicts(mix: Samples, parts: Sequence[PartAudio], fits: Sequence[PartFit]) -> tuple[PartAlignment, ...]:
     """One verdict a part, in order; each part is heard beside all others."""
     others = rivals([f.evidence for f in fits], [p.participant_id for p in parts], len(mix))
-    cases = [_heard(p, f, r) for p, f, r in zip(parts, fits, others, strict=True)]
+    gains = [own_gain(f.evidence, r) for f, r in zip(fits, others, strict=True)]
+    heard = zip(parts, fits, others, _not_whispering(gains), strict=True)
+    cases = [_heard(p, f, r, g) for p, f, r, g in heard]
     return tuple(_decided(mix, case, cases) for case in cases)
 
 
-def _heard(part: PartAudio, fit: PartFit, rivals_db: FloatArray) -> _Case:
+def _not_whispering(gains_db: Sequence[float]) -> list[float]:
+    """Gains of the parts' own voices, none far below the others': a part with leaked voices alone has no own."""
+    known = [g for g in gains_db if np.isfinite(g)]
+    least = float(np.median(known)) - WHISPER_DB if len(known) > 1 else -np.inf
+    return [max(g, least) + (BELOW_OWN_DB[1] if g < least else 0.0) for g in gains_db]
+
+
+def _heard(part: PartAudio, fit: PartFit, rivals_db: FloatArray, own_gain_db: float) -> _Case:
     """A part's track, or why it has none."""
     silent = "nothing in it stands out from its background"
     if not np.any(fit.cells.loud):
         return _Case(part, fit, None, 0.0, "silent", f"{silent}; {STANDS}")
     if len(fit.evidence) == 0 and np.max(fit.cells.level_db) < fit.cells.floor_db + STANDS_OUT_DB:
         return _Case(part, fit, None, 0.0, "silent", f"{silent}; {STANDS}")
-    track = trace(fit.evidence, worth_of(fit.evidence, own_gain(fit.evidence, rivals_db), rivals_db))
+    track = trace(fit.evidence, worth_of(fit.evidence, own_gain_db, rivals_db))
     if track is None or float(np.sum(track.worth)) < ENOUGH:
         leaked = len(fit.evidence) > 0 and float(np.mean(rivals_db > fit.evidence.gain_db)) > 0.5
         found = (
@@ -95,12 +110,17 @@ def _heard(part: PartAudio, fit: PartFit, rivals_db: FloatArray) -> _Case:
         )
         return _Case(part, fit, None, 0.0, "no_match", f"{found}; {STANDS}")
     share = explained(fit, track)
-    if share < EXPLAINED and (share < EXPLAINED_SPREAD or spread(fit, track) < SPREAD):
+    if share < EXPLAINED and (share < EXPLAINED_SPREAD or spread(fit, track) < SPREAD or _leaps(track)):
         reason = (
             f"only {share:.0%} of what is loud in it is in the mix, so it may be another meeting's; {STANDS}"
         )
         return _Case(part, fit, track, share, "no_match", reason)
     return _Case(part, fit, track, share, None, "")
+
+
+def _leaps(track: Track) -> bool:
+    """Whether the lag steps by more than a window anywhere."""
+    return bool(np.any(np.abs(np.diff(track.lines.level)) > LEAP))
 
 
 def _decided(mix: Samples, case: _Case, cases: Sequence[_Case]) -> PartAlignment:
