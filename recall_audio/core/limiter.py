@@ -46,6 +46,8 @@ def limit(x: Signal, ceiling: float, rate_hz: int) -> tuple[Signal, float]:
     """
     margin = margin_samples(rate_hz)
     inside = x[margin : len(x) - margin]
+    if float(np.abs(x).max(initial=0.0)) * _most(rate_hz) <= ceiling * _UNDER:
+        return inside, 1.0
     peaks = _peaks(x, rate_hz)
     if float(peaks.max(initial=0.0)) <= ceiling * _UNDER:
         return inside, 1.0
@@ -59,6 +61,11 @@ def limit(x: Signal, ceiling: float, rate_hz: int) -> tuple[Signal, float]:
     window = np.hanning(2 * ahead + 3)[1:-1]
     gain = np.convolve(lowest, window / window.sum(), mode="same")[margin : len(x) - margin]
     return (inside * gain).astype(np.float32), float(gain.min(initial=1.0))
+
+
+def _most(rate_hz: int) -> float:
+    """Largest factor by which a true peak passes the samples around it."""
+    return float(np.abs(interpolator(oversampling(rate_hz))).sum(axis=0).max())
 
 
 def _peaks(x: Signal, rate_hz: int) -> Signal:

@@ -14,6 +14,7 @@ neighbouring phases 1/64 of a sample apart are joined by the parabola through th
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -97,12 +98,23 @@ def read_at(x: Samples, at: float, step: float, n: int) -> Signal | None:
 
 
 def read_near(x: Samples, at: float, step: float, n: int) -> Signal | None:
-    """As :func:`read_at`, by the nearest sample: half a sample off at most, for what stays far below."""
-    if step == 1.0:
-        return fetch(x, round(at), round(at) + n)
-    nearest = np.rint(at + np.arange(n) * step).astype(np.int64)
-    whole = fetch(x, int(nearest[0]), int(nearest[-1]) + 1) if n else None
-    return None if whole is None else whole[nearest - nearest[0]]
+    """As :func:`read_at`, by the nearest sample: half a sample off at most, for what stays far below.
+
+    Between two places where the nearest sample moves on by one more or less, samples are copied as they are.
+    """
+    drift = step - 1.0
+    first, last = round(at), round(at + max(n - 1, 0) * drift)
+    moves = np.arange(min(first, last) + 0.5, max(first, last)) if drift else np.empty(0)
+    cuts = np.clip(np.sort(np.ceil((moves - at) / drift)), 0, n).astype(np.int64) if len(moves) else moves
+    edges = [0, *(int(c) for c in cuts), n]
+    out = np.empty(n, dtype=np.float32)
+    sounding = False
+    for k, (a, b) in enumerate(itertools.pairwise(edges)):
+        shift = first + k if drift >= 0.0 else first - k
+        block = fetch(x, a + shift, b + shift)
+        out[a:b] = 0.0 if block is None else block
+        sounding |= block is not None
+    return out if sounding else None
 
 
 def _band(weights: Floats, n_columns: int) -> Signal:

@@ -58,6 +58,11 @@ class Stem:
     limited_db: float = 0.0
     reason: str = ""
 
+    @property
+    def reading(self) -> float:
+        """The loudness, LUFS, that was to reach the target: the file's as written, or its speech's."""
+        return self.speech_lufs_after if self.measured_over == "speech" else self.integrated_lufs_after
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, one entry of ``stems.json``'s ``stems``."""
         return {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recall_audio.core.gain import Gain, Level, choose_gain, level_of
+from recall_audio.core.gain import AGREE_LU, Gain, Level, choose_gain, level_of
 from recall_audio.core.gate import gate
 from recall_audio.core.limiter import limit, margin_samples
 from recall_audio.core.loudness import EnergyMeter
@@ -13,6 +13,7 @@ from recall_audio.core.stretch import Signal
 from recall_audio.core.truepeak import PeakMeter
 from recall_audio.model.options import StemOptions
 from recall_audio.units import db_to_gain, gain_to_db
+from recall_audio.workflow.spool import Spool
 from recall_audio.workflow.voices import Voice
 
 BLOCK_S = 15
@@ -21,7 +22,8 @@ BLOCK_S = 15
 Tick = Callable[[], None]
 
 _NEAR_LU = 0.02
-_ROUNDS = 6
+_ROUNDS = 8
+_LEAST_SLOPE = 0.2
 
 
 def blocks(n_samples: int, rate_hz: int) -> Iterator[tuple[int, int]]:
@@ -36,6 +38,7 @@ class Finish:
 
     Attributes:
         voice: whose.
+        spool: keeps what was rendered of it, where that pays.
         gated: mute what is not speech.
         gain_db: linear gain.
         ceiling_dbtp: true peak that the limiter lets through; None for no limiter.
@@ -43,6 +46,7 @@ class Finish:
     """
 
     voice: Voice
+    spool: Spool
     gated: bool = False
     gain_db: float = 0.0
     ceiling_dbtp: float | None = None
@@ -55,16 +59,29 @@ class Finish:
         rate_hz = self.voice.rate_hz
         margin = margin_samples(rate_hz)
         wide = self._levelled(start - margin, stop + margin)
-        block, least = limit(wide, db_to_gain(self.ceiling_dbtp), rate_hz)
-        self.least = min(self.least, least)
-        return block
+        ceiling = db_to_gain(self.ceiling_dbtp)
+        # A second at a time: most of them have no peak to hold.
+        for a in range(0, stop - start, rate_hz):
+            b = min(a + rate_hz, stop - start)
+            wide[a:b], least = limit(wide[a : b + 2 * margin], ceiling, rate_hz)
+            self.least = min(self.least, least)
+        return wide[: stop - start]
 
     def _levelled(self, start: int, stop: int) -> Signal:
-        block = self.voice.read(start, stop)
+        block = self._rendered(start, stop)
         if self.gated and self.voice.speech is not None:
             block *= gate(self.voice.speech, start, stop, self.voice.rate_hz)
         if self.gain_db != 0.0:
             block *= np.float32(db_to_gain(self.gain_db))
+        return block
+
+    def _rendered(self, start: int, stop: int) -> Signal:
+        if not self.voice.drifts:
+            return self.voice.read(start, stop)
+        block = self.spool.block(start, stop)
+        if block is None:
+            block = self.voice.read(start, stop)
+            self.spool.keep(start, block)
         return block
 
     def measure(self, tick: Tick) -> Level:
@@ -102,31 +119,40 @@ class Levelled:
     limited_db: float = 0.0
 
 
-def level(voice: Voice, options: StemOptions, tick: Tick) -> Levelled:
+def level(voice: Voice, spool: Spool, options: StemOptions, tick: Tick) -> Levelled:
     """Measure a voice and decide its gain."""
-    before = Finish(voice, options.gate).measure(tick)
+    before = Finish(voice, spool, options.gate).measure(tick)
     gain = choose_gain(before, options)
     peak_dbtp = before.peak_dbtp + gain.gain_db
     if options.limit and gain.measured_over is not None and peak_dbtp > options.peak_dbtp:
-        return _limited(voice, options, before, gain)
+        return _limited(voice, spool, options, before, gain)
     lufs, speech_lufs = before.lufs(gain.gain_db), before.speech_lufs(gain.gain_db)
-    return Levelled(Finish(voice, options.gate, gain.gain_db), gain, before, lufs, speech_lufs, peak_dbtp)
+    return Levelled(
+        Finish(voice, spool, options.gate, gain.gain_db), gain, before, lufs, speech_lufs, peak_dbtp
+    )
 
 
-def _limited(voice: Voice, options: StemOptions, before: Level, gain: Gain) -> Levelled:
-    """Raise the gain until the limited voice reads the target, since the limiter takes loudness away."""
+def _limited(voice: Voice, spool: Spool, options: StemOptions, before: Level, gain: Gain) -> Levelled:
+    """Raise the gain until the limited voice reads the target, since the limiter takes loudness away.
+
+    By secants: beyond the ceiling, a dB of gain is worth a part of a dB of loudness.
+    """
+    slope, last, over = 1.0, None, gain.measured_over
     for _ in range(_ROUNDS):
-        finish = Finish(voice, options.gate, gain.gain_db, options.peak_dbtp)
+        finish = Finish(voice, spool, options.gate, gain.gain_db, options.peak_dbtp)
         after = finish.measure(lambda: None)
         lufs, speech_lufs = after.lufs(), after.speech_lufs()
-        short = options.lufs - (lufs if gain.measured_over == "file" else speech_lufs)
-        if gain.set_by == "cap" or abs(short) < _NEAR_LU:
+        if voice.speech is not None and abs(lufs - speech_lufs) > AGREE_LU:
+            over = "speech"  # what was limited brought the pauses up
+        read = lufs if over == "file" else speech_lufs
+        if gain.set_by == "cap" or abs(options.lufs - read) < _NEAR_LU:
             break
-        raised = min(gain.gain_db + short, options.max_gain_db)
-        held = raised == options.max_gain_db
-        gain = replace(gain, gain_db=raised, set_by="cap" if held else "target")
-    taken_db = -gain_to_db(finish.least)
-    final = Finish(voice, options.gate, finish.gain_db, options.peak_dbtp)
-    return Levelled(
-        final, replace(gain, gain_db=finish.gain_db), before, lufs, speech_lufs, after.peak_dbtp, taken_db
-    )
+        if last is not None and gain.gain_db != last[0]:
+            slope = min(max((read - last[1]) / (gain.gain_db - last[0]), _LEAST_SLOPE), 1.0)
+        last = gain.gain_db, read
+        wanted = gain.gain_db + (options.lufs - read) / slope
+        gain = replace(gain, gain_db=min(wanted, options.max_gain_db))
+        gain = replace(gain, set_by="cap" if wanted > options.max_gain_db else "target")
+    final = Finish(voice, spool, options.gate, finish.gain_db, options.peak_dbtp)
+    gain = replace(gain, gain_db=finish.gain_db, measured_over=over)
+    return Levelled(final, gain, before, lufs, speech_lufs, after.peak_dbtp, -gain_to_db(finish.least))

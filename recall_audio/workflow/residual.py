@@ -6,30 +6,32 @@ import numpy as np
 
 from recall_audio.core.placement import plan
 from recall_audio.core.resample import read_near
-from recall_audio.core.residual import LOW_HZ, MARGIN, left_over, lowered, unexplained
+from recall_audio.core.residual import HOP_S, LOW_HZ, MARGIN, left_over, lowered, unexplained
 from recall_audio.core.spans import to_seconds
 from recall_audio.core.stretch import Signal, Source, Stretch, render
 from recall_audio.model.findings import Finding
 from recall_audio.model.stems import Residual
 from recall_audio.model.tracks import Samples, Track
 from recall_audio.units import RATE_HZ
-from recall_audio.workflow.finish import BLOCK_S, Tick
+from recall_audio.workflow.finish import Tick
 
+_BLOCK_S = 14  # a multiple of HOP_S
 _NAMED = 5
 
 
 def check_residual(tracks: Sequence[Track], mix: Samples, tick: Tick) -> Residual:
-    """Fit the mix with all tracks, window by window; a last window below one second is left out."""
+    """Fit the mix with all tracks, window by window; a last stretch below one second is left out."""
     placed = []
     for track in tracks:
         sources = tuple(Source(p.samples, p.time_map) for p in track.parts)
         placed.append((plan(sources, len(mix), RATE_HZ), sources))
     totals, rests = [np.empty(0)], [np.empty(0)]
-    end = len(mix) // RATE_HZ * RATE_HZ
-    for start in range(0, end, BLOCK_S * RATE_HZ):
-        stop = min(start + BLOCK_S * RATE_HZ, end)
+    size = HOP_S * RATE_HZ
+    end = (len(mix) - RATE_HZ) // size * size + size  # the last window is whole
+    for start in range(0, end, _BLOCK_S * RATE_HZ):
+        stop = min(start + _BLOCK_S * RATE_HZ, end)
         heard = read_near(mix, start - MARGIN, 1.0, stop - start + 2 * MARGIN)
-        low = np.zeros((stop - start) * LOW_HZ // RATE_HZ, np.float32) if heard is None else lowered(heard)
+        low = np.zeros((stop - start) // size * LOW_HZ, np.float32) if heard is None else lowered(heard)
         total, rest = left_over(low, [s for p in placed if (s := _low(*p, start, stop)) is not None])
         totals.append(total)
         rests.append(rest)

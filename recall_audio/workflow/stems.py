@@ -6,7 +6,7 @@
                 └──► render ─────────────► × ─► WAV ─► (FLAC, MP3, Opus)     second pass
                                                 └────► (sum, multichannel file)
 
-One participant after another; rendering twice is cheaper than keeping hours of floats.
+One participant after another. What is dear to render is kept on disk from the first pass to the second.
 """
 
 import contextlib
@@ -22,13 +22,17 @@ from recall_audio.media.chunks import Origin, bext, ixml
 from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
 from recall_audio.media.riff import WavFormat
 from recall_audio.media.wav import StemWriter
+from recall_audio.model.findings import Finding
 from recall_audio.model.options import StemOptions
 from recall_audio.model.stems import Mixdown, Stem, StemsResult
 from recall_audio.model.tracks import Track
 from recall_audio.workflow.combine import write_poly, write_sum
 from recall_audio.workflow.finish import Levelled, blocks, level
 from recall_audio.workflow.residual import check_residual, residual_findings
+from recall_audio.workflow.spool import Spool
 from recall_audio.workflow.voices import StemSources, length_at, native_rate, opened
+
+_SHORT_LU = 3.0
 
 
 def export_stems(
@@ -63,7 +67,7 @@ def export_stems(
     job = _Job(tracks, n_samples, folder, options or StemOptions(), sources or StemSources(), progress)
     stems, mixdown, poly = job.write(speech)
     residual = None if job.sources.mix is None else check_residual(tracks, job.sources.mix, job.tick)
-    findings = residual_findings(residual) if residual else ()
+    findings = (*_level_findings(stems, job.options), *(residual_findings(residual) if residual else ()))
     return StemsResult(tuple(stems), job.parameters(), mixdown, poly, residual, findings)
 
 
@@ -125,8 +129,11 @@ class _Job:
 
     def _stem(self, track: Track, speech: Spans | None, rate_hz: int, wav: Path) -> Stem:
         """Level one track, write it as a WAV file, and encode that where another format is wanted."""
-        with opened(track, speech, self.n_samples, rate_hz, self.sources) as voice:
-            levelled = level(voice, self.options, self.tick)
+        with (
+            opened(track, speech, self.n_samples, rate_hz, self.sources) as voice,
+            Spool(wav, self.options.bits) as spool,
+        ):
+            levelled = level(voice, spool, self.options, self.tick)
             with self._writer(wav, rate_hz, [track.label]) as stem:
                 for start, stop in blocks(voice.n_samples, rate_hz):
                     stem.write(levelled.finish.read(start, stop))
@@ -187,4 +194,24 @@ def _record(file: str, levelled: Levelled) -> Stem:
         measured_over=gain.measured_over,
         limited_db=levelled.limited_db,
         reason=gain.reason,
+    )
+
+
+def _level_findings(stems: Sequence[Stem], options: StemOptions) -> tuple[Finding, ...]:
+    """Stems whose speech stayed well below the target, and why."""
+    why = {
+        "peak": f"its peaks reach the ceiling of {options.peak_dbtp:g} dBTP; `--limit` holds them instead",
+        "cap": f"the gain is capped at {options.max_gain_db:g} dB",
+    }
+    return tuple(
+        Finding(
+            "stem_below_target",
+            f"The stem is {short_lu:.1f} LU below the target of {options.lufs:g} LUFS: {why[s.gain_set_by]}.",
+            s.participant,
+            "note",
+        )
+        for s in stems
+        if s.gain_set_by in why and options.normalize == "lufs"
+        # A cap may leave it so quiet that nothing passes the gate.
+        if (short_lu := options.lufs - max(s.reading, -70.0)) > _SHORT_LU
     )

@@ -75,6 +75,11 @@ class Voice:
     stretches: tuple[Stretch, ...]
     speech: Spans | None = None
 
+    @property
+    def drifts(self) -> bool:
+        """Whether any of it is read at another pace than its own, which is dear."""
+        return any(s.step != 1.0 for s in self.stretches)
+
     def read(self, start: int, stop: int) -> Signal:
         """Samples [start, stop), shape (stop - start,)."""
         return render(self.stretches, self.sources, start, stop)
