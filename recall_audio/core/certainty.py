@@ -55,7 +55,7 @@ def explained(fit: PartFit, track: Track) -> float:
 
 
 def _recurring(fit: PartFit, slope: float) -> npt.NDArray[np.int64]:
-    """Cells with an answer that more cells share than chance allows: a voice through a room, faint each time."""
+    """Cells with an answer that more cells share than chance allows: a voice through a room, always faint."""
     evidence = fit.evidence
     lag = np.floor((evidence.lag - slope * evidence.at) / RECUR_SAMPLES).astype(np.int64)
     _, place, count = np.unique(lag, return_inverse=True, return_counts=True)

@@ -87,7 +87,7 @@ def verdicts(mix: Samples, parts: Sequence[PartAudio], fits: Sequence[PartFit]) 
 
 
 def _not_whispering(gains_db: Sequence[float]) -> list[float]:
-    """Gains of the parts' own voices, none far below the others': a part with leaked voices alone has no own."""
+    """Gains of the parts' own voices, none far below the others': leaked voices alone are no own one."""
     known = [g for g in gains_db if np.isfinite(g)]
     least = float(np.median(known)) - WHISPER_DB if len(known) > 1 else -np.inf
     return [max(g, least) + (BELOW_OWN_DB[1] if g < least else 0.0) for g in gains_db]
