@@ -1,4 +1,5 @@
-"""Tidy tables, one row a thing: segments, turns, transitions, overlaps, speakers, pairs, directed, parts.
+"""Tidy tables, one row a thing: meetings, segments, turns, transitions, overlaps, speakers, pairs, directed,
+parts.
 
 Every table has the same columns with the same types for every recording, so that tables of many recordings
 can be put below each other. A figure that is None is an empty cell, and the column ``reasons`` says why.
@@ -11,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from recall_audio.export.view import ExportView, readable
 from recall_audio.model.figures import Distribution
-from recall_audio.model.talk import PairTalk, SpeakerTalk
-from recall_audio.model.turns import DirectedPair, Overlap, Transition, Turn
+from recall_audio.model.talk import Equality, PairTalk, SpeakerTalk, Talk
+from recall_audio.model.turns import DirectedPair, Overlap, Transition, Turn, TurnTaking
 
 Type = Literal["string", "number", "integer", "boolean"]
 Row = Sequence[Any]
@@ -35,46 +36,51 @@ class Table:
     rows: Callable[[ExportView], Iterator[Row]]
 
 
-def columns_of(kind: type) -> dict[str, Type]:
-    """Columns of a value's fields; a distribution takes four or five."""
+def columns_of(*kinds: type) -> dict[str, Type]:
+    """Columns of values' figures; a distribution takes four; lists and mappings are tables of their own.
+
+    Where a value has reasons, one column ``reasons`` comes last.
+    """
     columns: dict[str, Type] = {}
-    for field in fields(kind):
+    reasons = False
+    for field in (field for kind in kinds for field in fields(kind)):
         plain = _plain_type(field.type)
         if plain is Distribution:
             columns |= {f"{field.name}_{part}": "number" for part in ("median", "q1", "q3")}
             columns[f"{field.name}_n"] = "integer"
-        elif field.name == "reasons":
-            columns["reasons"] = "string"
-        else:
+        elif plain in _TYPES:
             columns[field.name] = _TYPES[plain]
-    return columns
+        reasons = reasons or field.name == "reasons"
+    return columns | ({"reasons": "string"} if reasons else {})
 
 
-def cells_of(value: Any) -> list[Any]:
-    """The cells of one value, in the order of :func:`columns_of`."""
+def cells_of(*values: Any) -> list[Any]:
+    """The cells of values, in the order of :func:`columns_of`."""
     cells: list[Any] = []
-    reasons: dict[str, str] = {}
-    for field in fields(value):
+    reasons: dict[str, str] | None = None
+    for value, field in ((v, f) for v in values for f in fields(v)):
         cell = getattr(value, field.name)
-        if isinstance(cell, Distribution):
+        if field.name == "reasons":
+            reasons = (reasons or {}) | cell
+        elif isinstance(cell, Distribution):
             cells += [cell.median, cell.q1, cell.q3, cell.n]
-            reasons |= {field.name: cell.reason} if cell.reason else {}
-        elif field.name == "reasons":
-            reasons |= cell
-        else:
+            reasons = (reasons or {}) | ({field.name: cell.reason} if cell.reason else {})
+        elif _plain_type(field.type) in _TYPES:
             cells.append(cell)
-    if any(field.name == "reasons" for field in fields(value)):
-        cells.append("; ".join(f"{name}: {why}" for name, why in reasons.items()))
-    return cells
+    told = [] if reasons is None else ["; ".join(f"{name}: {why}" for name, why in reasons.items())]
+    return cells + told
 
 
-def _plain_type(annotation: Any) -> type:
-    """``float`` of ``float | None``, ``str`` of a Literal of strings."""
+def _plain_type(annotation: Any) -> Any:
+    """``float`` of ``float | None``, ``str`` of a Literal of strings; what else there is, as it is."""
     if get_origin(annotation) is UnionType:
         (annotation,) = (a for a in get_args(annotation) if a is not NoneType)
-    if get_origin(annotation) is Literal or get_args(annotation):
-        return str
-    return annotation  # type: ignore[no-any-return]
+    return str if get_origin(annotation) is Literal else annotation
+
+
+def _meetings(view: ExportView) -> Iterator[Row]:
+    talk = view.talk
+    yield view.recording_id, *cells_of(talk, talk.equality, talk.turn_taking)
 
 
 def _segments(view: ExportView) -> Iterator[Row]:
@@ -122,6 +128,7 @@ _PART: dict[str, Type] = {
 }
 
 TABLES: tuple[Table, ...] = (
+    Table("meetings", _KEYS | columns_of(Talk, Equality, TurnTaking), _meetings),
     Table("segments", _KEYS | _SEGMENT, _segments),
     Table("turns", _KEYS | columns_of(Turn), _values(lambda view: view.talk.events.turns)),
     Table("transitions", _KEYS | columns_of(Transition), _values(lambda view: view.talk.events.transitions)),

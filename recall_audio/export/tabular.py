@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any
 
 from recall_audio.errors import MachineError
 from recall_audio.export.tables import TABLES, Row, Table
@@ -94,3 +94,62 @@ def _cell(value: Any) -> Any:
 def _text(value: Any) -> Any:
     """Texts as UTF-8 can hold them; all else as it is."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+class CsvTables:
+    """Tables written as they come, a stream each."""
+
+    suffix = ".csv"
+
+    def __init__(self, streams: Mapping[str, IO[bytes]], tables: Sequence[Table]) -> None:
+        """Write the headers; `streams` has one for each table's name."""
+        self._streams = streams
+        for table in tables:
+            streams[table.name].write(csv_header(table))
+
+    def write(self, table: Table, rows: Sequence[Row]) -> None:
+        """Put rows below those that are there."""
+        self._streams[table.name].write(csv_rows(rows))
+
+    def close(self) -> None:
+        """Nothing is held back; the streams stay open."""
+
+
+class ParquetTables:
+    """The same as Parquet: rows are held until there are enough for a row group."""
+
+    suffix = ".parquet"
+    group_rows = 50_000
+
+    def __init__(self, streams: Mapping[str, IO[bytes]], tables: Sequence[Table]) -> None:
+        """Open a writer on each stream.
+
+        Raises:
+            MachineError: pyarrow is not installed.
+        """
+        load_pyarrow()
+        import pyarrow.parquet as pq
+
+        self._held: dict[str, list[Row]] = {table.name: [] for table in tables}
+        self._tables = {table.name: table for table in tables}
+        self._writers = {
+            t.name: pq.ParquetWriter(streams[t.name], record_batch(t, []).schema) for t in tables
+        }
+
+    def write(self, table: Table, rows: Sequence[Row]) -> None:
+        """Put rows below those that are there."""
+        held = self._held[table.name]
+        held.extend(rows)
+        if len(held) >= self.group_rows:
+            self._flush(table.name)
+
+    def close(self) -> None:
+        """Write what is held and the footers; the streams stay open."""
+        for name, writer in self._writers.items():
+            if self._held[name]:
+                self._flush(name)
+            writer.close()
+
+    def _flush(self, name: str) -> None:
+        self._writers[name].write_batch(record_batch(self._tables[name], self._held[name]))
+        self._held[name] = []

@@ -1,0 +1,175 @@
+"""One set of tables out of many recordings, one recording in memory at a time.
+
+Beside the tables of each recording, below each other (:mod:`recall_audio.export.tables`), there are three
+over all:
+
+* ``people``: a row a participant of a meeting: which person they are.
+* ``merges``: by what participants of different meetings were taken for one person.
+* ``persons``: a row a person: means of their meetings' shares, each meeting counting alike, and the shares of
+  everything pooled, each second counting alike. They differ where long meetings differ from short ones.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from recall_audio.export.tables import TABLES, Row, Table, Type, cells_of, columns_of
+from recall_audio.export.view import ExportView, readable
+from recall_audio.model.people import Merge, People, lasting_keys
+
+Chunk = tuple[Table, Sequence[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One recording as it is collected.
+
+    Attributes:
+        view: its results.
+        people: label to what ``speakers.json`` says of them (``email``, ``extra_data``).
+    """
+
+    view: ExportView
+    people: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """One participant of one meeting, as far as the tables over all need it; times in seconds.
+
+    Attributes:
+        recording_id: the meeting.
+        name: readable name, may be empty.
+        talk_s: their talk.
+        all_talk_s: everyone's talk.
+        duration_s: the meeting's duration.
+        presence_s: their presence; None where it is not known.
+        counts: turns, floor taken, backchannel candidates, interruptions made and received.
+    """
+
+    recording_id: str
+    name: str
+    talk_s: float
+    all_talk_s: float
+    duration_s: float
+    presence_s: float | None
+    counts: tuple[int, ...]
+
+
+COUNTS = ("turns", "floor_taken", "backchannel_candidates", "interruptions_made", "interruptions_received")
+SHARES = ("share_of_talk", "share_of_meeting", "share_of_presence")
+
+
+def _no_rows(_: ExportView) -> Iterator[Row]:
+    return iter(())
+
+
+def _person_columns() -> dict[str, Type]:
+    columns: dict[str, Type] = {"person": "string", "name": "string", "n_meetings": "integer"}
+    columns |= {"n_silent_meetings": "integer", "talk_s": "number", "meeting_s": "number"}
+    columns |= {f"{share}_{kind}": "number" for share in SHARES for kind in ("mean", "pooled")}
+    columns |= {name: "integer" for name in COUNTS}  # noqa: C420 - keeps the literal type
+    return columns | {"turns_per_hour_pooled": "number", "reasons": "string"}
+
+
+_PEOPLE: dict[str, Type] = {
+    "recording_id": "string",
+    "speaker": "string",
+    "name": "string",
+    "person": "string",
+}
+PEOPLE = Table("people", _PEOPLE, _no_rows)
+MERGES = Table("merges", columns_of(Merge), _no_rows)
+PERSONS = Table("persons", _person_columns(), _no_rows)
+ALL_TABLES: tuple[Table, ...] = (*TABLES, PEOPLE, MERGES, PERSONS)
+"""Every table that :func:`collect` gives."""
+
+
+@dataclass(slots=True)
+class _Everyone:
+    """What is kept of all recordings: a few numbers a participant."""
+
+    people: People = field(default_factory=People)
+    seen: list[tuple[str, Appearance]] = field(default_factory=list)
+
+    def add(self, recording: Loaded) -> None:
+        view = recording.view
+        for label, speaker in view.talk.speakers.items():
+            person = recording.people.get(label, {})
+            keys = lasting_keys(person.get("email"), person.get("extra_data"))
+            self.people.add(view.recording_id, label, keys)
+            talk = (speaker.talk_s, view.talk.talk_s, view.duration_s, speaker.presence_s)
+            counts = tuple(getattr(speaker, name) for name in COUNTS)
+            name = readable(view.names.get(label))
+            self.seen.append((label, Appearance(view.recording_id, name, *talk, counts)))
+
+
+def collect(recordings: Iterable[Loaded]) -> Iterator[Chunk]:
+    """Rows of every table, recording after recording; those over all recordings last.
+
+    Args:
+        recordings: read one by one; none is kept.
+    """
+    everyone = _Everyone()
+    for recording in recordings:
+        everyone.add(recording)
+        for table in TABLES:
+            yield table, list(table.rows(recording.view))
+    codes = everyone.people.persons()
+    seen = [(code, label, one) for code, (label, one) in zip(codes, everyone.seen, strict=True)]
+    yield PEOPLE, [(one.recording_id, label, one.name, code) for code, label, one in seen]
+    yield MERGES, [cells_of(merge) for merge in everyone.people.merges]
+    order: dict[str, list[Appearance]] = {}
+    for code, _, one in seen:
+        order.setdefault(code, []).append(one)
+    yield PERSONS, [person_row(code, theirs) for code, theirs in order.items()]
+
+
+def person_row(code: str, seen: Sequence[Appearance]) -> Row:
+    """One person's means over meetings and pooled figures.
+
+    Somebody who was in one meeting under two labels (left, and came back as another participant) was there
+    once: their talk and presence are added up before a mean is taken.
+    """
+    calls = [_call(list(same)) for _, same in groupby(sorted(seen, key=_meeting), key=_meeting)]
+    cells: list[Any] = []
+    reasons: dict[str, str] = {}
+    for share, denominator in zip(SHARES, ("all_talk_s", "duration_s", "presence_s"), strict=True):
+        pairs = [(call.talk_s, getattr(call, denominator)) for call in calls if getattr(call, denominator)]
+        if pairs:
+            cells += [
+                sum(t / d for t, d in pairs) / len(pairs),
+                sum(t for t, _ in pairs) / sum(d for _, d in pairs),
+            ]
+        else:
+            cells += [None, None]
+            reasons[share] = "no meeting of theirs has its denominator"
+    counts = [sum(call.counts[i] for call in calls) for i in range(len(COUNTS))]
+    meeting_s = sum(call.duration_s for call in calls)
+    rate = counts[0] * 3600.0 / meeting_s if meeting_s else None
+    if rate is None:
+        reasons["turns_per_hour_pooled"] = "their meetings have no length"
+    name = next((one.name for one in seen if one.name), "")
+    silent = sum(call.talk_s == 0 for call in calls)
+    head = (code, name, len(calls), silent, sum(call.talk_s for call in calls), meeting_s)
+    return (*head, *cells, *counts, rate, "; ".join(f"{k}: {why}" for k, why in reasons.items()))
+
+
+def _meeting(one: Appearance) -> str:
+    return one.recording_id
+
+
+def _call(same: Sequence[Appearance]) -> Appearance:
+    """One person's appearances in one meeting as one."""
+    first = same[0]
+    known = [one.presence_s for one in same if one.presence_s is not None]
+    return Appearance(
+        recording_id=first.recording_id,
+        name=first.name,
+        talk_s=sum(one.talk_s for one in same),
+        all_talk_s=first.all_talk_s,
+        duration_s=first.duration_s,
+        presence_s=sum(known) if len(known) == len(same) else None,
+        counts=tuple(sum(column) for column in zip(*(one.counts for one in same), strict=True)),
+    )
