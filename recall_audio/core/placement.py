@@ -124,9 +124,10 @@ def _join(owned: Sequence[Stretch], sources: Sequence[Source], fade: int) -> lis
             joined.append(_fade_in(s, fade))
         elif before.source == s.source and abs(before.position(s.start) - s.at) < 0.02:
             joined.append(s)  # the pace changes, the audio goes on
-        elif (at := _both_heard(before, s, sources, fade)) is not None:
-            joined[-1] = replace(before.moved(before.start, at + fade), fade_out=fade, fade_in=before.fade_in)
-            joined.append(replace(s.moved(at, s.stop), fade_in=fade))
+        elif (both := _both_heard(before, s, sources, fade)) is not None:
+            at, n = both
+            joined[-1] = replace(before.moved(before.start, at + n), fade_out=n)
+            joined.append(replace(s.moved(at, s.stop), fade_in=n))
         elif _goes_on(before, s, sources, fade):
             # Each is silence beyond its own end, so the sum is the interpolation of both put end to end.
             joined[-1] = before.moved(before.start, before.stop + REACH)
@@ -151,26 +152,21 @@ def _continues(s: Stretch, after: Stretch) -> bool:
     return after.start == s.stop and after.fade_in == 0
 
 
-def _both_heard(a: Stretch, b: Stretch, sources: Sequence[Source], fade: int) -> int | None:
-    """First sample of a cross-fade about the border of a and b in which both have audio, if there is one."""
-    border = b.start
-    for at in (border - fade // 2, border - fade, border):
-        if at > a.start and at + fade < b.stop and all(_has(s, sources, at, at + fade) for s in (a, b)):
-            return at
-    return None
-
-
-def _has(s: Stretch, sources: Sequence[Source], start: int, stop: int) -> bool:
-    n = len(sources[s.source].samples)
-    return s.position(start) >= 0.0 and s.position(stop) <= n
+def _both_heard(a: Stretch, b: Stretch, sources: Sequence[Source], fade: int) -> tuple[int, int] | None:
+    """First sample and length of a cross-fade about the border of a and b, where both have audio."""
+    first = b.start - math.floor(b.at / b.step)
+    left = len(sources[a.source].samples) - a.position(a.stop)
+    last = a.stop + math.floor(left / a.step)
+    first, last = max(first, a.start + 1), min(last, b.stop - 1)
+    n = min(fade, last - first)
+    return (min(max(b.start - n // 2, first), last - n), n) if n > 0 else None
 
 
 def _goes_on(a: Stretch, b: Stretch, sources: Sequence[Source], fade: int) -> bool:
     """Whether b's first sample follows a's last as its other samples follow one another."""
     end, start = sources[a.source].samples, sources[b.source].samples
-    i, j = round(a.position(a.stop)), round(b.at)
-    tail, head = end[max(i - fade, 0) : i].astype(np.int64), start[max(j, 0) : j + fade].astype(np.int64)
-    ends_meet = i >= len(end) - 1 and j <= 1 and b.stop - b.start > REACH
+    ends_meet = a.position(a.stop) > len(end) - 1 and b.at < 1.0 and b.stop - b.start > REACH
+    tail, head = end[max(len(end) - fade, 0) :].astype(np.int64), start[:fade].astype(np.int64)
     if a.source == b.source or not ends_meet or len(tail) < 2 or len(head) < 2:
         return False
     usual = max(int(np.abs(np.diff(tail)).max()), int(np.abs(np.diff(head)).max()))

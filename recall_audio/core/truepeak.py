@@ -60,7 +60,8 @@ class PeakMeter:
         for i in range(_STRETCH):
             matrix[i : i + len(phases), i] = phases
         self._matrix = matrix.reshape(_STRETCH + self._reach, -1)
-        self._past = np.zeros(self._reach, dtype=np.float32)
+        # The interpolator starts from silence; a stretch is always whole, however short a block.
+        self._past = np.zeros(_STRETCH + self._reach, dtype=np.float32)
         self.peak = 0.0
 
     @property
@@ -71,10 +72,8 @@ class PeakMeter:
     def add(self, block: Signal) -> None:
         """Take the next samples, shape (n,), full scale 1."""
         signal = np.concatenate((self._past, block))
-        self._past = signal[len(signal) - self._reach :]
         width = _STRETCH + self._reach
-        if len(signal) < width:  # in front, silence is what the interpolator starts from anyway
-            signal = np.concatenate((np.zeros(width - len(signal), dtype=np.float32), signal))
+        self._past = signal[len(signal) - width :]
         rows = np.lib.stride_tricks.sliding_window_view(signal, width)
         high = np.maximum.reduceat(np.abs(signal), np.arange(0, len(signal), _STRETCH))
         whole = len(rows[::_STRETCH])
