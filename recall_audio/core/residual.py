@@ -76,13 +76,12 @@ def left_over(mix: Signal, stems: Sequence[Signal]) -> tuple[Floats, Floats]:
     Returns:
         Two arrays of shape (n / 4000,).
     """
-    sounding = [s for s in stems if s.any()]
-    shapes = [(s, np.gradient(s).astype(np.float32)) for s in sounding]
-    columns = np.array([c for pair in shapes for c in pair], dtype=np.float32).reshape(-1, len(mix))
-    windows = columns.reshape(len(columns), -1, LOW_HZ).transpose(1, 0, 2)
+    windows = [s.reshape(-1, LOW_HZ) for s in stems if s.any()]
     target = mix.reshape(-1, LOW_HZ)
+    shapes = [c for w in windows for c in (w, np.gradient(w, axis=1).astype(np.float32))]
+    columns = np.stack(shapes, axis=1) if shapes else np.empty((len(target), 0, LOW_HZ), dtype=np.float32)
     total = np.einsum("ij,ij->i", target, target, dtype=np.float64) / LOW_HZ
-    rest = np.array([_rest(t, w) for t, w in zip(target, windows, strict=True)]) / LOW_HZ
+    rest = np.array([_rest(t, w) for t, w in zip(target, columns, strict=True)]) / LOW_HZ
     return total, np.minimum(rest, total)
 
 
