@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from render import RATE_HZ, Floats, as_recorded, encode, knots, to_int16
 from voices import LEVEL, VOICES, Voice, speak_spans
 
@@ -200,23 +201,42 @@ def truth(rows: list[list[tuple[int, int]]], devices: dict[str, list[list[float]
     }
 
 
-def make(folder: Path) -> None:
-    """Write the sample meeting into `folder`."""
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """The meeting before it is encoded: 16 kHz samples, and the two JSON documents."""
+
+    mix: npt.NDArray[np.int16]
+    parts: dict[str, npt.NDArray[np.int16]]
+    meeting: dict[str, Any]
+    truth: dict[str, Any]
+
+
+def compose() -> Composed:
+    """The sample meeting as arrays."""
     rng = np.random.default_rng(SEED)
     voices = [spoken(i) for i in range(len(PEOPLE))]
     heard = [microphone(track, i, rng) for i, (track, _) in enumerate(voices)]
     mix = sum((track for track, _ in voices), np.zeros_like(voices[0][0]))
     mix = mix + rng.standard_normal(len(mix), dtype=np.float32) * np.float32(5e-4)
-    (folder / "parts").mkdir(parents=True, exist_ok=True)
-    encode(to_int16(np.tanh(mix)), folder / "mix.mp3", "mp3")
-    devices, lengths = {}, {}
+    devices, parts = {}, {}
     for p in PARTS:
-        clock = 1.0 + p.drift_ppm * 1e-6
-        n = int((p.end_s - p.start_s) / clock * RATE_HZ)
-        devices[p.part_id], lengths[p.part_id] = knots(p.start_s, n / RATE_HZ, p.drift_ppm), n
-        samples = to_int16(as_recorded(heard[p.person], devices[p.part_id]))
-        encode(samples, folder / "parts" / f"{p.part_id}.{p.kind}", p.kind, bit_rate=p.bit_rate)
-    for name, value in (("meeting", meeting(lengths)), ("truth", truth([r for _, r in voices], devices))):
+        n = int((p.end_s - p.start_s) / (1.0 + p.drift_ppm * 1e-6) * RATE_HZ)
+        devices[p.part_id] = knots(p.start_s, n / RATE_HZ, p.drift_ppm)
+        parts[p.part_id] = to_int16(as_recorded(heard[p.person], devices[p.part_id]))
+    lengths = {part_id: len(samples) for part_id, samples in parts.items()}
+    told = truth([rows for _, rows in voices], devices)
+    return Composed(to_int16(np.tanh(mix)), parts, meeting(lengths), told)
+
+
+def make(folder: Path) -> None:
+    """Write the sample meeting into `folder`."""
+    composed = compose()
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    encode(composed.mix, folder / "mix.mp3", "mp3")
+    for p in PARTS:
+        path = folder / "parts" / f"{p.part_id}.{p.kind}"
+        encode(composed.parts[p.part_id], path, p.kind, bit_rate=p.bit_rate)
+    for name, value in (("meeting", composed.meeting), ("truth", composed.truth)):
         text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
         (folder / f"{name}.json").write_text(text, encoding="utf-8")
 

@@ -30,7 +30,7 @@ _SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 
 
 def mono(frame: "AudioFrame") -> Floats:
-    """The mean of a frame's channels as float32, shape (n,), full scale ±1; what is not a number is 0."""
+    """The mean of a frame's channels, shape (n,), full scale ±1; NaN and what is far above that become 0."""
     block = frame.to_ndarray()
     channels = frame.layout.nb_channels
     if not frame.format.is_planar:
@@ -41,9 +41,11 @@ def mono(frame: "AudioFrame") -> Floats:
         block = (block.astype(np.float32) - np.float32(middle)) / np.float32(scale)
     mixed = block[0] if channels == 1 else block.mean(axis=0, dtype=np.float64)
     single: Floats = np.ascontiguousarray(mixed, dtype=np.float32)
-    if not float(np.dot(single, single)) < 64.0 * len(single) + 1.0:
+    with np.errstate(over="ignore", invalid="ignore"):
+        energy = float(np.dot(single, single))
+    if not energy < 64.0 * len(single) + 1.0:
         # Damaged float frames hold NaN, infinities or 1e30, any of which would ring in the resampler.
-        single = np.clip(np.nan_to_num(single, nan=0.0, posinf=1.0, neginf=-1.0), -8.0, 8.0)
+        single = np.where(np.abs(single) <= 8.0, single, np.float32(0.0))
     return single
 
 
@@ -60,11 +62,14 @@ class FrameReader:
     def __init__(
         self, source: "InputContainer", audio: "AudioStream", writer: WorkWriter, limit_s: float
     ) -> None:
+        import av
+
         self.damage: list[Damage] = []
         self.n_frames = self.n_failed = 0
         self.first_pts: int | None = None
         self._source, self._audio, self._writer, self._limit_s = source, audio, writer, limit_s
-        self._kind: tuple[int, int, str] | None = None
+        self._rate_hz = 0
+        self._fifo = av.AudioFifo()
         self._timeline = Timeline(1, 0, 1, 0)
         self._mpeg = LostFrames() if audio.codec_context.name.startswith("mp3") else None
         self._failed_before = 0
@@ -73,7 +78,7 @@ class FrameReader:
         """Decode to the end; True where it stopped at the working file's limit."""
         try:
             self._decode_all()
-            self._finish_kind()
+            self._finish_rate()
         except WorkFull:
             return True
         return False
@@ -110,30 +115,30 @@ class FrameReader:
 
     def _take(self, frame: "AudioFrame") -> None:
         """Find the place of one frame, and emit what can be emitted."""
-        kind = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
-        if kind != self._kind:
-            self._change(kind)
+        rate_hz = frame.sample_rate
+        if rate_hz != self._rate_hz:
+            self._change(rate_hz)
         self.n_frames += 1
-        at = frame.pts
+        n, at = frame.samples, frame.pts
         if at is not None:
-            at = (at * self._up + self._down // 2) // self._down - self._origin
+            at = (at * self._up + self._half) // self._down - self._origin
             if self._mpeg is not None:
-                at += self._mpeg.shift * (
-                    1152 if kind[0] >= 32_000 else 576
-                )  # ISO 13818-3: half below 32 kHz
+                at += self._mpeg.shift * self._mpeg_samples
             frame.pts = None  # the FIFO refuses jumps
-        for placed in self._timeline.place(at, frame.samples, frame):
+        if self._timeline.follows(at, n):
+            self._batch(frame)
+            return
+        for placed in self._timeline.place(at, n, frame):
             self._emit(placed)
 
-    def _change(self, kind: tuple[int, int, str]) -> None:
-        """Frames from here on have another rate, layout or sample format (the first ones too)."""
-        import av
-
-        self._finish_kind()
-        done, rate_hz, self._kind = self._timeline, kind[0], kind
+    def _change(self, rate_hz: int) -> None:
+        """Frames from here on have another rate (the first ones too)."""
+        self._finish_rate()
+        done, self._rate_hz = self._timeline, rate_hz
         codec, base = self._audio.codec_context.name, self._audio.time_base or Fraction(1, rate_hz)
-        self._up, self._down = base.numerator * rate_hz, base.denominator
+        self._up, self._down, self._half = base.numerator * rate_hz, base.denominator, base.denominator // 2
         self._origin = round(origin(self._audio) * rate_hz)
+        self._mpeg_samples = 1152 if rate_hz >= 32_000 else 576  # ISO 13818-3: half below 32 kHz
         self._timeline = Timeline(
             rate_hz,
             round(_TOLERANCE_S.get(codec, TOLERANCE_S) * rate_hz),
@@ -141,11 +146,10 @@ class FrameReader:
             round(self._limit_s * rate_hz),
             round(done.count * rate_hz / done.rate_hz),
         )
-        self._fifo = av.AudioFifo()
         self._writer.source_rate(rate_hz)
 
     def _emit(self, placed: Placed) -> None:
-        """Hand one frame in its place on to the writer, in batches of about a second."""
+        """Hand one frame in its place on to the writer, with the silence before it."""
         if placed.silence or placed.restarted:
             self._flush()
             self._note(placed.silence, "restarted" if placed.restarted else "missing")
@@ -153,9 +157,18 @@ class FrameReader:
         if placed.skip:
             self._flush()
             self._writer.push(mono(placed.item)[placed.skip :])
-            return
-        self._fifo.write(placed.item)
-        if self._fifo.samples >= self._timeline.rate_hz:
+        else:
+            self._batch(placed.item)
+
+    def _batch(self, frame: "AudioFrame") -> None:
+        """Collect frames; every second of them goes to the writer."""
+        try:
+            self._fifo.write(frame)
+        except ValueError:  # another layout or sample format from here on
+            self._flush()
+            self._fifo = type(self._fifo)()
+            self._fifo.write(frame)
+        if self._fifo.samples >= self._rate_hz:
             self._flush()
 
     def _flush(self) -> None:
@@ -163,8 +176,8 @@ class FrameReader:
         if batch is not None:
             self._writer.push(mono(batch))
 
-    def _finish_kind(self) -> None:
-        if self._kind is not None:
+    def _finish_rate(self) -> None:
+        if self._rate_hz:
             for placed in self._timeline.flush():
                 self._emit(placed)
             self._flush()

@@ -25,6 +25,7 @@ RATES_HZ = range(4_000, 768_001)
 """Sample rates that a recording can have."""
 
 _BUFFER = 1 << 18
+_OGG_HEADERS = (b"OpusHead", b"\x01vorbis")
 _HINT = "Fetch it again; if it stays so, the recording service stored something else than audio."
 
 
@@ -71,7 +72,7 @@ def opened(path: Path, container: str) -> Iterator[tuple["InputContainer", "Audi
 
     Raises:
         ItemError: ``not_audio``: it cannot be opened, or has no audio stream that may be decoded.
-        EOFError: it ends before its first audio packet.
+        EOFError: an Ogg file with its headers and no audio, as of someone who was never heard.
     """
     import av
     from av.audio.stream import AudioStream
@@ -91,7 +92,9 @@ def opened(path: Path, container: str) -> Iterator[tuple["InputContainer", "Audi
                 )
             )
         except av.error.EOFError:
-            raise EOFError from None
+            if container == "ogg" and any(mark in read_head(path) for mark in _OGG_HEADERS):
+                raise EOFError from None
+            raise not_audio(path, f"begins like {container} and ends there") from None
         except (av.error.FFmpegError, PermissionError, ValueError):
             raise not_audio(path, f"begins like {container} but cannot be opened as that") from None
         audio = source.streams.best("audio")

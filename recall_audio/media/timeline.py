@@ -57,10 +57,16 @@ class Timeline:
     _shift: int = 0
     _held: deque[tuple[int | None, int, Any]] = field(default_factory=deque)
 
+    def follows(self, at: int | None, n: int) -> bool:
+        """Place a frame that simply comes next, as nearly all do; False, and nothing done, otherwise."""
+        if self._held or at is None or abs(at + self._shift - self.count) > self.tolerance:
+            return False
+        self.count += n
+        return True
+
     def place(self, at: int | None, n: int, item: Any) -> Iterator[Placed]:
         """Frames that can be placed now that one of `n` samples with timestamp `at` has come."""
-        if not self._held and at is not None and abs(at + self._shift - self.count) <= self.tolerance:
-            self.count += n
+        if self.follows(at, n):
             yield Placed(0, 0, item)
             return
         self._held.append((at, n, item))
