@@ -78,7 +78,7 @@ def left_over(mix: Signal, stems: Sequence[Signal]) -> tuple[Floats, Floats]:
     """
     windows = [s.reshape(-1, LOW_HZ) for s in stems if s.any()]
     target = mix.reshape(-1, LOW_HZ)
-    shapes = [c for w in windows for c in (w, np.gradient(w, axis=1).astype(np.float32))]
+    shapes = [c for w in windows for c in (w, np.asarray(np.gradient(w, axis=1), dtype=np.float32))]
     columns = np.stack(shapes, axis=1) if shapes else np.empty((len(target), 0, LOW_HZ), dtype=np.float32)
     total = np.einsum("ij,ij->i", target, target, dtype=np.float64) / LOW_HZ
     rest = np.array([_rest(t, w) for t, w in zip(target, columns, strict=True)]) / LOW_HZ

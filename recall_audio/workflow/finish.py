@@ -145,10 +145,13 @@ def _limited(voice: Voice, spool: Spool, options: StemOptions, before: Level, ga
         if voice.speech is not None and abs(lufs - speech_lufs) > AGREE_LU:
             over = "speech"  # what was limited brought the pauses up
         read = lufs if over == "file" else speech_lufs
-        if gain.set_by == "cap" or abs(options.lufs - read) < _NEAR_LU:
+        if abs(options.lufs - read) < _NEAR_LU or (gain.set_by == "cap" and read < options.lufs):
             break
         if last is not None and gain.gain_db != last[0]:
-            slope = min(max((read - last[1]) / (gain.gain_db - last[0]), _LEAST_SLOPE), 1.0)
+            slope = min((read - last[1]) / (gain.gain_db - last[0]), 1.0)
+            if slope < _LEAST_SLOPE:  # all is at the ceiling: no gain makes it louder
+                gain = replace(gain, set_by="peak")
+                break
         last = gain.gain_db, read
         wanted = gain.gain_db + (options.lufs - read) / slope
         gain = replace(gain, gain_db=min(wanted, options.max_gain_db))
