@@ -76,7 +76,7 @@ class Finish:
         return block
 
     def _rendered(self, start: int, stop: int) -> Signal:
-        if not self.voice.drifts:
+        if not self.voice.between_samples:
             return self.voice.read(start, stop)
         block = self.spool.block(start, stop)
         if block is None:

@@ -1,6 +1,6 @@
 """Rendered blocks kept on disk between the measuring and the writing of a stem.
 
-Reading between samples that drift costs more than all the rest of a stem, so it is done once. Blocks of
+Reading between samples can cost more than all the rest of a stem, so it is done once. Blocks of
 stems of 16 bits are kept in 16 bits too, each scaled by the power of two that fits its own peak: what was
 16 bits stays exactly that.
 """

@@ -12,6 +12,7 @@ from recall_audio.core.stretch import Signal, Source, Stretch, render
 from recall_audio.errors import ItemError
 from recall_audio.files import temporary_beside
 from recall_audio.media.decode import decode
+from recall_audio.media.pages import release
 from recall_audio.media.source import probe
 from recall_audio.media.work import open_work
 from recall_audio.model.options import DecodeOptions
@@ -76,13 +77,16 @@ class Voice:
     speech: Spans | None = None
 
     @property
-    def drifts(self) -> bool:
-        """Whether any of it is read at another pace than its own, which is dear."""
-        return any(s.step != 1.0 for s in self.stretches)
+    def between_samples(self) -> bool:
+        """Whether any of it is read between its samples, which is dear."""
+        return any(s.step != 1.0 or not s.at.is_integer() for s in self.stretches)
 
     def read(self, start: int, stop: int) -> Signal:
         """Samples [start, stop), shape (stop - start,)."""
-        return render(self.stretches, self.sources, start, stop)
+        block = render(self.stretches, self.sources, start, stop)
+        for source in self.sources:
+            release(source.samples)
+        return block
 
 
 def length_at(n_samples: int, rate_hz: int) -> int:
