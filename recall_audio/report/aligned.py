@@ -15,9 +15,11 @@ from recall_audio.report.words import (
     items,
     key,
     mapping,
+    milliseconds,
     number,
     objects,
     quantity,
+    sentence,
     text,
 )
 
@@ -46,9 +48,9 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
     for part in parts:
         name = name_of_participant(documents, people, part.get("participant_id"))
         unsure_ms = number(part.get("uncertainty_ms"))
-        rank, sentence = _sentence(part)
-        if sentence:
-            yield Statement(rank, "Alignment", name, sentence)
+        rank, said = _sentence(part)
+        if said:
+            yield Statement(rank, "Alignment", name, said)
         elif unsure_ms is not None:
             fine.append(unsure_ms)
     if fine:
@@ -57,7 +59,7 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
             "Alignment",
             "",
             f"{count(len(fine), 'part was', 'parts were')} found in the mix and put in place, "
-            f"the least certain to within ±{quantity(max(fine), 'ms')} (95 %).",
+            f"the least certain to within ±{milliseconds(max(fine))} (95 %).",
         )
     if mapping(alignment.get("mix")).get("encoder_delay_known") is False:
         yield Statement(
@@ -70,13 +72,13 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
 
 def _sentence(part: Mapping[str, Any]) -> tuple[int, str]:
     status, start = str(part.get("status")), clock(part.get("start_s"))
-    reason = text(part.get("reason"), 600)
+    reason = sentence(part.get("reason"))
     unsure_ms = number(part.get("uncertainty_ms")) or 0.0
     said = {
         "no_match": (
             MATTERS,
-            f"{reason or 'Nothing of this part was found in the mix.'} "
-            f"It stands where the API said, at {start}, so its times may be wrong.",
+            f"{reason or f'Nothing of it was found in the mix; it stands where the API said, at {start}.'} "
+            "Its times may be wrong.",
         ),
         "no_mix": (
             CHECK,
@@ -116,7 +118,7 @@ def _steps(part: Mapping[str, Any]) -> str:
         if a[0] == b[0]
     ]
     if not said:
-        return text(part.get("reason"), 600) or "This part's clock changes on the way."
+        return sentence(part.get("reason")) or "This part's clock changes on the way."
     more = f", and {count(len(said) - 3, 'more step')}" if len(said) > 3 else ""
     return f"{'; '.join(said[:3])}{more}."
 
@@ -137,7 +139,7 @@ def parts(documents: Documents, people: list[Speaker]) -> list[dict[str, Any]]:
             "offset": NOTHING if offset_s is None else quantity(1000 * offset_s, "ms", 1),
             "drift": quantity(part.get("drift_ppm"), "ppm", 1),
             "borrowed": bool(part.get("drift_from")),
-            "uncertainty": quantity(part.get("uncertainty_ms"), "ms"),
+            "uncertainty": milliseconds(part.get("uncertainty_ms")),
             "confidence": NOTHING if confidence is None else f"{confidence:.3g}",
             "plot": residual_plot(part),
         }
@@ -176,7 +178,7 @@ def residual_plot(part: Mapping[str, Any]) -> dict[str, Any] | None:
     ]
     return {
         "path": "".join(f"M{x:.1f} {y:.1f}h0" for x, y in dots),
-        "top": quantity(top, "ms", 3 if top < 0.1 else 2 if top < 1 else 1 if top < 10 else 0),
+        "top": f"{top:g} ms",
         "first": clock(first),
         "last": clock(last),
         "n": count(len(points), "window"),
@@ -197,8 +199,8 @@ def _stretches(points: list[tuple[float, float]], first: float, last: float) -> 
                     "from": clock(a),
                     "to": clock(b),
                     "n": str(len(errors)),
-                    "median": quantity(statistics.median(errors), "ms", 3),
-                    "worst": quantity(worst, "ms", 3),
+                    "median": milliseconds(statistics.median(errors)),
+                    "worst": milliseconds(worst),
                 }
             )
     return table

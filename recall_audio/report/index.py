@@ -53,7 +53,8 @@ def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings")
     Args:
         rows: one mapping a recording or failed bot: ``bot_id, recording_id, title, status`` (``done, partial,
             failed, waiting, transient``), ``reason`` (why it is not done), ``href``, ``started_at,
-            duration_s, speakers, share_of_meeting, overlap_of_speech, warnings``; anything may be missing.
+            duration_s, speakers`` (names) or ``participants`` (how many), ``share_of_meeting,
+            overlap_of_speech, warnings``; anything may be missing.
         heading: the page's title.
 
     Returns:
@@ -76,6 +77,7 @@ def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings")
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     status = str(row.get("status") or "failed")
     names = [text(n) for n in items(row.get("speakers"))]
+    n_people = float(len(names)) if names else number(row.get("participants"))
     started = text(row.get("started_at"))
     length_s, warnings = number(row.get("duration_s")), number(row.get("warnings"))
     speech, over = number(row.get("share_of_meeting")), number(row.get("overlap_of_speech"))
@@ -91,7 +93,8 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
         "length": clock(length_s),
         "length_s": -1 if length_s is None else length_s,
         "names": names,
-        "people": str(len(names)) if names else NOTHING,
+        "people": NOTHING if n_people is None else f"{n_people:.0f}",
+        "people_n": -1 if n_people is None else n_people,
         "speech": percent(speech, 0),
         "speech_n": -1 if speech is None else speech,
         "over": percent(over),

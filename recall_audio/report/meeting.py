@@ -8,11 +8,23 @@ from recall_audio.report.assets import Assets
 from recall_audio.report.leaking import leakage_matrix
 from recall_audio.report.page import page
 from recall_audio.report.people import Documents, Speaker, duration_s, speakers
+from recall_audio.report.residual import explained, unexplained_rows
 from recall_audio.report.talking import DENOMINATORS, at_once, over_time, overlap_matrix, rows
 from recall_audio.report.timeline import timeline
 from recall_audio.report.trust import statements, verdict
 from recall_audio.report.turns import interruption_matrix, sensitivity_rows, turn_rows
-from recall_audio.report.words import clock, count, mapping, number, objects, percent, quantity, seconds, text
+from recall_audio.report.words import (
+    clock,
+    count,
+    mapping,
+    number,
+    objects,
+    percent,
+    quantity,
+    seconds,
+    sentence,
+    text,
+)
 
 SCRIPTS = ("spans.js", "view.js", "lanes.js", "player.js", "pointing.js", "talk.js", "start.js")
 
@@ -59,6 +71,8 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         "has_marks": bool(documents.get("events")),
         "parts": parts(documents, people),
         "leakage": leakage_matrix(documents, people),
+        "unexplained": unexplained_rows(documents),
+        "explained": explained(documents),
         "stems": stem_rows(documents, people),
         "made": made(documents),
     }
@@ -115,14 +129,24 @@ def stem_rows(documents: Documents, people: list[Speaker]) -> list[dict[str, str
         {
             "name": names.get(str(stem.get("participant")), text(stem.get("participant"))),
             "file": text(stem.get("file"), 120),
-            "before": quantity(stem.get("integrated_lufs_before"), "LUFS", 1),
-            "after": quantity(stem.get("integrated_lufs_after"), "LUFS", 1),
+            **_levels(stem),
             "peak": quantity(stem.get("true_peak_dbtp_after"), "dBTP", 1),
             "gain": quantity(stem.get("gain_db"), "dB", 1),
             "by": text(stem.get("gain_set_by")),
+            "why": sentence(stem.get("reason")),
         }
         for stem in objects(mapping(documents.get("stems")).get("stems"))
     ]
+
+
+def _levels(stem: Mapping[str, Any]) -> dict[str, str]:
+    """The loudness that was to reach the target: the file's, or its speech's where pauses sway the meter."""
+    of = "speech" if stem.get("measured_over") == "speech" else "integrated"
+    return {
+        "before": quantity(stem.get(f"{of}_lufs_before"), "LUFS", 1),
+        "after": quantity(stem.get(f"{of}_lufs_after"), "LUFS", 1),
+        "over": "of the speech" if of == "speech" else "",
+    }
 
 
 def made(documents: Documents) -> dict[str, Any]:
@@ -139,6 +163,7 @@ def made(documents: Documents) -> dict[str, Any]:
     return {
         "version": text(run.get("version")),
         "stages": stages,
+        "timed": any(number(s.get("seconds")) is not None for s in objects(run.get("stages"))),
         "parameters": list(_flat(run.get("parameters"), "")),
     }
 

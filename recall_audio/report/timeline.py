@@ -6,6 +6,7 @@ from typing import Any
 
 from recall_audio.report.assets import Assets, address
 from recall_audio.report.people import Documents, Speaker, duration_s
+from recall_audio.report.residual import unexplained
 from recall_audio.report.stretches import Stretches, deltas, joined, stretches
 from recall_audio.report.words import items, mapping, number, objects
 
@@ -18,13 +19,14 @@ def timeline(documents: Documents, people: list[Speaker], assets: Assets) -> dic
 
     Returns:
         ``{duration, mix, lanes: [{name, colour, stem, speech, taken, parts, steps, presence}],
-        marks: [[ms, lane, other lane], ...]}``.
+        marks: [[ms, lane, other lane], ...], unexplained}``.
     """
     return {
         "duration": round(1000 * duration_s(documents, people)),
         "mix": address(assets.mix),
         "lanes": [_lane(documents, s, assets) for s in people],
         "marks": _marks(documents, people),
+        "unexplained": deltas(unexplained(documents)),
     }
 
 

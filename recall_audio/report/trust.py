@@ -6,14 +6,24 @@ from typing import Any
 from recall_audio.report.aligned import alignment_statements
 from recall_audio.report.leaking import leakage_statements
 from recall_audio.report.people import Documents, Speaker, name_of_participant
+from recall_audio.report.residual import residual_statements
 from recall_audio.report.statements import CHECK, MATTERS, NOTE, Statement
 from recall_audio.report.turns import talk_statements
 from recall_audio.report.words import clock, count, items, key, listing, mapping, objects, text
 
-_MISSING_CODES = {"part_missing", "no_audio_separate"}
+_MISSING_CODES = {"part_missing", "no_audio_separate", "no_audio_mixed"}
+_TOLD_BETTER = {
+    "nominal_start_kept": "alignment",
+    "step": "alignment",
+    "drift_borrowed": "alignment",
+    "drift_unobservable": "alignment",
+    "encoder_delay_unknown": "alignment",
+    "mix_unexplained": "stems",
+}
+"""Findings for which there is a sentence made of the step's own file, where that is there."""
 _AREAS = {
     "recording": "Download",
-    "decode": "Audio",
+    "decode": "Damage",
     "alignment": "Alignment",
     "align": "Alignment",
     "leakage": "Speech",
@@ -41,6 +51,7 @@ def statements(documents: Documents, people: list[Speaker]) -> list[Statement]:
         alignment_statements,
         leakage_statements,
         talk_statements,
+        residual_statements,
         _findings,
         _stages,
     )
@@ -101,7 +112,8 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
             NOTE, "Missing", "", f"{listing(silent)} {verb} no track of their own and count as silent."
         )
     mix = mapping(recording.get("mix"))
-    if recording and (not mix or mix.get("problem") or not mix.get("file")):
+    told_of_mix = any(f.get("code") == "no_audio_mixed" for f in objects(recording.get("findings")))
+    if recording and not told_of_mix and (not mix or mix.get("problem") or not mix.get("file")):
         yield Statement(
             CHECK,
             "Missing",
@@ -136,6 +148,8 @@ def _findings(documents: Documents, people: list[Speaker]) -> Iterator[Statement
     for part in objects(mapping(documents.get("recording")).get("parts")):
         where[str(part.get("part_id"))] = name_of_participant(documents, people, part.get("participant_id"))
     for area, finding in _noted(documents):
+        if documents.get(_TOLD_BETTER.get(str(finding.get("code")), "")):
+            continue
         place = str(finding.get("where") or "")
         missing = str(finding.get("code")) in _MISSING_CODES
         rank = NOTE if finding.get("severity") == "note" else MATTERS if missing else CHECK

@@ -78,6 +78,20 @@ def quantity(value: Any, unit: str, digits: int = 2) -> str:
     return NOTHING if amount is None else f"{_signed(amount, digits)} {unit}".rstrip()
 
 
+def milliseconds(value: Any) -> str:
+    """Milliseconds with two digits that count, e.g. ``0.0014 ms``, ``0.31 ms``, ``120 ms``."""
+    amount = number(value)
+    if amount is None or amount == 0.0:
+        return quantity(amount, "ms", 0)
+    return quantity(amount, "ms", max(0, min(4, 1 - math.floor(math.log10(abs(amount))))))
+
+
+def sentence(value: Any) -> str:
+    """A remark as a sentence: a capital first, a full stop last; empty where there is none."""
+    said = text(value, 600)
+    return said and f"{said[0].upper()}{said[1:]}{'' if said[-1] in '.!?…' else '.'}"
+
+
 def percent(value: Any, digits: int = 1) -> str:
     """A share, 0 to 1, as a percentage."""
     share = number(value)

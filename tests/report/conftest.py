@@ -46,6 +46,7 @@ def browser() -> Iterator[Any]:
     options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(chromedriver)))
+    driver.set_script_timeout(120)
     try:
         yield driver
     finally:

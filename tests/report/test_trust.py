@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from report.meetings import documents
 
+from recall_audio.report import Assets, render
 from recall_audio.report.aligned import nice, residual_plot
 from recall_audio.report.people import speakers
 from recall_audio.report.statements import CHECK, FINE, MATTERS, NOTE, Statement
 from recall_audio.report.talking import at_once, over_time, overlap_matrix
+from recall_audio.report.timeline import timeline
 from recall_audio.report.trust import statements, verdict
+from recall_audio.report.words import milliseconds
 
 
 def said(meeting: dict[str, Any]) -> list[Statement]:
@@ -107,6 +110,53 @@ def test_a_leaky_track_says_whose_voices_how_loud_and_how_much_was_taken_out() -
     assert shown[1] in ann.sentence
 
 
+def test_sound_in_nobodys_track_is_said_shown_in_a_lane_and_listed(meeting: dict[str, Any]) -> None:
+    meeting["stems"]["residual"] = {"explained": 0.8712, "unexplained": [[61.0, 64.5], [130.25, 140.25]]}
+    meeting["stems"]["findings"] = [
+        {"code": "mix_unexplained", "message": "The same in other words.", "where": "", "severity": "warning"}
+    ]
+    hits = [s for s in said(meeting) if s.area == "Unexplained"]
+    assert [s.rank for s in hits] == [CHECK]
+    assert "2 stretches of the mix, 0:00:14 in all, are in nobody's track" in hits[0].sentence
+    assert not [s for s in said(meeting) if "other words" in s.sentence]
+    html = render(meeting)
+    assert "The tracks explain 87.1 % of the sound" in html
+    assert "<td>0:02:10</td><td>0:02:20</td>" in html
+    assert timeline(meeting, speakers(meeting), Assets())["unexplained"] == [61000, 3500, 65750, 10000]
+
+
+def test_where_all_sound_is_in_a_track_that_is_said_too(meeting: dict[str, Any]) -> None:
+    meeting["stems"]["residual"] = {"explained": 0.995, "unexplained": []}
+    hits = [s for s in said(meeting) if s.area == "Unexplained"]
+    assert [(s.rank, s.sentence) for s in hits] == [
+        (FINE, "The tracks explain 99.5 % of the sound of the mix.")
+    ]
+
+
+def test_the_aligners_own_words_are_a_sentence_and_stand_once(meeting: dict[str, Any]) -> None:
+    part = meeting["alignment"]["parts"][0]
+    part |= {"status": "no_match", "reason": "nothing of it was heard; the nominal start stands"}
+    finding = {"code": "nominal_start_kept", "message": "Nothing of it.", "where": part["part_id"]}
+    meeting["alignment"]["findings"] = meeting["run"]["warnings"] = [finding]
+    hits = [s.sentence for s in said(meeting) if s.where == "Ann Lee"]
+    assert hits == ["Nothing of it was heard; the nominal start stands. Its times may be wrong."]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.00136, "0.0014 ms"),
+        (0.31, "0.31 ms"),
+        (-2.04, "−2.0 ms"),
+        (123.4, "123 ms"),
+        (0.0, "0 ms"),
+        (None, "–"),
+    ],
+)
+def test_milliseconds_keep_two_digits_that_count(value: float | None, shown: str) -> None:
+    assert milliseconds(value) == shown
+
+
 def test_whether_the_order_depends_on_a_setting_is_said(meeting: dict[str, Any]) -> None:
     variants = [
         {"name": "chosen", "same_ranks": True, "largest_change": 0.0},
@@ -125,7 +175,7 @@ def test_a_residual_plot_keeps_the_worst_window_however_many_there_are() -> None
     plot = residual_plot({"residuals": residuals})
     assert plot is not None
     assert plot["path"].count("M") <= 301
-    assert any(row["worst"] == "−0.900 ms" for row in plot["table"])
+    assert any(row["worst"] == "−0.90 ms" for row in plot["table"])
     lowest = max(float(move.split()[1].split("h")[0]) for move in plot["path"].split("M")[1:])
     assert lowest == pytest.approx(120 * (0.5 + 0.9 / 2), abs=0.1)
     assert sum(int(row["n"]) for row in plot["table"]) == 20_000

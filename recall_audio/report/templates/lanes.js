@@ -3,6 +3,7 @@ const stage = element('stage'), canvas = element('lanes'), overview = element('o
 const lanes = whole.lanes.map((lane) => ({
   ...lane, speech: spans(lane.speech), taken: spans(lane.taken), parts: spans(lane.parts), presence: spans(lane.presence),
 }));
+const orphan = spans(whole.unexplained);
 const swept = sweep(lanes.map((lane) => lane.speech));
 lanes.forEach((lane, i) => { lane.over = swept.over[i]; });
 const marks = lanes.map((_, i) => whole.marks.filter((m) => m[1] === i).map((m) => [m[0] / 1000, m[2]]));
@@ -126,6 +127,16 @@ function drawTogether(ink, far) {
   });
 }
 
+function drawOrphan(ink, far) {
+  if (!orphan.n) return;
+  const top = AXIS + (lanes.length + 1) * laneHeight(), middle = top + laneHeight() - 17;
+  ink.fillStyle = colours.line;
+  ink.fillRect(0, top, widthOf(), 1);
+  ink.fillStyle = colours.soft;
+  if (far) shares(orphan, (x, share) => ink.fillRect(x, middle - 9 * share, 1, Math.max(1.5, 18 * share)));
+  else each(orphan, (x, w) => ink.fillRect(x, middle - 8, w, 15));
+}
+
 function tickStep(least) {
   return [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].find((s) => s >= least) || 14400;
 }
@@ -144,11 +155,12 @@ function drawAxis(ink, height) {
 }
 
 function draw() {
-  const height = AXIS + (lanes.length + 1) * laneHeight(), ink = prepare(canvas, height);
+  const height = AXIS + (lanes.length + (orphan.n ? 2 : 1)) * laneHeight(), ink = prepare(canvas, height);
   const far = (shown.to - shown.from) / Math.max(1, widthOf()) > FAR;
   drawAxis(ink, height);
   lanes.forEach((lane, i) => drawLane(ink, lane, i, far));
   drawTogether(ink, far);
+  drawOrphan(ink, far);
   drawOverview();
   placeCursor();
   element('window').textContent = `${clock(shown.from)} – ${clock(shown.to)}`;

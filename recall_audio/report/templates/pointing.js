@@ -62,6 +62,7 @@ function hover(p) {
   const lines = [clock(t, fine)];
   if (index >= 0 && index < lanes.length) lines.push(...about(lanes[index], t, fine));
   else if (index === lanes.length && at(swept.together, t) >= 0) lines.push(`${swept.together.counts[at(swept.together, t)]} at once`);
+  else if (index > lanes.length && at(orphan, t) >= 0) lines.push('sound in nobody’s track');
   tip.textContent = lines.join('\n');
   tip.hidden = element('hair').hidden = false;
   element('hair').style.transform = `translateX(${p.x}px)`;
