@@ -25,7 +25,7 @@ def check_residual(tracks: Sequence[Track], mix: Samples, tick: Tick) -> Residua
     placed = []
     for track in tracks:
         sources = tuple(Source(p.samples, p.time_map) for p in track.parts)
-        placed.append((plan(sources, len(mix), RATE_HZ), sources))
+        placed.append((plan(sources, len(mix), RATE_HZ, release), sources))
     totals, rests = [np.empty(0)], [np.empty(0)]
     size = HOP_S * RATE_HZ
     end = (len(mix) - RATE_HZ) // size * size + size  # the last window is whole

@@ -11,7 +11,7 @@ One participant after another. What is dear to render is kept on disk from the f
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ class _Job:
         sources: StemSources,
         progress: Callable[[int, int], None] | None,
     ) -> None:
-        self.n_samples, self.folder, self.options, self.sources = n_samples, folder, options, sources
+        self.n_samples, self.folder, self.options = n_samples, folder, options
+        self.sources = replace(sources, work=sources.work or folder)
         self.tracks = _chosen(tracks, options.speakers)
         native = options.rate_hz == 0
         self.rates = [native_rate(t, sources.originals) if native else options.rate_hz for t in self.tracks]

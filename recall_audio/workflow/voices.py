@@ -117,7 +117,7 @@ def opened(
             samples = part.samples if same else stack.enter_context(_again(part.part_id, rate_hz, sources))
             parts.append(Source(samples, part.time_map))
             del samples
-        yield Voice(track.label, rate_hz, n_out, tuple(parts), plan(parts, n_out, rate_hz), speech)
+        yield Voice(track.label, rate_hz, n_out, tuple(parts), plan(parts, n_out, rate_hz, release), speech)
         parts.clear()
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+import tracemalloc
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 from pathlib import Path
@@ -272,3 +273,17 @@ def test_a_meeting_of_known_truth_comes_out_at_its_level_and_in_its_place(tmp_pa
         if stem.gain_set_by == "target":
             assert stem.reading == pytest.approx(-23.0, abs=0.05)
         assert libebur128_of(tmp_path / stem.file)[1] <= -1.0 + 0.02
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+    peaks = []
+    for minutes in (3, 9):
+        (tmp_path / "work").write_bytes(np.tile(int16(babble(10.0, 1)), 6 * minutes).tobytes())
+        n = minutes * 60 * RATE_HZ
+        samples = np.memmap(tmp_path / "work", dtype="<i2", mode="r", shape=(n,))
+        track = Track("Ann", (PlacedPart("p", samples, TimeMap.straight(0.0, n / RATE_HZ, 50.0)),))
+        tracemalloc.start()
+        export_stems([track], {}, n, tmp_path / "stems", sources=StemSources(mix=samples))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 1_000_000, peaks
