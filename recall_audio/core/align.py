@@ -13,6 +13,7 @@
 from collections.abc import Callable, Sequence
 
 from recall_audio.core.alignpart import PartFit, fit_part
+from recall_audio.core.remarks import remarks
 from recall_audio.core.verdict import unplaced, verdicts
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.options import AlignOptions
@@ -63,4 +64,6 @@ def reconcile(
     mix: Samples, parts: Sequence[PartAudio], fits: Sequence[PartFit], encoder_delay_known: bool | None
 ) -> Alignment:
     """The alignment of all parts from what each says: others' voices told apart, drift borrowed."""
-    return Alignment(verdicts(mix, parts, fits), len(mix) / RATE_HZ, encoder_delay_known)
+    placed = verdicts(mix, parts, fits)
+    findings = remarks(placed, encoder_delay_known)
+    return Alignment(placed, len(mix) / RATE_HZ, encoder_delay_known, findings)

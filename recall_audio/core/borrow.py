@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recall_audio.core.certainty import SIGMAS, drift_bound_ppm
+from recall_audio.core.certainty import drift_bound_ppm
 from recall_audio.core.lagline import Lines
 
 AGREE_PPM = 1.0
 """Parts of one device agree within this: clocks creep with temperature."""
 
-CONTRADICTS_SIGMAS = 3.0
-"""Own evidence this far from the others' drift forbids to borrow it."""
+CONTRADICTS = 1.5
+"""Own evidence this many half widths of its interval from the others' drift forbids to borrow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,15 @@ def borrow(own: Lines, donors: Sequence[tuple[str, Lines]]) -> Loan | None:
     if not donors:
         return None
     ppm = np.array([lines.slope * 1e6 for _, lines in donors])
-    sigma = np.array([lines.slope_sigma * 1e6 for _, lines in donors])
-    if np.ptp(ppm) > AGREE_PPM + 2.0 * SIGMAS * float(np.max(sigma)):
+    sigma = np.array([lines.sigmas_95 * lines.slope_sigma * 1e6 for _, lines in donors])
+    if np.ptp(ppm) > AGREE_PPM + 2.0 * float(np.max(sigma)):
         return None
     best = int(np.argmin(sigma))
     off_ppm = abs(own.slope * 1e6 - ppm[best])
-    if np.isfinite(own.slope_sigma) and off_ppm > CONTRADICTS_SIGMAS * own.slope_sigma * 1e6 + AGREE_PPM:
+    if (
+        np.isfinite(own.slope_sigma)
+        and off_ppm > CONTRADICTS * own.sigmas_95 * own.slope_sigma * 1e6 + AGREE_PPM
+    ):
         return None
     # A single other part may have been another device: then only the part's own windows bound it.
     bound_ppm = AGREE_PPM if len(donors) > 1 else drift_bound_ppm(own, float(ppm[best]))

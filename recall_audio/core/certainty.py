@@ -22,17 +22,17 @@ STRETCHES = 8
 SEEN_SIGMA_PPM = 0.25
 """A slope is seen where it is known this well, ..."""
 
-SEEN_SIGMAS = 4.0
-"""... or where it differs from none by so many standard deviations: chance alone does not."""
+SEEN_TIMES = 2.0
+"""... or where it is so many times its 95 % interval's half width: chance alone is not."""
+
+LEAST_SPARE = 1.5
+"""Windows (by weight) beyond those that a line needs anyway."""
 
 WORST_CLOCK_PPM = 100.0
 """No sound card is worse."""
 
-CODEC_MS = 0.0013
+CODEC_MS = 0.0011
 """Delays between codecs that no correlation sees: Opus is 0.001 ms early against MP3 and PCM (measured)."""
-
-SIGMAS = 2.0
-"""Half width of a 95 % interval."""
 
 UNSEEN_WANDER = 1.2
 """Where a part wanders between its windows, it stays within its levels' range times this (measured)."""
@@ -60,7 +60,8 @@ def _recurring(fit: PartFit, slope: float) -> npt.NDArray[np.int64]:
     lag = np.floor((evidence.lag - slope * evidence.at) / RECUR_SAMPLES).astype(np.int64)
     _, place, count = np.unique(lag, return_inverse=True, return_counts=True)
     by_chance = len(evidence) / max(float(np.ptp(lag)) + 1.0, 2.0 * REACH / RECUR_SAMPLES)
-    return evidence.cell[count[place] > by_chance + 5.0 * np.sqrt(by_chance) + 2.0]
+    often = count[place] > by_chance + 5.0 * np.sqrt(by_chance) + 2.0
+    return np.asarray(evidence.cell[often], dtype=np.int64)
 
 
 def spread(fit: PartFit, track: Track) -> float:
@@ -77,16 +78,20 @@ def confidence(track: Track, share: float) -> float:
 
 
 def drift_is_seen(lines: Lines) -> bool:
-    """Whether the slope says something about the clock."""
+    """Whether the slope says something about the clock: never by windows that no further one confirms."""
+    if lines.spare < LEAST_SPARE:
+        return False
     sigma_ppm = lines.slope_sigma * 1e6
-    return bool(sigma_ppm < SEEN_SIGMA_PPM or abs(lines.slope) * 1e6 > SEEN_SIGMAS * sigma_ppm)
+    return bool(
+        sigma_ppm < SEEN_SIGMA_PPM or abs(lines.slope) * 1e6 > SEEN_TIMES * lines.sigmas_95 * sigma_ppm
+    )
 
 
 def drift_bound_ppm(lines: Lines, around_ppm: float = 0.0) -> float:
     """How far the drift may be from `around_ppm` (95 %), by the part's own windows."""
     if not np.isfinite(lines.slope_sigma):
         return WORST_CLOCK_PPM
-    off_ppm = abs(lines.slope * 1e6 - around_ppm) + SIGMAS * lines.slope_sigma * 1e6
+    off_ppm = abs(lines.slope * 1e6 - around_ppm) + lines.sigmas_95 * lines.slope_sigma * 1e6
     return min(off_ppm, WORST_CLOCK_PPM)
 
 
@@ -99,7 +104,7 @@ def uncertainty_ms(lines: Lines, n_samples: int, drift_ppm: float) -> float:
         drift_ppm: half width of the drift's own 95 % interval.
     """
     far = max(abs(n_samples - lines.centre[-1]), abs(lines.centre[0]))
-    level_ms = SIGMAS * float(np.max(lines.level_sigma)) / RATE_HZ * 1e3
+    level_ms = lines.sigmas_95 * float(np.max(lines.level_sigma)) / RATE_HZ * 1e3
     drift_ms = drift_ppm * 1e-6 * far / RATE_HZ * 1e3
     straight_ms = float(np.sqrt(level_ms**2 + drift_ms**2 + CODEC_MS**2))
     if len(lines.level) <= WANDER_STEPS:

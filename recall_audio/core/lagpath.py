@@ -12,6 +12,7 @@ price, step away from it. Levels are of lags whose common slope has been taken o
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +64,8 @@ def best_path(
     """
     cell, at, level, worth = evidence
     beam, links = [_NOTHING], []
-    edges = np.flatnonzero(np.diff(cell, prepend=-1))
-    for a, b in zip(edges.tolist(), [*edges[1:].tolist(), len(cell)], strict=True):
+    edges = [*np.flatnonzero(np.diff(cell, prepend=-1)).tolist(), len(cell)]
+    for a, b in pairwise(edges):
         grown = []
         for row in range(a, b):
             best, before, stepped = _extend(beam, float(level[row]), float(at[row]), float(worth[row]), rules)

@@ -10,7 +10,6 @@ from recall_audio.core.alignpart import PartFit
 from recall_audio.core.borrow import Loan, borrow
 from recall_audio.core.breaks import place_breaks
 from recall_audio.core.certainty import (
-    SIGMAS,
     WANDER_STEPS,
     confidence,
     drift_bound_ppm,
@@ -98,7 +97,7 @@ def _heard(part: PartAudio, fit: PartFit, rivals_db: FloatArray, own_gain_db: fl
     silent = "nothing in it stands out from its background"
     if not np.any(fit.cells.loud):
         return _Case(part, fit, None, 0.0, "silent", f"{silent}; {STANDS}")
-    if len(fit.evidence) == 0 and np.max(fit.cells.level_db) < fit.cells.floor_db + STANDS_OUT_DB:
+    if len(fit.evidence) == 0 and fit.cells.range_db < STANDS_OUT_DB:
         return _Case(part, fit, None, 0.0, "silent", f"{silent}; {STANDS}")
     track = trace(fit.evidence, worth_of(fit.evidence, own_gain_db, rivals_db))
     if track is None or float(np.sum(track.worth)) < ENOUGH:
@@ -147,7 +146,9 @@ def _placed(mix: Samples, case: _Case, track: Track, loan: Loan | None) -> PartA
     """A part on the mix's clock; `track` with the slope that is to hold."""
     part, own = case.part, case.track.lines if case.track else track.lines
     seen = drift_is_seen(own)
-    bound_ppm = SIGMAS * own.slope_sigma * 1e6 if seen else loan.bound_ppm if loan else drift_bound_ppm(own)
+    bound_ppm = (
+        own.sigmas_95 * own.slope_sigma * 1e6 if seen else loan.bound_ppm if loan else drift_bound_ppm(own)
+    )
     breaks = place_breaks(part.samples, mix, track)
     return PartAlignment(
         part_id=part.part_id,

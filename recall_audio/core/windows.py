@@ -27,8 +27,14 @@ BLOCK_CELLS = 128
 QUIET_DB = -70.0
 """Below this, in dB of full scale, a cell holds nothing that was meant to be heard."""
 
+DEAD_DB = -90.0
+"""The level that digital silence stands for: a gated microphone's background."""
+
 ABOVE_FLOOR_DB = 6.0
-"""A cell with speech stands out from the part's floor by this much."""
+"""A cell with speech stands out from the part's floor by this much, ..."""
+
+BELOW_TOP_DB = 12.0
+"""... or is this near the loudest: a part may hold nothing but speech."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +44,7 @@ class Cells:
     Attributes:
         level_db: shape (n,), mean power of each cell after a first difference, dB of full scale; −inf is
             digital silence.
-        floor_db: level of the part's background.
+        floor_db: level of the part's background; digital silence counts as :data:`DEAD_DB`.
     """
 
     level_db: FloatArray
@@ -47,7 +53,14 @@ class Cells:
     @property
     def loud(self) -> npt.NDArray[np.bool_]:
         """Shape (n,): which cells stand out from the floor."""
-        return np.asarray(self.level_db > max(self.floor_db + ABOVE_FLOOR_DB, QUIET_DB))
+        top_db = float(np.max(self.level_db, initial=DEAD_DB))
+        least_db = min(self.floor_db + ABOVE_FLOOR_DB, top_db - BELOW_TOP_DB)
+        return np.asarray(self.level_db > max(least_db, QUIET_DB))
+
+    @property
+    def range_db(self) -> float:
+        """How far the loudest cell stands out from the floor."""
+        return float(np.max(self.level_db, initial=DEAD_DB)) - self.floor_db
 
 
 def measure_cells(samples: Samples) -> Cells:
@@ -64,8 +77,7 @@ def measure_cells(samples: Samples) -> Cells:
         power = np.einsum("ij,ij->i", d, d) / (CELL * 32768.0**2)
         with np.errstate(divide="ignore"):
             level_db[first:last] = 10.0 * np.log10(power)
-    heard = level_db[level_db > QUIET_DB - 20.0]
-    floor_db = float(np.percentile(heard, 10)) if len(heard) else -np.inf
+    floor_db = float(np.percentile(np.maximum(level_db, DEAD_DB), 10)) if n else DEAD_DB
     return Cells(level_db, floor_db)
 
 
