@@ -38,12 +38,23 @@ def status(code: str, sub_code: str | None) -> Json:
     return {"code": code, "sub_code": None if code == "done" else sub_code, "updated_at": stamp()}
 
 
+def meeting_url(platform: str) -> Json:
+    """A bot's meeting, with the fields that its platform has."""
+    if platform == "webex":
+        return {"meeting_subdomain": "lab", "meeting_personal_room_id": "room", "platform": platform}
+    fields: Json = {"meeting_id": "81234567890", "platform": platform}
+    if platform.startswith("microsoft_teams"):
+        names = "meeting_password organizer_id tenant_id message_id thread_id business_meeting_id"
+        fields |= dict.fromkeys([*names.split(" "), "business_meeting_password"])
+    return fields
+
+
 def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
     """A bot with its recordings; `artifacts` gives the shortcuts."""
     first = meetings[0]
     return {
         "id": first.bot_id,
-        "meeting_url": {"meeting_id": "81234567890", "platform": first.platform},
+        "meeting_url": meeting_url(first.platform),
         "bot_name": first.content.get("bot_name", "Meeting Notetaker"),
         "join_at": None,
         "status_changes": [

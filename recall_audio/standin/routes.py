@@ -87,7 +87,8 @@ class Routes:
         for meeting in self.meetings:
             if collection == "recording" and meeting.recording_id == object_id:
                 return answers.recording_alone(meeting, self._artifact)
-            if collection in answers.KINDS and meeting.artifact_id(collection) == object_id:
+            has_it = collection in answers.KINDS and meeting.state.of(collection) != MISSING
+            if has_it and meeting.artifact_id(collection) == object_id:
                 return self._artifact(meeting, collection)
         return None
 

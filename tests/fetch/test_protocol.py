@@ -16,28 +16,9 @@ from recall_audio.fetch.protocol import Answer, Asked
 
 ASKED = Asked("bot 7", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
 NUMBERS = st.integers() | st.floats() | st.booleans() | st.none()
-KEYS = st.sampled_from(
-    [
-        "id",
-        "status",
-        "code",
-        "recordings",
-        "media_shortcuts",
-        "audio_mixed",
-        "data",
-        "download_url",
-        "participant",
-        "start_timestamp",
-        "relative",
-        "duration",
-        "status_changes",
-        "results",
-        "next",
-        "action",
-        "timestamp",
-        "name",
-    ]
-)
+WORDS = """id status code recordings media_shortcuts audio_mixed data download_url participant start_timestamp
+relative duration status_changes results next action timestamp name"""
+KEYS = st.sampled_from(WORDS.split())
 ANYTHING = st.recursive(
     NUMBERS | st.text(max_size=9) | st.sampled_from(["join", "leave", "done"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6),
