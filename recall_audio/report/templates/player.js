@@ -21,7 +21,8 @@ function playFrom(t, lane = lastLane) {
     audio.src = source;
   }
   wanted = t;
-  if (audio.readyState > 0) audio.currentTime = t; // else as soon as the file is open, below
+  audio.muted = audio.readyState === 0; // a file just opened must not be heard from its start
+  if (!audio.muted) audio.currentTime = t; // else as soon as the file is open, below
   audio.playbackRate = Number(element('speed').value);
   audio.play().catch((error) => { if (error.name === 'NotAllowedError') trouble('The browser wants a click on Play first.'); });
   return undefined;
@@ -53,6 +54,7 @@ audio.addEventListener('error', () => {
 });
 // A server without byte ranges sends the reader back to the start: say so instead of playing another place.
 audio.addEventListener('seeked', () => {
+  audio.muted = false;
   if (audio.currentTime < 0.5 && shown.cursor > 2 && audio.seekable.length && audio.seekable.end(0) < 1) trouble('This server cannot jump within a file; open the page from a disk.');
 });
 element('play').addEventListener('click', toggle);
