@@ -86,7 +86,7 @@ def _assembled(world: World, bare: Meeting, found: Found, place: Place) -> Fetch
     ledger = Ledger(place.folder)
     media, failures = fetch_files(world, files, ledger, place.progress)
     who = attendance(world.api, world.store, found.events)
-    _refuse_nothing(failures, files)
+    _check_something_came(failures, files)
     meeting = _meeting(bare, entries, files, media, who)
     findings += [_problem(name, error) for name, error in failures.items()]
     meeting = replace(meeting, findings=(*findings, *who.findings))
@@ -158,7 +158,7 @@ def _span_s(recording: Recording) -> float | None:
         return None
 
 
-def _refuse_nothing(failures: dict[str, ItemError], files: list[File]) -> None:
+def _check_something_came(failures: dict[str, ItemError], files: list[File]) -> None:
     """Where there were files and none could be had, the recording itself cannot be had."""
     if files and len(failures) == len(files):
         raise next(iter(failures.values()))

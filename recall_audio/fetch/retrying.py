@@ -53,7 +53,7 @@ def attempt(
         worth_it: a further condition on an error for a new attempt.
 
     Raises:
-        RecallAudioError: the last attempt's.
+        RecallAudioError: the last attempt's; TransientError ``interrupted`` once `halt` is set.
     """
     bad_json = 0
 
@@ -84,7 +84,12 @@ def attempt(
         before_sleep=count,
         reraise=True,
     )
-    return engine(once)
+    try:
+        return engine(once)
+    except RecallAudioError as error:
+        failure = error
+    halt.check()  # what a connection gave that was torn down on purpose is no verdict
+    raise failure
 
 
 def _wait(policy: RetryPolicy) -> Callable[[tenacity.RetryCallState], float]:

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from recall_audio.errors import ItemError
+from recall_audio.errors import ItemError, RecallAudioError
 from recall_audio.fetch import protocol, transfer, transport, urls
 from recall_audio.fetch.addresses import AddressBook
 from recall_audio.fetch.policy import Policy
@@ -52,10 +52,10 @@ class Store:
             target = urljoin(target, location)
         raise ItemError(f"{urls.shown(url)} redirects more than once.", code="url_not_allowed")
 
-    def failure(self, response: requests.Response, url: str) -> Exception:
+    def failure(self, response: requests.Response, url: str) -> RecallAudioError:
         """The error that an answer which is none of the good ones stands for."""
         body = b""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(RecallAudioError):
             body = transport.capped_body(response, url, 1 << 16)
         return transfer.store_error(response.status_code, response.headers, body, self.policy.now())
 

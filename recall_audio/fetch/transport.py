@@ -47,8 +47,6 @@ def opened(session: requests.Session, call: Call, limits: TransferPolicy) -> Ite
         TransientError: no connection, or it broke.
         MachineError: the server's certificate cannot be checked on this machine.
     """
-    failure: RecallAudioError | None = None
-    response: requests.Response | None = None
     try:
         response = session.request(
             call.method,
@@ -61,12 +59,11 @@ def opened(session: requests.Session, call: Call, limits: TransferPolicy) -> Ite
         )
     except FAILURES as error:
         failure = plain(error, call.url)
-    if failure is not None or response is None:
-        raise failure or TransientError("No answer.")
-    try:
-        yield response
-    finally:
-        response.close()
+    else:
+        with response:
+            yield response
+        return
+    raise failure
 
 
 def blocks(response: requests.Response, url: str, decode: bool = False) -> Iterator[bytes]:
@@ -76,17 +73,15 @@ def blocks(response: requests.Response, url: str, decode: bool = False) -> Itera
         TransientError: the connection broke, stalled, or ended before the length it had named.
     """
     while True:
-        failure: RecallAudioError | None = None
-        block = b""
         try:
             block = response.raw.read1(_BLOCK, decode_content=decode)
         except FAILURES as error:
             failure = plain(error, url)
-        if failure is not None:
-            raise failure
+            break
         if not block:
             return
         yield block
+    raise failure
 
 
 def capped_body(response: requests.Response, url: str, most_bytes: int) -> bytes:

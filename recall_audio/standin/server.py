@@ -1,6 +1,7 @@
 """The stand-in as a server on loopback."""
 
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -19,6 +20,7 @@ from recall_audio.standin.store import Response
 
 _CHUNK = 1 << 16
 _ARRIVE_S = 0.05
+_LINGER = "hh" if os.name == "nt" else "ii"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
                 # A reset throws away what is still under way: let what was sent arrive first.
                 self.server.standin.closing.wait(_ARRIVE_S)
                 # Linger of zero seconds: the kernel sends RST instead of FIN.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
                 self.connection.close()
             else:
                 self.connection.shutdown(socket.SHUT_RDWR)
