@@ -259,6 +259,27 @@ def test_the_index_sorts_and_searches(browser: Any, tmp_path: Path) -> None:
     assert console_errors(browser) == []
 
 
+def test_it_prints_on_white_within_the_paper_whatever_the_screen_looks_like(page: Any) -> None:
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    painted = "[...document.getElementById('lanes').getContext('2d').getImageData(1, 40, 1, 1).data].join()"
+    light = page.execute_script(f"return {painted}")
+    try:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": dark})
+        until(page, f"{painted} !== arguments[0]", light)
+        paper = {"width": 800, "height": 1100, "deviceScaleFactor": 1, "mobile": False}
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
+        until(page, f"{painted} === arguments[0]", light)
+        body = page.find_element("tag name", "body")
+        assert body.value_of_css_property("background-color") == "rgba(255, 255, 255, 1)"
+        assert (
+            page.execute_script("return document.querySelector('.bars').getBoundingClientRect().right") <= 800
+        )
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
 def test_an_accessibility_checker_finds_nothing_serious(
     browser: Any, tmp_path: Path, scheme: str, width: int

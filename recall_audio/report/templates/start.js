@@ -8,7 +8,8 @@ watchers.push(draw, () => {
 element('speech').addEventListener('toggle', fillTable);
 element('speech-more').addEventListener('click', () => { rowsShown += PAGE; fillTable(); });
 stage.setAttribute('aria-valuemax', String(Math.ceil(duration)));
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { readColours(); changed(); });
+const recolour = () => { readColours(); draw(); }; // at once: a page to be printed does not wait for the next frame
+for (const query of ['(prefers-color-scheme: dark)', 'print']) matchMedia(query).addEventListener('change', recolour);
 new ResizeObserver(changed).observe(stage);
 readColours();
 draw();
