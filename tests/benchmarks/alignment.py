@@ -288,9 +288,7 @@ def print_steps(stepped: list[Score], line: Any) -> None:
     print(line("step's place, speech within 10 s: error, s", tail(place_s), "max 5"))
 
 
-def others(
-    folders: list[Path], score_of: dict[Path, list[Score]]
-) -> tuple[list[PartAlignment], list[PartAlignment]]:
+def others(folders: list[Path]) -> tuple[list[PartAlignment], list[PartAlignment]]:
     """Every meeting's parts against the next one's mix, and parts that hold nothing."""
     strangers, hushed = [], []
     for mine, next_one in zip(folders, folders[1:] + folders[:1], strict=True):
