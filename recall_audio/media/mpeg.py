@@ -39,23 +39,25 @@ class LostFrames:
         self._counted += 1
 
     def decoded(self, packet: "Packet[AudioStream]") -> None:
-        """A packet that gave a frame; it may trail damaged bytes, which the decoder passes over."""
-        size = packet.size
+        """A packet that gave a frame; damaged bytes may lead it or trail it, which the decoder passes over.
+
+        ::
+
+            |0000 damage 0000|frame|        |frame|....damage....|
+        """
+        size, trailing = packet.size, 0
+        if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
+            own = bytes(memoryview(packet)).lstrip(b"\0")
+            self._damaged_bytes += size - len(own)
+            frame = mpeg_frame(own[:4])
+            size = len(own) if frame is None else min(frame[0], len(own))
+            trailing = len(own) - size
+            self._usual = size
         if self._damaged_bytes:
             self._settle()
-        if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
-            size = self._own_size(packet)
-            self._usual = size
+        self._damaged_bytes = trailing
         self._good_bytes += size
         self._n_good += 1
-
-    def _own_size(self, packet: "Packet[AudioStream]") -> int:
-        """The frame's own bytes by its header; what follows them is damage."""
-        frame = mpeg_frame(bytes(memoryview(packet)[:4]))
-        if frame is None or frame[0] >= packet.size:
-            return packet.size
-        self._damaged_bytes += packet.size - frame[0]
-        return frame[0]
 
     def _settle(self) -> None:
         """Damage has ended: turn its bytes into frames."""

@@ -4,6 +4,7 @@ import struct
 import tracemalloc
 from pathlib import Path
 
+import av
 import makers
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from recall_audio.errors import ItemError
 from recall_audio.media.decode import check_duration, decode
 from recall_audio.media.source import opened, probe
 from recall_audio.media.work import open_work
+from recall_audio.model.containers import mpeg_frame
 from recall_audio.model.options import DecodeOptions
 
 RATE = 16_000
@@ -60,6 +62,48 @@ def test_audio_behind_damage_stays_in_its_place(kind: str, how: str, tmp_path: P
         round((place.local_s + 0.05) * RATE) : round((place.local_s + place.length_s - 0.05) * RATE)
     ]
     assert not silent.any()
+
+
+@pytest.mark.parametrize("n_frames", [1, 4, 40])
+def test_whole_mp3_frames_that_are_gone_are_counted_to_the_frame(n_frames: int, tmp_path: Path) -> None:
+    # Damage from one frame's first byte to another's: the demuxer hands it over behind a frame that decodes.
+    path = makers.encoded(SPEECH, tmp_path / "x.mp3", "mp3")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xff\xfb")
+    for _ in range(500):
+        frame = mpeg_frame(bytes(data[at : at + 4]))
+        assert frame is not None
+        at += frame[0]
+    end = at
+    for _ in range(n_frames):
+        end += mpeg_frame(bytes(data[end : end + 4]))[0]  # type: ignore[index]
+    data[at:end] = bytes(end - at)
+    path.write_bytes(bytes(data))
+    decoded = decode(path, tmp_path / "w.s16")
+    assert shift(open_work(decoded.path), 25.0) == 0
+    assert decoded.n_samples == pytest.approx(len(SPEECH), abs=418)  # the last frame keeps its padding
+
+
+def test_frames_whose_timestamps_overlap_are_trimmed_to_fit(tmp_path: Path) -> None:
+    # From the 300th packet on everything is dated 900 samples early: less than a frame, more than rounding.
+    early = 900
+    makers.encoded(SPEECH, tmp_path / "x.m4a", "m4a")
+    with (
+        av.open(str(tmp_path / "x.m4a")) as source,
+        av.open(str(tmp_path / "y.m4a"), "w", format="mp4") as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.audio[0])
+        for i, packet in enumerate(p for p in source.demux(audio=0) if p.size):
+            if i >= 300:
+                packet.pts, packet.dts = packet.pts - early, packet.dts - early
+            packet.stream = stream
+            out.mux(packet)
+    whole = decode(tmp_path / "x.m4a", tmp_path / "x.s16").n_samples
+    decoded = decode(tmp_path / "y.m4a", tmp_path / "y.s16")
+    moved = round(early * RATE / 44_100)
+    assert decoded.n_samples == pytest.approx(whole - moved, abs=2)
+    assert shift(open_work(decoded.path), 3.0) == 0
+    assert shift(open_work(decoded.path), 20.0) == pytest.approx(-moved, abs=1)
 
 
 @pytest.mark.parametrize("kind", ["ogg", "vorbis", "flac"])
