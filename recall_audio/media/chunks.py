@@ -53,7 +53,7 @@ def bext(origin: Origin, kind: WavFormat) -> Chunk:
         b"",
         b"",
     )
-    return b"bext", body + history
+    return b"bext", _even(body + history, b"\0")
 
 
 def ixml(origin: Origin, kind: WavFormat, names: Sequence[str]) -> Chunk:
@@ -80,7 +80,12 @@ def ixml(origin: Origin, kind: WavFormat, names: Sequence[str]) -> Chunk:
         f"<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO>{at & 0xFFFFFFFF}</TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO>"
         f"</SPEED><TRACK_LIST><TRACK_COUNT>{len(names)}</TRACK_COUNT>{tracks}</TRACK_LIST></BWFXML>\n"
     )
-    return b"iXML", text.encode("utf-8")
+    return b"iXML", _even(text.encode("utf-8"), b"\n")
+
+
+def _even(body: bytes, filler: bytes) -> bytes:
+    """A body of even length: libsndfile forgets the pad byte of an odd one in RF64, and finds no samples."""
+    return body + filler * (len(body) % 2)
 
 
 def _ascii(text: str, size: int) -> bytes:
