@@ -54,21 +54,31 @@ class Sockets:
 
     def __init__(self) -> None:
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_shut = False
         self._lock = threading.Lock()
 
     def add(self, sock: socket.socket | None) -> None:
-        """Keep an eye on a socket."""
-        if sock is not None:
-            with self._lock:
-                self._open.add(sock)
+        """Keep an eye on a socket; one that comes after :meth:`shut` is ended at once."""
+        if sock is None:
+            return
+        with self._lock:
+            self._open.add(sock)
+            is_shut = self._is_shut
+        if is_shut:
+            _end(sock)
 
     def shut(self) -> None:
         """End every read and write under way."""
         with self._lock:
+            self._is_shut = True
             left = list(self._open)
         for sock in left:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            _end(sock)
+
+
+def _end(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class _WatchedAdapter(requests.adapters.HTTPAdapter):

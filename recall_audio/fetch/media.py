@@ -1,6 +1,6 @@
 """All files of a recording, several side by side; one that cannot be had is that file's problem alone."""
 
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from recall_audio.errors import ItemError, TransientError
@@ -43,18 +43,17 @@ def fetch_files(world: World, files: list[File], ledger: Ledger, progress: Progr
         except (ItemError, TransientError) as error:
             return error
 
-    with ThreadPoolExecutor(max(world.options.at_once, 1), "fetch") as pool:
-        futures: list[Future[MediaFile | ItemError | TransientError]] = [pool.submit(one, f) for f in files]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-            results = [f.result() for f in futures if f.done()]
-        except BaseException:
-            world.stop()
-            raise
-        finally:
-            if not all(f.done() for f in futures):
-                world.stop()
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(max(world.options.at_once, 1), "fetch")
+    try:
+        futures = [pool.submit(one, file) for file in files]
+        for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
+            ended.result()
+        results = [future.result() for future in futures]
+    except BaseException:
+        world.stop()  # Ctrl-C comes here too, wherever it strikes: nothing may wait on
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     return _sorted(files, results)
 
 
