@@ -13,8 +13,6 @@ bit rate is constant, nearly so where it is not.
 
 from typing import TYPE_CHECKING
 
-from recall_audio.model.containers import mpeg_frame
-
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.packet import Packet
@@ -39,23 +37,14 @@ class LostFrames:
         self._counted += 1
 
     def decoded(self, packet: "Packet[AudioStream]") -> None:
-        """A packet that gave a frame; damaged bytes may lead it or trail it, which the decoder passes over.
-
-        ::
-
-            |0000 damage 0000|frame|        |frame|....damage....|
-        """
-        size, trailing = packet.size, 0
+        """A packet that gave a frame; the decoder says nothing of zeros before it: |0000 damage|frame|."""
+        size = packet.size
         if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
-            own = bytes(memoryview(packet)).lstrip(b"\0")
-            self._damaged_bytes += size - len(own)
-            frame = mpeg_frame(own[:4])
-            size = len(own) if frame is None else min(frame[0], len(own))
-            trailing = len(own) - size
-            self._usual = size
+            self._usual = len(bytes(memoryview(packet)).lstrip(b"\0"))
+            self._damaged_bytes += size - self._usual
+            size = self._usual
         if self._damaged_bytes:
             self._settle()
-        self._damaged_bytes = trailing
         self._good_bytes += size
         self._n_good += 1
 

@@ -116,7 +116,7 @@ def describe(audio: "AudioStream", container: str) -> Probe:
     delay_known = True
     if context.name.startswith("mp3"):
         # The demuxer moves the start by what the tag says is to be skipped (528 + 1 + encoder delay).
-        delay_known = container != "wav" and bool(audio.start_time)
+        delay_known = bool(audio.start_time)
     return Probe(container, context.name, context.sample_rate, context.channels, duration_s, delay_known)
 
 

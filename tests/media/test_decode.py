@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import makers
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,19 @@ def test_an_mp3_without_a_lame_tag_is_1105_samples_late_and_says_so(tmp_path: Pa
     assert not decoded.encoder_delay_known
     # 576 + 528 + 1 samples of encoder and decoder delay at 44.1 kHz (LAME's technical FAQ).
     assert lag(open_work(decoded.path), SPEECH) == pytest.approx(1105 * RATE / 44_100, abs=0.01)
+
+
+def test_aac_without_an_edit_list_does_not_claim_to_know_its_delay(tmp_path: Path) -> None:
+    makers.encoded(SPEECH, tmp_path / "x.m4a", "m4a")
+    how = {"mode": "w", "format": "mp4", "options": {"use_editlist": "0"}}
+    with av.open(str(tmp_path / "x.m4a")) as source, av.open(str(tmp_path / "y.m4a"), **how) as out:
+        stream = out.add_stream_from_template(source.streams.audio[0])
+        for packet in (p for p in source.demux(audio=0) if p.size):
+            packet.pts, packet.dts = packet.pts + 1024, packet.dts + 1024
+            packet.stream = stream
+            out.mux(packet)
+    assert decode(tmp_path / "x.m4a", tmp_path / "w").encoder_delay_known
+    assert not decode(tmp_path / "y.m4a", tmp_path / "w").encoder_delay_known
 
 
 @pytest.mark.parametrize("source_hz", [8_000, 22_050, 32_000, 44_100, 48_000, 96_000])
