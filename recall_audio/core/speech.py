@@ -1,17 +1,36 @@
-"""Who speaks when: what each part says by itself, joined across tracks."""
+"""Who speaks when: what each part says by itself, joined across tracks.
+
+::
+
+    part ──► part_evidence ──┐  each part on its own clock, in a process of its own if wanted
+    part ──► part_evidence ──┤
+    part ──► part_evidence ──┴─► join_speech     all tracks on the mix's clock, minutes (an era) at a time:
+                                  whose voice is in whose track ─ taken out ─ voices learnt ─ frames decided
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core import spans as sp
-from recall_audio.core.speech_evidence import LOWEST_DB, noise_floor, part_evidence, unpack_levels
-from recall_audio.model.detector import HOP_SAMPLES, Detector, FloatArray
+from recall_audio.core.leakage import Observed, Pair, barred_pairs, findings_of, leaks_of, twins
+from recall_audio.core.leakage_era import clean, load, look, loudest_speaks, untouched
+from recall_audio.core.speech_decide import own_speech
+from recall_audio.core.speech_evidence import part_evidence
+from recall_audio.core.speech_frames import Frames, Mask, joined
+from recall_audio.core.speech_voice import Voice, learn
+from recall_audio.model.detector import Detector
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.speech import PartEvidence, SpeechResult
 from recall_audio.model.tracks import Track
-from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
+from recall_audio.units import FRAME_SAMPLES, to_samples
+
+_MARGIN = 1000  # frames heard on both sides of an era, whole gain windows
+_FRAMES_OF_ALL_TRACKS = 120_000  # an era times the tracks: 20 minutes of sound held at a time
+_ERAS_TO_LEARN_FROM = 3  # evenly over the meeting; they are kept, and not cleaned again
+_FEWEST_VOICED = 300  # 3 s of voice in the sample; with less, the era itself may know better
 
 
 def find_speech(
@@ -49,34 +68,93 @@ def join_speech(
     options: SpeechOptions,
 ) -> SpeechResult:
     """The same from evidence found before, by part id (for parts heard in processes of their own)."""
-    end = to_samples(duration_s)
-    raw = {}
-    for track in tracks:
-        level, probability = _on_mix(track, evidence, end)
-        mask = _speech_mask(level, probability, options)
-        raw[track.label] = sp.clip(_tidy(sp.from_mask(mask, FRAME_SAMPLES), options), 0, end)
-    return SpeechResult(segments=raw, raw=raw, options=options)
+    join = _Join([t for t in tracks if t.parts], evidence, to_samples(duration_s), options)
+    segments, raw = join.decide()
+    nobody = {t.label: sp.EMPTY for t in tracks}
+    segments, raw = {**nobody, **segments}, {**nobody, **raw}
+    leaks = leaks_of(join.observed)
+    return SpeechResult(segments, raw, leaks, options, findings_of(segments, raw, leaks, join.twins))
 
 
-def _on_mix(track: Track, evidence: Mapping[str, PartEvidence], end: int) -> tuple[FloatArray, FloatArray]:
-    """A track's levels (dB) and probabilities for each 10 ms of the mix; silence where it has no part."""
-    n = -(-end // FRAME_SAMPLES)
-    level = np.full(n, LOWEST_DB, dtype=np.float32)
-    probability = np.zeros(n, dtype=np.float32)
-    for part in track.parts:
-        e = evidence[part.part_id]
-        local_s = part.time_map.to_local((np.arange(n) + 0.5) * FRAME_SAMPLES / RATE_HZ)
-        at = np.floor(np.nan_to_num(local_s, nan=-1.0) * RATE_HZ).astype(np.int64)
-        inside = (at >= 0) & (at < len(e.level) * FRAME_SAMPLES)
-        level[inside] = unpack_levels(e)[at[inside] // FRAME_SAMPLES]
-        probability[inside] = e.probability[at[inside] // HOP_SAMPLES] / np.float32(255)
-    return level, probability
+class _Join:
+    """One meeting's tracks on their way to segments, an era at a time."""
+
+    def __init__(
+        self, tracks: Sequence[Track], evidence: Mapping[str, PartEvidence], end: int, options: SpeechOptions
+    ) -> None:
+        self.tracks, self.evidence, self.end, self.options = tracks, evidence, end, options
+        self.observed: list[Observed] = []
+        self.twins: set[Pair] = set()
+        self._n_frames = -(-end // FRAME_SAMPLES)
+        self._step = max(_FRAMES_OF_ALL_TRACKS // max(len(tracks), 1), 2 * _MARGIN)
+
+    def decide(self) -> tuple[dict[str, sp.Spans], dict[str, sp.Spans]]:
+        """Own and raw speech by label."""
+        starts = list(range(0, self._n_frames, self._step))
+        sampled = starts[:: -(-len(starts) // _ERAS_TO_LEARN_FROM) or 1]
+        known = {start: self._era(start) for start in sampled}
+        voices = self._voices(list(known.values()))
+        own: dict[str, list[Mask]] = {t.label: [] for t in self.tracks}
+        raw: dict[str, list[Mask]] = {t.label: [] for t in self.tracks}
+        for start in starts:
+            era = known.pop(start, None) or self._era(start)
+            self.observed += era.observed
+            for label, frames in era.frames.items():
+                inner = slice(era.before, era.before + min(self._step, self._n_frames - start))
+                own[label].append(self._judge(frames, voices[label])[inner])
+                raw[label].append(self._judge(frames.without_leakage(), voices[label])[inner])
+        return {k: self._tidy(m) for k, m in own.items()}, {k: self._tidy(m) for k, m in raw.items()}
+
+    def _era(self, start: int) -> "_Cleaned":
+        """An era's frames with leaked voices taken out, in two rounds: who speaks decides what leaked."""
+        first = max(0, start - _MARGIN)
+        n = min(start + self._step + _MARGIN, self._n_frames) - first
+        era = load(self.tracks, self.evidence, first, n)
+        labels = [t.label for t in self.tracks]
+        before = start - first
+        found = twins(era, self.options.threshold) if self.options.remove_leakage else set()
+        self.twins |= found
+        signals: dict[str, npt.NDArray[np.int16]] = {}
+        sources: dict[str, list[str]] = {}
+        if self.options.remove_leakage and len(labels) > 1:
+            speaking = loudest_speaks(era, self.options.threshold)
+            sources = look(era, speaking, signals, barred_pairs(found))
+        if not sources:
+            return _Cleaned({k: untouched(era, k, signals.get(k)) for k in labels}, before)
+        frames, _ = clean(era, speaking, sources, signals, labels)
+        speaking = {k: self._judge(f, learn(f, self.options.threshold)) for k, f in frames.items()}
+        frames, seen = clean(era, speaking, sources, signals, labels)
+        inner_s = (start / 100, (start + self._step) / 100)
+        return _Cleaned(frames, before, tuple(Observed(s, first / 100, inner_s) for s in seen))
+
+    def _voices(self, eras: "Sequence[_Cleaned]") -> dict[str, Voice | None]:
+        """Everybody's voice, from a sample of the meeting."""
+        return {
+            t.label: learn(joined([e.frames[t.label] for e in eras]), self.options.threshold)
+            for t in self.tracks
+            if eras
+        }
+
+    def _judge(self, frames: Frames, voice: Voice | None) -> Mask:
+        """Frames of own speech; somebody not heard in the sample is learnt where they are."""
+        if voice is None or voice.n_voiced < _FEWEST_VOICED:
+            here = learn(frames, self.options.threshold)
+            voice = here if voice is None or (here and here.n_voiced > voice.n_voiced) else voice
+        if voice is None:
+            return np.zeros(len(frames.probability), dtype=np.bool_)
+        return own_speech(frames, voice, self.options.threshold)
+
+    def _tidy(self, masks: Sequence[Mask]) -> sp.Spans:
+        """Masks of eras one after the other to spans: pauses bridged, then short ones dropped."""
+        found = sp.from_mask(np.concatenate(masks), FRAME_SAMPLES) if masks else sp.EMPTY
+        found = sp.bridge(found, to_samples(self.options.bridge_s))
+        return sp.clip(sp.drop_short(found, to_samples(self.options.shortest_s)), 0, self.end)
 
 
-def _speech_mask(level: FloatArray, probability: FloatArray, options: SpeechOptions) -> npt.NDArray[np.bool_]:
-    return (probability >= options.threshold) & (level > noise_floor(level))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cleaned:
+    """An era's frames by label, how many of them are margin at its start, and the paths it has."""
 
-
-def _tidy(a: sp.Spans, options: SpeechOptions) -> sp.Spans:
-    """Pauses bridged, then what is too short dropped (metrics.md)."""
-    return sp.drop_short(sp.bridge(a, to_samples(options.bridge_s)), to_samples(options.shortest_s))
+    frames: Mapping[str, Frames]
+    before: int
+    observed: tuple[Observed, ...] = ()

@@ -1,0 +1,85 @@
+"""Which frames are a participant's own speech.
+
+Two judges, either of whom suffices. One weighs all the evidence at once (the network, levels against
+background and voice, what is left against what leaked) by a logistic regression. The other goes by the level
+alone, near what the network calls speech and where nothing much leaked: it finds the edges and the faint ends
+of words that the network leaves out.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.core.speech_frames import Frames, Mask, db, highest, smooth
+from recall_audio.core.speech_voice import Voice, is_own, level_db, within_reach
+from recall_audio.model.detector import FloatArray
+
+REACH = 70
+"""Frames, 0.7 s, from what the network thinks might be speech, past which nothing is looked at."""
+
+_MAYBE = 0.3
+_LIKELY = 0.6
+_CLEAR_DB = 3.0
+
+# Fitted by logistic regression on frames of lab meetings (tests/benchmarks/speech.py --fit): clean, noisy and
+# with leakage of -32 to -8 dB. Left-out speakers are decided as well as the ones fitted to.
+WEIGHTS: tuple[float, ...] = (
+    0.34, 0.39, 0.86, 0.53, 0.11, -0.01, 0.03, 0.70, 0.74, -0.27, 0.97, 1.36, 1.51, 0.04, 0.75,
+)  # fmt: skip
+
+
+def own_speech(f: Frames, voice: Voice, threshold: float) -> Mask:
+    """Frames of the participant's own speech, before pauses are bridged."""
+    own, leaked = smooth(f.own), smooth(f.leaked)
+    mine = is_own(own, leaked, voice.noise)
+    maybe = (highest(f.probability, REACH) > _MAYBE) & f.present
+    score = smooth(features(f, voice) @ np.array(WEIGHTS, dtype=np.float32), 5)
+    weighed = maybe & (score > np.log(_LIKELY / (1 - _LIKELY)))
+    clear = db(own.sum(axis=1) / (leaked.sum(axis=1) + 0.3 * voice.noise.sum())) > _CLEAR_DB
+    return np.asarray(weighed | (_by_level(f, voice, mine, threshold) & clear))
+
+
+def _by_level(f: Frames, voice: Voice, mine: Mask, threshold: float) -> Mask:
+    own, leaked = smooth(f.own), smooth(f.leaked)
+    sure = (f.probability >= threshold) & mine
+    reached = within_reach(sure & f.present)
+    found = np.zeros(len(sure), dtype=np.bool_)
+    for rule in voice.rules:
+        level = level_db(own, leaked, voice.noise, rule.bands)
+        found |= ((level > rule.level_db) & reached & mine) | (sure & (level > rule.surely_db))
+    return np.asarray(found & f.present)
+
+
+def features(f: Frames, voice: Voice) -> FloatArray:
+    """What the regression sees of each frame, shape (n, 15), each of the order of 1."""
+    p = np.clip(f.probability, 0.003, 0.997)
+    own, leaked = smooth(f.own), smooth(f.leaked)
+    mine = is_own(own, leaked, voice.noise)
+    likely_own = np.where(mine, f.probability, 0).astype(np.float32)
+    columns = [
+        np.ones(len(p), dtype=np.float32),
+        *_levels(own, leaked, voice),
+        np.log(p / (1 - p)) / 3,
+        np.log(np.clip(smooth(f.probability, 15), 0.003, 1)),
+        highest(likely_own, 25),
+        highest(likely_own, REACH),
+        smooth(mine.astype(np.float32), 25),
+    ]
+    columns += [np.minimum(columns[1], 0), np.minimum(columns[2], 0)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _levels(own: FloatArray, leaked: FloatArray, voice: Voice) -> list[npt.NDArray[np.float32]]:
+    """The features that are levels: left against leaked, against the voice's own loudness, and background."""
+    noise, high = voice.noise, voice.noise_high
+    total, leak = float(noise.sum()), leaked.sum(axis=1)
+    left = np.maximum(own - 1.5 * noise, 0).sum(axis=1)
+    ratio = np.clip(db((left + 1e-3 * total) / (leak + 1e-3 * total)), -20, 20) / 10
+    weight = db(np.clip(voice.loud / high, 1.2, 1e9))
+    by_band = np.clip(db((np.maximum(own - high, 0) + 0.1 * high) / (leaked + 0.1 * high)), -15, 15)
+    banded = (by_band * weight).sum(axis=1) / weight.sum() / 10
+    clean = np.maximum(own - noise - 0.5 * leaked, 0).sum(axis=1)
+    level = np.clip(db(clean / voice.loud_sum + 1e-6), -45, 0) / 10
+    above = np.clip(db(own / (high + 0.3 * leaked)), 0, 15).mean(axis=1) / 5
+    shape = np.clip(db(np.maximum(own - high - 0.3 * leaked, 1e-12) / voice.loud), -40, 0).mean(axis=1) / 10
+    leak_level = np.clip(db((leak + 1e-12) / voice.loud_sum), -50, 5) / 10
+    return [ratio, banded, level, np.minimum(level, -2.5), above, shape, leak_level]

@@ -1,0 +1,78 @@
+"""The frames a decision is made on, and the small filters along time that it uses."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.core import spans as sp
+from recall_audio.model.detector import FloatArray
+
+Mask = npt.NDArray[np.bool_]
+
+SMOOTH = 9
+"""Frames over which band powers are averaged: 90 ms, about a syllable's nucleus."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """A stretch of one track, one row each 10 ms.
+
+    Attributes:
+        probability: shape (n,), the network's, 0 to 1.
+        present: shape (n,), whether the track has a part there that is not digital silence.
+        heard: shape (n, 16), band powers of what the track holds.
+        own: shape (n, 16), band powers of what is left when others' leaked voices are subtracted.
+        leaked: shape (n, 16), band powers of the leaked voices as predicted.
+    """
+
+    probability: FloatArray
+    present: Mask
+    heard: FloatArray
+    own: FloatArray
+    leaked: FloatArray
+
+    def without_leakage(self) -> "Frames":
+        """The same as if nothing had leaked."""
+        return Frames(self.probability, self.present, self.heard, self.heard, np.zeros_like(self.leaked))
+
+
+def joined(several: list[Frames]) -> Frames:
+    """Stretches one after the other."""
+    return Frames(
+        np.concatenate([f.probability for f in several]),
+        np.concatenate([f.present for f in several]),
+        np.concatenate([f.heard for f in several]),
+        np.concatenate([f.own for f in several]),
+        np.concatenate([f.leaked for f in several]),
+    )
+
+
+def smooth(x: FloatArray, width: int = SMOOTH) -> FloatArray:
+    """Running mean along time."""
+    from scipy.ndimage import uniform_filter1d
+
+    return np.asarray(uniform_filter1d(x, width, axis=0, mode="nearest"), dtype=np.float32)
+
+
+def highest(x: FloatArray, reach: int) -> FloatArray:
+    """The highest value within `reach` frames each way."""
+    from scipy.ndimage import maximum_filter1d
+
+    return np.asarray(maximum_filter1d(x, 2 * reach + 1, mode="nearest"), dtype=np.float32)
+
+
+def near(mask: Mask, reach: int) -> Mask:
+    """Frames within `reach` frames of a true one."""
+    return np.asarray(highest(mask.astype(np.float32), reach) > 0.5)
+
+
+def closed(mask: Mask, gap: int) -> Mask:
+    """`mask` with gaps of up to `gap` frames closed."""
+    return sp.to_mask(sp.bridge(sp.from_mask(mask, 1), gap), 1, len(mask))
+
+
+def db(power: npt.NDArray[np.floating[Any]] | float) -> FloatArray:
+    """Decibels of a power."""
+    return np.asarray(10 * np.log10(power), dtype=np.float32)

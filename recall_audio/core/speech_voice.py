@@ -1,0 +1,138 @@
+"""What a track's background and its participant's voice are like, learnt from a sample of the track.
+
+A recording is taken as active above 35 % of the way, in decibels, from its quiet to its loud frames; that
+threshold is looked for where the network hears speech, pauses included, and never under the background.
+
+::
+
+    loud   ──────────▂▇█▇▅▂───▃▇█▆▃──────────      95th percentile where there is speech
+                    ▂      ▁▂▃     ▂
+    35 %   ╌╌╌╌╌╌╌╌▂╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌▁╌╌╌╌╌╌╌╌
+    quiet  ▁▁▁▁▁▁▁▁                  ▁▁▁▁▁▁▁      3rd percentile of the same, or the background
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.core.speech_bands import SMALLEST
+from recall_audio.core.speech_frames import Frames, Mask, closed, db, highest, near, smooth
+from recall_audio.model.detector import FloatArray
+
+HULL_GAP = 120
+"""Frames of pause, 1.2 s, across which speech is one utterance: its pauses show the recording's quiet."""
+
+_GOOD_DB = 25.0
+_FEWEST_GOOD = 5
+_FEWEST_VOICED = 15
+_QUIETEST_DB = -60.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A level from which frames are active, in some of the bands.
+
+    Attributes:
+        bands: shape (16,), which bands are summed.
+        level_db: the threshold.
+        surely_db: what the network calls speech is active from here already.
+    """
+
+    bands: Mask
+    level_db: float
+    surely_db: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voice:
+    """A track's background and its participant's voice.
+
+    Attributes:
+        noise: shape (16,), mean power of the background in each band.
+        noise_high: shape (16,), 95th percentile of the background's smoothed power.
+        loud: shape (16,), 95th percentile of the voice's smoothed power.
+        loud_sum: the same of the sum over the bands.
+        rules: thresholds in the bands where voice and background are far apart, and in all.
+        n_voiced: frames of voice that this was learnt from.
+    """
+
+    noise: FloatArray
+    noise_high: FloatArray
+    loud: FloatArray
+    loud_sum: float
+    rules: tuple[Rule, ...]
+    n_voiced: int = 0
+
+
+def learn(f: Frames, threshold: float) -> Voice | None:
+    """Voice and background of the track that `f` samples; None where it holds no voice of its own."""
+    heard, own, leaked = smooth(f.heard), smooth(f.own), smooth(f.leaked)
+    quiet = background(f)
+    if not np.any(quiet):
+        return None
+    noise = np.maximum(np.mean(heard[quiet], axis=0), SMALLEST)
+    noise_high = np.maximum(np.percentile(heard[quiet], 95, axis=0).astype(np.float32), SMALLEST)
+    voiced = (f.probability >= threshold) & is_own(own, leaked, noise) & f.present
+    if np.count_nonzero(voiced) < _FEWEST_VOICED:
+        return None
+    loud = np.percentile(own[voiced], 95, axis=0).astype(np.float32)
+    # A gated track has digital silence for a background: there is none so quiet in a real room.
+    least = loud * np.float32(10 ** (_QUIETEST_DB / 10))
+    noise, noise_high = np.maximum(noise, least), np.maximum(noise_high, least)
+    loud_sum = float(np.percentile(own[voiced].sum(axis=1), 95))
+    ratio = db(loud / noise_high)
+    good = ratio > min(_GOOD_DB, float(np.sort(ratio)[-_FEWEST_GOOD]) - 1e-3)
+    voice = Voice(noise, noise_high, loud, loud_sum, ())
+    rules = (
+        _rule(voice, f, (voiced, quiet), good, (0.35, 1.0)),
+        _rule(voice, f, (voiced, quiet), np.ones_like(good), (0.40, 3.0)),
+    )
+    return Voice(noise, noise_high, loud, loud_sum, rules, int(np.count_nonzero(voiced)))
+
+
+def background(f: Frames) -> Mask:
+    """Frames of a track without any voice near them; where it is always speaking, the least likely speech."""
+    quiet = f.present & (highest(f.probability, 50) < 0.2)
+    if np.count_nonzero(quiet) >= 200 or not np.any(f.present):
+        return quiet
+    low = np.percentile(f.probability[f.present], 10)
+    return np.asarray(f.present & (f.probability <= low))
+
+
+def is_own(own: FloatArray, leaked: FloatArray, noise: FloatArray) -> Mask:
+    """Frames in which more is left than leaked, or in which nothing worth speaking of leaked."""
+    left = np.maximum(own - 1.5 * noise, 0).sum(axis=1)
+    leak = leaked.sum(axis=1)
+    return np.asarray((left > leak) | (leak < 0.3 * noise.sum()))
+
+
+def level_db(
+    own: FloatArray, leaked: FloatArray, noise: FloatArray, bands: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """Level of the participant's own sound over some bands, background and leftover leakage taken off."""
+    clean = np.maximum(own - noise - 0.5 * leaked, 0)[:, bands].sum(axis=1)
+    return db(clean + 10 * SMALLEST)
+
+
+def _rule(
+    voice: Voice, f: Frames, masks: tuple[Mask, Mask], bands: Mask, settings: tuple[float, float]
+) -> Rule:
+    """The threshold in `bands`; `settings`: the part of the way, the least distance to the background."""
+    (voiced, quiet), (part, above_db) = masks, settings
+    own, leaked = smooth(f.own), smooth(f.leaked)
+    level = level_db(own, leaked, voice.noise, bands)
+    loud = float(np.percentile(level[voiced], 95))
+    hull = closed(voiced, HULL_GAP) & f.present
+    clear = hull & (leaked.sum(axis=1) < voice.noise.sum())
+    low = float(np.percentile(level[clear if np.count_nonzero(clear) >= 200 else hull], 3))
+    low = max(low, loud + _QUIETEST_DB)
+    rest = level_db(smooth(f.heard), np.zeros_like(leaked), voice.noise, bands)
+    floor = float(np.percentile(rest[quiet], 95)) + above_db
+    threshold = max(low + part * (loud - low), floor)
+    return Rule(bands, threshold, min(threshold, loud - 20))
+
+
+def within_reach(voiced: Mask, reach: int = 50) -> Mask:
+    """Frames of an utterance, or within half a second of one."""
+    return closed(voiced, HULL_GAP) | near(voiced, reach)
