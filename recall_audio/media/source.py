@@ -98,7 +98,9 @@ def opened(path: Path, container: str) -> Iterator[tuple["InputContainer", "Audi
         except (av.error.FFmpegError, PermissionError, ValueError):
             raise not_audio(path, f"begins like {container} but cannot be opened as that") from None
         audio = source.streams.best("audio")
-        if not isinstance(audio, AudioStream) or not audio.codec_context.name.startswith(CODECS):
+        # A stream that FFmpeg has no decoder for has no codec context, whatever the type says.
+        context = audio.codec_context if isinstance(audio, AudioStream) else None
+        if not isinstance(audio, AudioStream) or context is None or not context.name.startswith(CODECS):
             raise not_audio(path, "has no audio that can be decoded")
         rate_hz = audio.codec_context.sample_rate
         if rate_hz not in RATES_HZ:

@@ -175,6 +175,20 @@ def test_text_is_refused_as_raw_audio_too(fake: str, tmp_path: Path) -> None:
     assert caught.value.code == "not_audio"
 
 
+@pytest.mark.parametrize(("at", "value"), [(34, 106), (20, 0xAAAA), (24, 1), (22, 0)])
+def test_a_wav_that_no_decoder_fits_is_not_audio(at: int, value: int, tmp_path: Path) -> None:
+    # Bits a sample, format tag, sample rate, channels of the fmt chunk.
+    data = bytearray(makers.encoded(SPEECH, tmp_path / "x.wav", "wav").read_bytes())
+    assert data[12:16] == b"fmt "
+    struct.pack_into("<H", data, at, value)
+    (tmp_path / "x.wav").write_bytes(bytes(data))
+    with pytest.raises(ItemError) as caught:
+        decode(tmp_path / "x.wav", tmp_path / "w.s16", "wav")
+    assert caught.value.code == "not_audio"
+    with pytest.raises(ItemError):
+        probe(tmp_path / "x.wav")
+
+
 def test_a_decoder_can_open_nothing_but_the_file_itself(tmp_path: Path) -> None:
     makers.encoded(SPEECH[:RATE], tmp_path / "x.m4a", "m4a")
     with opened(tmp_path / "x.m4a", "mp4") as (source, _), pytest.raises(PermissionError):
