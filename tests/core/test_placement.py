@@ -87,9 +87,13 @@ def test_reading_by_matrices_is_the_sum_it_stands_for(at: float, step: float, n:
         return  # passes untouched: claimed below
     assert np.abs((np.zeros(n) if got is None else got) - wanted).max() < 2e-5
     near = read_near(x, at, step, n)
-    nearest = np.rint(at + np.arange(n) * (step - 1.0)).astype(int) + np.arange(n)
-    direct = np.where((nearest >= 0) & (nearest < len(x)), x[np.clip(nearest, 0, len(x) - 1)] / 32768.0, 0.0)
-    assert np.mean((np.zeros(n) if near is None else near) != direct) <= 0.02  # ties may round either way
+    # Half-way between two samples, either is the nearest.
+    allowed = []
+    for slack in (-1e-6, 1e-6):
+        k = np.floor(at + np.arange(n) * (step - 1.0) + 0.5 + slack).astype(int) + np.arange(n)
+        allowed.append(np.where((k >= 0) & (k < len(x)), x[np.clip(k, 0, len(x) - 1)] / 32768.0, 0.0))
+    got = np.zeros(n) if near is None else near
+    assert ((got == allowed[0]) | (got == allowed[1])).all()
 
 
 def test_a_whole_start_without_drift_passes_every_sample_untouched() -> None:
