@@ -149,7 +149,7 @@ def _placed(mix: Samples, case: _Case, track: Track, loan: Loan | None) -> PartA
     bound_ppm = (
         own.sigmas_95 * own.slope_sigma * 1e6 if seen else loan.bound_ppm if loan else drift_bound_ppm(own)
     )
-    breaks = place_breaks(part.samples, mix, track)
+    breaks = place_breaks(part.samples, mix, track, case.fit.evidence)
     return PartAlignment(
         part_id=part.part_id,
         participant_id=part.participant_id,

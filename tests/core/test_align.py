@@ -101,6 +101,15 @@ def test_a_step_is_found_with_its_size(step_s: float) -> None:
         assert before == pytest.approx(part.time_map.start_s, abs=2e-5)
 
 
+def test_leaked_voices_tell_where_a_silent_participants_track_stepped() -> None:
+    seed, step_s = 11, 0.5
+    for part, found in pairs(seed=seed, step_s=step_s, leakage_db=-26.0):
+        spoken = meeting(seed=seed).speakers[part.speaker].spans / makers.RATE_HZ
+        assert found.status == "step" or not np.any(spoken[:, 0] > part.time_map.knots[2][1])
+        if found.status == "step":
+            assert abs(found.time_map.knots[1][0] - part.time_map.knots[1][0]) < 2.5
+
+
 def test_a_lag_that_wanders_is_followed_where_there_is_speech() -> None:
     made = meeting(seed=8)
     part, rng = made.parts[0], np.random.default_rng(1)
