@@ -5,6 +5,8 @@ executor, so that fetching the next bot and processing the last one overlap.
 """
 
 import json
+import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -99,8 +101,15 @@ def _workers(jobs: int) -> Iterator[Executor | None]:
     if jobs <= 1:
         yield None
         return
-    with ProcessPoolExecutor(max_workers=jobs) as pool:
+    # Spawned, so that a worker has neither the parent's memory nor, once it runs, the key.
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawned, initializer=_forget_key) as pool:
         yield pool
+
+
+def _forget_key() -> None:
+    """What is computed needs no key: a worker has none."""
+    os.environ.pop(fetch.settings.KEY_VARIABLE, None)
 
 
 Job = Future[Outcome] | Outcome
@@ -203,7 +212,7 @@ def _fetched_only(bot_id: str, recording: "fetch.FetchedRecording", seconds: flo
         recording_id=recording.folder.name,
         status=status,  # type: ignore[arg-type]
         folder=str(recording.folder) if recording.folder.is_dir() else "",
-        code="" if status == "done" else recording.status,
+        code=recording.code,
         message=recording.reason,
         seconds=round(seconds, 3),
     )

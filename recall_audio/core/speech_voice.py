@@ -26,6 +26,8 @@ HULL_GAP = 120
 _GOOD_DB = 25.0
 _FEWEST_GOOD = 5
 _FEWEST_VOICED = 15
+_ENOUGH_LEFT = 100
+_STANDS_OUT = 2.5  # a power: 4 dB
 _QUIETEST_DB = -60.0
 
 
@@ -74,7 +76,7 @@ def learn(f: Frames, threshold: float) -> Voice | None:
     noise = np.maximum(np.mean(heard[quiet], axis=0), SMALLEST)
     noise_high = np.maximum(np.percentile(heard[quiet], 95, axis=0).astype(np.float32), SMALLEST)
     voiced = (f.probability >= threshold) & is_own(own, leaked, noise) & f.present
-    if np.count_nonzero(voiced) < _FEWEST_VOICED:
+    if np.count_nonzero(voiced) < _FEWEST_VOICED or not _stands_out(f, own, voiced, noise):
         return None
     loud = np.percentile(own[voiced], 95, axis=0).astype(np.float32)
     # A gated track has digital silence for a background: there is none so quiet in a real room.
@@ -89,6 +91,18 @@ def learn(f: Frames, threshold: float) -> Voice | None:
         _rule(voice, f, (voiced, quiet), np.ones_like(good), (0.40, 3.0)),
     )
     return Voice(noise, noise_high, loud, loud_sum, rules, int(np.count_nonzero(voiced)))
+
+
+def _stands_out(f: Frames, own: FloatArray, voiced: Mask, noise: FloatArray) -> bool:
+    """Whether what is taken for the participant's voice is more than leftovers.
+
+    Somebody who only listens has frames too in which more is left than leaked, but they are as loud as the
+    background, and as what is left wherever a leak was taken out. A voice was 9 dB or more above both.
+    """
+    left = own.sum(axis=1)
+    leftover = left[(f.probability >= 0.5) & f.present & ~voiced]
+    rivals = [float(noise.sum())] + ([float(np.median(leftover))] if len(leftover) >= _ENOUGH_LEFT else [])
+    return bool(np.median(left[voiced]) > _STANDS_OUT * max(rivals))
 
 
 def background(f: Frames) -> Mask:

@@ -1,0 +1,165 @@
+"""Speech is found where it is, and others' leaked voices are not; truth from made meetings."""
+
+from collections.abc import Mapping
+from functools import cache
+
+import makers
+import numpy as np
+import pytest
+
+from recall_audio.core import spans as sp
+from recall_audio.core import speech
+from recall_audio.core.leakage_paths import find_paths
+from recall_audio.core.leakage_predict import Predictor, joint_gains
+from recall_audio.detector import load
+from recall_audio.model.options import SpeechOptions
+from recall_audio.model.speech import PartEvidence, SpeechResult
+from recall_audio.model.tracks import PlacedPart, Track
+
+LOUD_LEAK_DB, FAINT_LEAK_DB = -14.0, -26.0
+
+
+@cache
+def made(leakage_db: float | None, *, room: bool = False) -> makers.Made:
+    """A minute and a half of three people, one of whom never speaks."""
+    return makers.make(
+        n_speakers=4, duration_s=90.0, seed=11, silent=(3,), leakage_db=leakage_db, room=room, drift_ppm=30.0
+    )
+
+
+@cache
+def evidence(meeting: makers.Made) -> dict[str, PartEvidence]:
+    """What each part says by itself."""
+    detector = load()
+    return {p.part_id: speech.part_evidence(p.part_id, p.samples, detector) for p in meeting.parts}
+
+
+def found(meeting: makers.Made, options: SpeechOptions | None = None) -> SpeechResult:
+    """The result for tracks placed by the truth."""
+    return speech.join_speech(
+        meeting.tracks(), evidence(meeting), meeting.recipe.duration_s, options or SpeechOptions()
+    )
+
+
+def error(got: Mapping[str, sp.Spans], meeting: makers.Made) -> float:
+    """Frame error, (missed + false) / truth, farther than 100 ms from a true boundary."""
+    wrong = total = 0
+    for person in meeting.speakers:
+        n = int(meeting.recipe.duration_s * 100)
+        right, heard = sp.to_mask(person.spans, 160, n), sp.to_mask(got[person.name], 160, n)
+        edges = np.flatnonzero(np.diff(right.astype(np.int8))) + 1
+        near = np.zeros(n, dtype=bool)
+        for e in edges:
+            near[max(0, e - 10) : e + 10] = True
+        wrong += np.count_nonzero((right != heard) & ~near)
+        total += np.count_nonzero(right)
+    return wrong / total
+
+
+def test_speech_is_found_where_it_is() -> None:
+    assert error(found(made(None)).segments, made(None)) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("leakage_db", "room"), [(FAINT_LEAK_DB, False), (LOUD_LEAK_DB, False), (LOUD_LEAK_DB, True)]
+)
+def test_leaked_voices_are_taken_out_where_the_detector_alone_counts_them(
+    leakage_db: float, room: bool
+) -> None:
+    meeting = made(leakage_db, room=room)
+    result = found(meeting)
+    assert error(result.raw, meeting) > 0.4
+    assert error(result.segments, meeting) < 0.12
+
+
+def test_someone_who_never_speaks_has_no_speech_whatever_leaks() -> None:
+    meeting = made(LOUD_LEAK_DB)
+    silent = meeting.speakers[3].name
+    result = found(meeting)
+    assert sp.total(result.segments[silent]) < 0.5 * 16_000 < sp.total(result.raw[silent])
+    told = {(f.code, f.where) for f in result.findings}
+    assert ("leakage_decides", silent) in told
+
+
+def test_leaks_are_named_by_source_listener_gain_and_delay() -> None:
+    meeting = made(FAINT_LEAK_DB)
+    leaks = {(leak.source, leak.listener): leak for leak in found(meeting).leaks}
+    speakers = [s.name for s in meeting.speakers[:3]]
+    pairs = [(a, b) for a in speakers for b in speakers if a != b]
+    assert set(pairs) <= set(leaks)
+    assert all(-40 < leaks[p].gain_db < -10 for p in pairs)
+    assert all(leak.windows for leak in leaks.values())
+
+
+def test_where_nothing_leaks_no_leak_is_told_and_nothing_is_taken_out() -> None:
+    result = found(made(None))
+    assert result.leaks == ()
+    assert result.findings == ()
+    assert {k: v.tolist() for k, v in result.segments.items()} == {
+        k: v.tolist() for k, v in result.raw.items()
+    }
+
+
+def test_switched_off_leakage_stays_in() -> None:
+    result = found(made(LOUD_LEAK_DB), SpeechOptions(remove_leakage=False))
+    assert error(result.segments, made(LOUD_LEAK_DB)) > 0.5
+    assert result.leaks == ()
+
+
+def test_short_eras_find_what_one_long_era_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting = made(FAINT_LEAK_DB)
+    whole = error(found(meeting).segments, meeting)
+    monkeypatch.setattr(speech, "_FRAMES_OF_ALL_TRACKS", 4 * 3000)
+    assert error(found(meeting).segments, meeting) < whole + 0.05
+
+
+def test_one_person_on_two_devices_is_said_and_two_who_leak_are_not() -> None:
+    meeting = made(None)
+    tracks = meeting.tracks()
+    part = tracks[0].parts[0]
+    phone = PlacedPart("phone", (part.samples // 2).astype(np.int16), part.time_map)
+    both = {**evidence(meeting), "phone": speech.part_evidence("phone", phone.samples, load())}
+    result = speech.join_speech(
+        [*tracks, Track("phone", (phone,))], both, meeting.recipe.duration_s, SpeechOptions()
+    )
+    assert [f.code for f in result.findings] == ["same_person_twice"]
+    assert sp.total(result.segments["phone"]) > 0.8 * sp.total(result.segments[tracks[0].label])
+    assert "same_person_twice" not in {f.code for f in found(made(LOUD_LEAK_DB)).findings}
+
+
+def test_a_result_survives_its_json() -> None:
+    result = found(made(FAINT_LEAK_DB))
+    again = SpeechResult.from_json(result.to_json(), result.leakage_json())
+    assert again.to_json() == result.to_json()
+    assert again.leakage_json() == result.leakage_json()
+
+
+def test_no_tracks_and_no_parts_are_ordinary() -> None:
+    empty = speech.find_speech([], 10.0, load(), SpeechOptions())
+    assert empty.segments == {}
+    muted = speech.find_speech([Track("Ann", ())], 10.0, load(), SpeechOptions())
+    assert muted.segments["Ann"].shape == (0, 2)
+
+
+def test_a_known_path_is_found_and_predicts_what_it_leaks() -> None:
+    rng = np.random.default_rng(5)
+    source = (rng.standard_normal(40 * 16_000) * 3000).astype(np.int16)
+    delay = 777
+    leaked = np.zeros_like(source)
+    leaked[delay:] = source[:-delay] // 10
+    noisy = (leaked + rng.standard_normal(len(source)) * 30).astype(np.int16)
+    windows = {"b": np.arange(0, 70)}
+    path = find_paths({"a": source, "b": noisy}, windows, {"b": ["a"]})["a", "b"]
+    assert abs(path.delay_ms - delay / 16) < 0.2
+    heard, predicted = Predictor(noisy).unchanged(), Predictor(source).along(path)
+    left = np.mean((heard - predicted)[8000:-8000] ** 2) / np.mean(heard[8000:-8000] ** 2)
+    assert left < 0.05
+
+
+def test_gains_are_found_together_where_sources_hold_each_other() -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((2, 80_000)).astype(np.float32)
+    sources = [a, (b + 0.8 * a).astype(np.float32)]
+    track = 0.5 * sources[0] + 1.5 * sources[1]
+    gains = joint_gains(track, sources, np.ones(1000, dtype=bool), 1000)
+    assert np.allclose([g[0] for g in gains], [0.5, 1.5], atol=0.25)
