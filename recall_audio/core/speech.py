@@ -69,11 +69,12 @@ def join_speech(
 ) -> SpeechResult:
     """The same from evidence found before, by part id (for parts heard in processes of their own)."""
     join = _Join([t for t in tracks if t.parts], evidence, to_samples(duration_s), options)
-    segments, raw = join.decide()
     nobody = {t.label: sp.EMPTY for t in tracks}
-    segments, raw = {**nobody, **segments}, {**nobody, **raw}
+    unbridged, raw = ({**nobody, **found} for found in join.decide())
+    segments, raw = ({k: join.tidy(s) for k, s in found.items()} for found in (unbridged, raw))
     leaks = leaks_of(join.observed)
-    return SpeechResult(segments, raw, leaks, options, findings_of(segments, raw, leaks, join.twins))
+    findings = findings_of(segments, raw, leaks, join.twins)
+    return SpeechResult(segments, raw, leaks, options, findings, unbridged)
 
 
 class _Join:
@@ -89,7 +90,7 @@ class _Join:
         self._step = max(_FRAMES_OF_ALL_TRACKS // max(len(tracks), 1), 2 * _MARGIN)
 
     def decide(self) -> tuple[dict[str, sp.Spans], dict[str, sp.Spans]]:
-        """Own and raw speech by label."""
+        """Own and raw speech by label, before pauses are bridged."""
         starts = list(range(0, self._n_frames, self._step))
         sampled = starts[:: -(-len(starts) // _ERAS_TO_LEARN_FROM) or 1]
         known = {start: self._era(start) for start in sampled}
@@ -103,7 +104,7 @@ class _Join:
                 inner = slice(era.before, era.before + min(self._step, self._n_frames - start))
                 own[label].append(self._judge(frames, voices[label])[inner])
                 raw[label].append(self._judge(frames.without_leakage(), voices[label])[inner])
-        return {k: self._tidy(m) for k, m in own.items()}, {k: self._tidy(m) for k, m in raw.items()}
+        return {k: self._spans(m) for k, m in own.items()}, {k: self._spans(m) for k, m in raw.items()}
 
     def _era(self, start: int) -> "_Cleaned":
         """An era's frames with leaked voices taken out, in two rounds: who speaks decides what leaked."""
@@ -144,11 +145,15 @@ class _Join:
             return np.zeros(len(frames.probability), dtype=np.bool_)
         return own_speech(frames, voice, self.options.threshold)
 
-    def _tidy(self, masks: Sequence[Mask]) -> sp.Spans:
-        """Masks of eras one after the other to spans: pauses bridged, then short ones dropped."""
+    def _spans(self, masks: Sequence[Mask]) -> sp.Spans:
+        """Masks of eras one after the other to spans."""
         found = sp.from_mask(np.concatenate(masks), FRAME_SAMPLES) if masks else sp.EMPTY
+        return sp.clip(found, 0, self.end)
+
+    def tidy(self, found: sp.Spans) -> sp.Spans:
+        """Spans with pauses bridged, and then short ones dropped."""
         found = sp.bridge(found, to_samples(self.options.bridge_s))
-        return sp.clip(sp.drop_short(found, to_samples(self.options.shortest_s)), 0, self.end)
+        return sp.drop_short(found, to_samples(self.options.shortest_s))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,6 +82,8 @@ class SpeechResult:
         leaks: every leak that was found, by source and listener.
         options: the parameters used.
         findings: what a reader should know.
+        unbridged: own speech before pauses were bridged or short speech dropped: what a reader needs who
+            would have chosen other parameters.
     """
 
     segments: Mapping[str, Spans]
@@ -89,12 +91,14 @@ class SpeechResult:
     leaks: tuple[Leak, ...] = ()
     options: SpeechOptions = field(default_factory=SpeechOptions)
     findings: tuple[Finding, ...] = ()
+    unbridged: Mapping[str, Spans] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values of ``segments.json``, seconds on the mix's clock."""
         return {
             "speakers": {k: _seconds(v) for k, v in self.segments.items()},
             "raw": {k: _seconds(v) for k, v in self.raw.items()},
+            "unbridged": {k: _seconds(v) for k, v in self.unbridged.items()},
             "parameters": asdict(self.options),
         }
 
@@ -115,6 +119,7 @@ class SpeechResult:
             leaks=tuple(Leak.from_json(leak) for leak in told["leaks"]),
             options=SpeechOptions(**segments["parameters"]),
             findings=tuple(Finding.from_json(f) for f in told["findings"]),
+            unbridged={k: _samples(v) for k, v in segments["unbridged"].items()},
         )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from recall_audio.core.sensitivity import bridge_variants, measure_sensitivity
 from recall_audio.core.talk import measure_talk
 from recall_audio.export.view import ExportView, StemFile
 from recall_audio.model.alignment import Alignment
@@ -31,7 +32,12 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
         raw_segments=segments["raw"],
         uncertainty_ms=uncertainty_of(alignment, labels),
     )
-    return measured.with_parameters(speech=segments["parameters"])
+    measured = measured.with_parameters(speech=segments["parameters"])
+    bridge_s, shortest_s = (segments["parameters"][k] for k in ("bridge_s", "shortest_s"))
+    variants = bridge_variants(segments["unbridged"], shortest_s, options)
+    chosen = f"bridge {bridge_s:g} s"
+    variants[chosen] = segments["speakers"]
+    return measured.with_sensitivity(measure_sensitivity(variants, chosen, alignment.duration_s))
 
 
 def presence_of(
