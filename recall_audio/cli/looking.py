@@ -101,4 +101,20 @@ def report(folder: Path) -> None:
     click.echo(written[0] if found == [folder] else write_index(folder, found))
 
 
-COMMANDS: tuple[Any, ...] = (info, align, talk, export, report)
+@click.command("collect")
+@click.argument("root", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="csv", show_default=True)
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder to write to; OUT/tables where not given.")  # fmt: skip
+def collect_(root: Path, form: str, into: Path | None) -> None:
+    """Every recording under OUT as one set of tables; prints the files written."""
+    from recall_audio.workflow.collecting import collect_recordings
+
+    written, left_out = collect_recordings(root, form, into)
+    for error in left_out:
+        click.echo(f"left out: {error}", err=True)
+    for path in written:
+        click.echo(path)
+
+
+COMMANDS: tuple[Any, ...] = (info, align, talk, export, report, collect_)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from recall_audio import __version__, errors
-from recall_audio.cli import demo, fetching, looking, processing
+from recall_audio.cli import demo, doctor, fetching, looking, processing
 
 # numpy's own threads cost more than they give on arrays this small: measured, +24 % CPU for two of them.
 # Recordings go side by side in processes instead. Set before numpy is imported; the user's word goes first.
@@ -45,7 +45,7 @@ def group() -> None:
     """
 
 
-for command in (*processing.COMMANDS, *fetching.COMMANDS, *looking.COMMANDS, demo.demo):
+for command in (*processing.COMMANDS, *fetching.COMMANDS, *looking.COMMANDS, demo.demo, doctor.doctor):
     group.add_command(command)
 
 

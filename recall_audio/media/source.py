@@ -29,6 +29,13 @@ _OGG_HEADERS = (b"OpusHead", b"\x01vorbis")
 _HINT = "Fetch it again; if it stays so, the recording service stored something else than audio."
 
 
+def decoder_version() -> str:
+    """Name and version of the library that decodes."""
+    import av
+
+    return f"PyAV {av.__version__}"
+
+
 def read_head(path: Path) -> bytes:
     """The file's first bytes, enough for :func:`recall_audio.model.containers.recognise`."""
     with path.open("rb") as stream:

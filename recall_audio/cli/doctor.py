@@ -1,0 +1,78 @@
+"""What is missing on this machine, and how to get it."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from recall_audio.cli.options import out_option, region_option
+from recall_audio.errors import MachineError, RecallAudioError
+
+Check = tuple[str, str, str]
+"""What was looked at, ``ok``, ``missing`` or ``optional``, and what was found or what to do."""
+
+_LEAST_FREE_BYTES = 2 << 30
+
+
+@click.command()
+@region_option
+@out_option
+def doctor(region: str | None, out: Path) -> None:
+    """Key, region, decoder, detector, encoder, disk: what is missing, how to get it. Asks the API nothing."""
+    from recall_audio.cli.printing import print_table
+
+    found: list[Check] = [
+        _tried("key and region", lambda: _key(region)),
+        _tried("decoder", _decoder),
+        _tried("voice detector", _detector),
+        _encoder(),
+        _disk(out),
+        ("python", "ok", sys.version.split()[0]),
+    ]
+    print_table(["what", "status", "found"], found, "table")
+    if missing := [what for what, status, _ in found if status == "missing"]:
+        raise MachineError(f"Missing: {', '.join(missing)}.", "The table says how to get it.", code="missing")
+
+
+def _tried(what: str, look: Callable[[], str]) -> Check:
+    try:
+        return what, "ok", look()
+    except RecallAudioError as error:
+        return what, "missing", str(error)
+    except ImportError as error:
+        return what, "missing", f"Python cannot import {error.name}: install recall-audio again."
+
+
+def _key(region: str | None) -> str:
+    from recall_audio.fetch import Settings
+
+    return f"a key is set, for {Settings.from_environment(region).where}"
+
+
+def _decoder() -> str:
+    from recall_audio.media.source import decoder_version
+
+    return decoder_version()
+
+
+def _detector() -> str:
+    from recall_audio.detector import load
+
+    return type(load()).__name__
+
+
+def _encoder() -> Check:
+    from recall_audio.media.encode import find_ffmpeg
+
+    found = find_ffmpeg()
+    hint = "none: needed for FLAC, MP3 and Opus stems only; install ffmpeg or 'recall-audio[ffmpeg]'"
+    return "ffmpeg", "ok" if found else "optional", str(found or hint)
+
+
+def _disk(out: Path) -> Check:
+    place = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    text = f"{free / 1e9:.1f} GB free at {place}; an hour of five tracks takes about 1.2 GB"
+    return "disk", "ok" if free > _LEAST_FREE_BYTES else "missing", text

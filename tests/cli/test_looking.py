@@ -1,0 +1,76 @@
+"""Commands that show, export and collect what is already there."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recall_audio.export import FORMATS
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_every_format_is_written_where_it_is_said(processed: Path, command: Command, tmp_path: Path) -> None:
+    for form in FORMATS:
+        code, told, said = command("export", processed, "--to", form, "--into", tmp_path / form)
+        assert code == 0, said
+        assert told.split()
+        assert all(Path(p).stat().st_size for p in told.splitlines())
+
+
+def test_tables_say_the_same_as_json_and_as_csv(processed: Path, command: Command) -> None:
+    for view in ("align", "talk"):
+        as_json = json.loads(command(view, processed, "--format", "json")[1])
+        as_csv = list(csv.DictReader(command(view, processed, "--format", "csv")[1].splitlines()))
+        assert len(as_json) == len(as_csv) > 0
+        for a, b in zip(as_json, as_csv, strict=True):
+            assert {k: "" if v is None else str(v) for k, v in a.items()} == b
+
+
+def test_a_pair_spoke_at_once_as_long_as_talk_json_says(processed: Path, command: Command) -> None:
+    pairs = json.loads(command("talk", processed, "--pairs", "--format", "json")[1])
+    known = json.loads((processed / "talk.json").read_text())["pairs"]
+    assert [p["overlap_s"] for p in pairs] == [p["overlap_s"] for p in known]
+
+
+def test_collect_has_a_row_a_segment_and_a_person_a_participant(processed: Path, command: Command) -> None:
+    root = processed.parent.parent
+    code, told, _ = command("collect", root)
+    assert code == 0
+    tables = {
+        Path(p).stem: list(csv.DictReader(Path(p).read_text("utf-8").splitlines())) for p in told.splitlines()
+    }
+    segments = json.loads((processed / "segments.json").read_text())["speakers"]
+    assert len(tables["segments"]) == sum(map(len, segments.values()))
+    assert len(tables["persons"]) == len(segments)
+
+
+def test_a_report_of_many_is_an_index_that_links_to_each(processed: Path, command: Command) -> None:
+    root = processed.parent.parent
+    code, told, _ = command("report", root)
+    page = Path(told.strip()).read_text("utf-8")
+    assert code == 0
+    assert f"{processed.parent.name}/{processed.name}/report.html" in page
+
+
+def test_a_folder_without_recordings_is_a_usage_error(command: Command, tmp_path: Path) -> None:
+    code, _, said = command("info", tmp_path)
+    assert code == 2
+    assert str(tmp_path) in said
+
+
+def test_the_doctor_names_what_is_missing(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RECALL_API_KEY", raising=False)
+    code, told, said = command("doctor")
+    assert code == 4
+    assert "RECALL_API_KEY" in told
+    assert "key and region" in said
+    monkeypatch.setenv("RECALL_API_KEY", "canary-key-5f0c1d")
+    code, told, said = command("doctor")
+    assert code == 0
+    assert "canary" not in told + said
