@@ -19,7 +19,7 @@ from recall_audio.core.lagtrace import Track
 from recall_audio.core.windows import CELL
 from recall_audio.core.worth import CLEAR_PEAK
 from recall_audio.model.tracks import Samples
-from recall_audio.units import FRAME_SAMPLES, RATE_HZ
+from recall_audio.units import RATE_HZ
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -35,6 +35,12 @@ LEAK_SAMPLES = (-4000.0, -32.0)
 
 SAME_SAMPLES = 4
 """Delays within this are one voice's."""
+
+CHUNK = RATE_HZ // 20
+"""Samples of 50 ms: what is asked at which lag it fits better."""
+
+ALIKE = 0.25
+"""Difference of two correlations that chance doesn't make in a chunk."""
 
 OFTEN = 3
 """Cells in which a delay must have been heard outside the pause."""
@@ -107,17 +113,18 @@ def _any_near(delay: IntArray, delays: IntArray) -> npt.NDArray[np.bool_]:
 def _turning_point(part: Samples, mix: Samples, stretch: tuple[int, int], lags: tuple[int, int]) -> float:
     """Samples from the stretch's start after which the second lag fits better than the first."""
     start, n = stretch[0], stretch[1] - stretch[0]
-    own = np.diff(correlate.read(part, np.array([start]), n + 1)[0]).reshape(-1, FRAME_SAMPLES)
+    own = np.diff(correlate.read(part, np.array([start]), n + 1)[0]).reshape(-1, CHUNK)
     there = correlate.read(mix, start + np.array(lags), n + 1)
-    before, after = np.diff(there, axis=1).reshape(2, -1, FRAME_SAMPLES)
-    power = np.einsum("ij,ij->i", own, own)
-    # Background says nothing about the lag, and its sum would wander.
-    heard = power > 4.0 * np.percentile(power, 10)
-    favour = heard * np.einsum("ij,ij->i", own, before - after) / np.sqrt(power + 1e3)
-    total = np.r_[0.0, np.cumsum(favour)]
-    # Over silence the sum is flat: then the middle of the flat.
-    best = np.flatnonzero(total >= total.max() - 0.01 * np.ptp(total))
-    around = int(np.argmax(total))
-    breaks = np.flatnonzero(np.diff(best) > 1)
-    run = next(r for r in np.split(best, breaks + 1) if around in r)
-    return float(np.mean(run)) * FRAME_SAMPLES
+    before, after = (_alike(own, np.diff(row).reshape(-1, CHUNK)) for row in there)
+    vote = np.sign(before - after) * (np.abs(before - after) > ALIKE)
+    total = np.r_[0.0, np.cumsum(vote)]
+    # Over silence the sum is flat: then the middle of the longest flat.
+    best = np.flatnonzero(total == total.max())
+    flats = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
+    return float(np.mean(max(flats, key=len))) * CHUNK
+
+
+def _alike(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> FloatArray:
+    """Correlation of each row of `a` with the same row of `b`, −1 to 1."""
+    power = np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b)
+    return np.asarray(np.einsum("ij,ij->i", a, b) / np.sqrt(power + 1.0), dtype=np.float64)

@@ -102,8 +102,11 @@ class _Join:
             self.observed += era.observed
             for label, frames in era.frames.items():
                 inner = slice(era.before, era.before + min(self._step, self._n_frames - start))
-                own[label].append(self._judge(frames, voices[label])[inner])
-                raw[label].append(self._judge(frames.without_leakage(), voices[label])[inner])
+                mine = self._judge(frames, voices[label])
+                leaky = bool(frames.leaked.any())
+                heard = self._judge(frames.without_leakage(), voices[label]) if leaky else mine
+                own[label].append(mine[inner])
+                raw[label].append(heard[inner])
         return {k: self._spans(m) for k, m in own.items()}, {k: self._spans(m) for k, m in raw.items()}
 
     def _era(self, start: int) -> "_Cleaned":

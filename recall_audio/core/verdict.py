@@ -125,7 +125,7 @@ def _leaps(track: Track) -> bool:
 def _decided(mix: Samples, case: _Case, cases: Sequence[_Case]) -> PartAlignment:
     """The verdict on one part, drift borrowed from the same participant's others where it shows none."""
     if case.track is None or case.refused is not None:
-        sure = None if case.refused == "silent" else confidence(case.track, case.share) if case.track else 0.0
+        sure = None if case.refused == "silent" else _doubt(case)
         return unplaced(case.part, case.refused or "no_match", case.reason, sure)
     own = case.track.lines
     if drift_is_seen(own):
@@ -140,6 +140,11 @@ def _decided(mix: Samples, case: _Case, cases: Sequence[_Case]) -> PartAlignment
     ]
     loan = borrow(own, donors)
     return _placed(mix, case, case.track.with_slope(loan.drift_ppm * 1e-6 if loan else 0.0), loan)
+
+
+def _doubt(case: _Case) -> float:
+    """Confidence of a part that was refused: below every part that was placed."""
+    return round(confidence(case.track, case.share) * case.share, 4) if case.track else 0.0
 
 
 def _placed(mix: Samples, case: _Case, track: Track, loan: Loan | None) -> PartAlignment:
