@@ -15,8 +15,8 @@ IntArray = npt.NDArray[np.int64]
 LEAST_WORTH = 0.02
 """Answers worth less are not looked at."""
 
-FIRST_RULES = PathRules(step_price=2.5, tolerance=4.0, creep=10e-6)
-"""Before slope and spread are known; a step needs three clear cells."""
+FIRST_RULES = PathRules(step_price=1.5, tolerance=4.0, creep=10e-6)
+"""Before slope and spread are known; a step needs two clear cells at an end, four in between."""
 
 WANDER_PRICE = 0.7
 """Price of a step in a part that steps all the time."""
