@@ -36,7 +36,7 @@ def test_the_first_block_works_on_a_copy_with_nothing_installed(tmp_path: Path) 
         ["sh", "-euc", blocks("sh")[0]], cwd=copy, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    [report] = copy.glob("*/*/*/report.html")
+    [report] = copy.glob("recall-audio-demo/*/*/report.html")
     stems = list(report.parent.glob("stems/*.wav"))
     assert len(stems) == 4
     assert "Talk" in done.stdout

@@ -108,6 +108,7 @@ import os, signal, sys
 from pathlib import Path
 from recall_audio.fetch import Settings, fetch_bot
 from recall_audio.model.options import FetchOptions
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 url, bot_id, out, kill_at = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 def progress(what, done, total):
     if 0 < kill_at <= done:
