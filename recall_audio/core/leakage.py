@@ -8,6 +8,7 @@ import numpy as np
 
 from recall_audio.core import spans as sp
 from recall_audio.core.leakage_era import GAIN_FRAMES, Era, Seen, power_above_background
+from recall_audio.core.leakage_paths import Path
 from recall_audio.core.speech_frames import closed, db
 from recall_audio.model.findings import Finding
 from recall_audio.model.speech import Leak, LeakWindow
@@ -16,6 +17,7 @@ from recall_audio.units import RATE_HZ
 _ALIKE = 0.8
 _FEWEST_FRAMES = 300
 _STEADY_DB = 10.0
+_CHANCE_DB, _SURE_DB, _SHADOW = 15.0, 27.0, 0.3
 _DECIDES_SHARE, _DECIDES_S = 0.1, 2.0
 
 Pair = tuple[str, str]
@@ -49,28 +51,42 @@ class Observed:
 def leaks_of(observed: Iterable[Observed]) -> tuple[Leak, ...]:
     """One leak for each ordered pair of tracks, over the whole meeting.
 
-    Gain and certainty are medians over the windows, the delay is that of the era most alike.
+    The gain is the median over the windows, the delay that of the era in which the path stands out most.
     """
     by_pair: dict[Pair, list[Observed]] = {}
     for o in observed:
         by_pair.setdefault((o.seen.source, o.seen.listener), []).append(o)
     leaks = []
+    best = {pair: max(several, key=lambda o: o.seen.path.peak_db) for pair, several in by_pair.items()}
     for (source, listener), several in sorted(by_pair.items()):
         windows = [w for o in several for w in o.windows()]
         if not windows:
             continue
-        best = max(several, key=lambda o: float(np.median(o.seen.alike)))
+        path = best[source, listener].seen.path
+        back = best.get((listener, source))
         leaks.append(
             Leak(
                 source,
                 listener,
                 gain_db=round(float(np.median([w.gain_db for w in windows])), 2),
-                delay_ms=round(best.seen.path.delay_ms, 3),
-                certainty=round(float(np.median([w.certainty for w in windows])), 3),
+                delay_ms=round(path.delay_ms, 3),
+                certainty=round(_certainty(path, back.seen.path if back else None), 3),
                 windows=tuple(windows),
             )
         )
     return tuple(leaks)
+
+
+def _certainty(path: Path, back: Path | None) -> float:
+    """How sure a path is: 0 where its peak is what chance gives, 1 from 27 dB over the background on.
+
+    A leak from i to j has a shadow from j to i at the opposite delay, because the voice is in both tracks;
+    the weaker of such a pair is hardly a path of its own.
+    """
+    sure = float(np.clip((path.peak_db - _CHANCE_DB) / (_SURE_DB - _CHANCE_DB), 0, 1))
+    if back is not None and abs(back.delay_ms + path.delay_ms) < 1.0 and back.peak_db > path.peak_db:
+        return sure * _SHADOW
+    return sure
 
 
 def twins(era: Era, threshold: float) -> set[Pair]:

@@ -19,6 +19,7 @@ _TOLD_BETTER = {
     "drift_unobservable": "alignment",
     "encoder_delay_unknown": "alignment",
     "mix_unexplained": "stems",
+    "leakage_decides": "segments",
 }
 """Findings for which there is a sentence made of the step's own file, where that is there."""
 _AREAS = {
