@@ -53,13 +53,11 @@ class Evidence:
             events).
         cuts_s: label to further moments at which a recording of theirs starts or stops: parts' edges.
         uncertainty_ms: label to the alignment's uncertainty, None where it is not known; None: all exact.
-        raw_segments: the speech before leaked voices were taken out.
     """
 
     presence: Mapping[str, Rows] | None = None
     cuts_s: Mapping[str, Sequence[float]] | None = None
     uncertainty_ms: Mapping[str, float | None] | None = None
-    raw_segments: Mapping[str, Rows] | None = None
 
 
 def make_schedule(

@@ -64,7 +64,7 @@ def measure_talk(
     Raises:
         UsageError: a time is not a finite number, or a segment ends before it starts.
     """
-    schedule = make_schedule(segments, duration_s, Evidence(presence, cuts_s, uncertainty_ms, raw_segments))
+    schedule = make_schedule(segments, duration_s, Evidence(presence, cuts_s, uncertainty_ms))
     activity = measure_activity(list(schedule.speech.values()), schedule.duration)
     raw = None
     if raw_segments is not None:

@@ -119,7 +119,7 @@ class ParquetTables:
     """The same as Parquet: rows are held until there are enough for a row group."""
 
     suffix = ".parquet"
-    group_rows = 50_000
+    group_rows = 20_000
 
     def __init__(self, streams: Mapping[str, IO[bytes]], tables: Sequence[Table]) -> None:
         """Open a writer on each stream.
