@@ -48,7 +48,10 @@ def is_text(head: bytes) -> bool:
     start = head[:_TEXT_BYTES]
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if start.startswith(mark):
-            return _printable(start[2:].decode(encoding, "ignore"))
+            # Samples −2 and −257 begin like this too, and nearly any sample is some character: but markup,
+            # playlists and messages hold ASCII, of which samples are next to nothing.
+            text = start[2:].decode(encoding, "ignore")
+            return _printable(text) and 4 * sum(c < "\x7f" for c in text) > len(text)
     start = start.removeprefix(b"\xef\xbb\xbf")
     try:
         text = start.decode("utf-8")

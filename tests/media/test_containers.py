@@ -101,3 +101,18 @@ def test_no_damaged_or_cut_head_raises(head: bytes, data: st.DataObject) -> None
         damaged[at] = data.draw(st.integers(0, 255))
     assert recognise(bytes(damaged)) in (*CONTAINERS, None)
     assert is_text(bytes(damaged)) in (True, False)
+
+
+@given(st.sampled_from([-2, -257]), st.lists(st.integers(-32768, 32767), min_size=600, max_size=600))
+def test_samples_that_begin_like_a_byte_order_mark_are_no_text(first: int, rest: list[int]) -> None:
+    """Noise around 0, and loud sound, whatever the first sample is."""
+    loud = np.array([first, *rest], dtype="<i2").tobytes()
+    quiet = np.array([first, *(200 + r % 3000 for r in rest)], dtype="<i2").tobytes()
+    assert not is_text(loud)
+    assert not is_text(quiet)
+
+
+def test_a_page_in_utf_16_is_text() -> None:
+    page = "<html><body>Sign in to go on, naïve reader</body></html>"
+    assert is_text(b"\xff\xfe" + page.encode("utf-16-le"))
+    assert is_text(b"\xfe\xff" + page.encode("utf-16-be"))
