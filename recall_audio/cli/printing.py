@@ -1,10 +1,9 @@
 """What commands print: outcomes, tables; data on stdout, the rest on stderr."""
 
-import csv
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +59,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str
     if form == "json":
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
     elif form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([guarded(cell) for cell in row] for row in rows)
+        from recall_audio.export.tabular import csv_rows
+
+        click.echo(csv_rows([columns, *rows]), nl=False)
     else:
         from rich import box
         from rich.table import Table
@@ -90,16 +89,3 @@ def shown(cell: Any) -> str:
     if isinstance(cell, float):
         return f"{cell:.3f}" if abs(cell) < 1 else f"{cell:.2f}"
     return "".join(c if c.isprintable() else "?" for c in str(cell))
-
-
-def guarded(cell: Any) -> Any:
-    """A CSV cell that no spreadsheet takes for a formula."""
-    return "'" + cell if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-def print_facts(facts: Mapping[str, Any], form: str) -> None:
-    """Named values: two columns, or one JSON object."""
-    if form == "json":
-        click.echo(json.dumps(facts, indent=1))
-    else:
-        print_table(["what", "value"], list(facts.items()), form)

@@ -31,6 +31,7 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
         presence=presence_of(meeting, alignment, labels),
         raw_segments=segments["raw"],
         uncertainty_ms=uncertainty_of(alignment, labels),
+        cuts_s=cuts_of(alignment, labels),
     )
     measured = measured.with_parameters(speech=segments["parameters"])
     bridge_s, shortest_s = (segments["parameters"][k] for k in ("bridge_s", "shortest_s"))
@@ -60,6 +61,14 @@ def presence_of(
         label: [[max(a, 0.0), min(b, end_s)] for a, b in stretches if min(b, end_s) > max(a, 0.0)]
         for label, stretches in found.items()
     }
+
+
+def cuts_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, list[float]]:
+    """Where each label's parts begin and end on the mix's clock: overlaps cut there are undetermined."""
+    found: dict[str, list[float]] = {}
+    for part in alignment.parts:
+        found.setdefault(labels[part.participant_id], []).extend((part.start_s, part.time_map.end_s))
+    return found
 
 
 def uncertainty_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, float | None]:
