@@ -1,4 +1,11 @@
-"""Which detector this machine has."""
+"""Which detector this machine has.
+
+::
+
+    a model's file ──▶ network known? ──▶ NumpyDetector
+                            └── no ─────▶ OnnxDetector, by the runtime
+    no file ─────────▶ StreamingDetector, another package's extension
+"""
 
 import importlib.util
 from pathlib import Path
@@ -18,7 +25,9 @@ def load() -> Detector:
         MachineError: none is.
     """
     model = find_model()
-    if model is not None:
+    if model is not None and (known := _known(model)) is not None:
+        return known
+    if model is not None and importlib.util.find_spec("onnxruntime") is not None:
         from recall_audio.detector.onnx import OnnxDetector
 
         return OnnxDetector(model)
@@ -33,10 +42,25 @@ def load() -> Detector:
     )
 
 
+def _known(model: Path) -> Detector | None:
+    """The model's network in numpy; None for a network that was built differently."""
+    from recall_audio.detector.network import Network, NumpyDetector
+    from recall_audio.detector.weights import NotAModel, tensors
+
+    try:
+        graphs = tensors(model)
+    except (NotAModel, OSError):
+        return None
+    for graph in graphs:
+        try:
+            return NumpyDetector(Network.from_tensors(graph))
+        except (KeyError, ValueError):
+            continue  # the network for 8 kHz, or an inner branch
+    return None
+
+
 def find_model() -> Path | None:
     """The first ONNX model among the installed packages, or None."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return None
     for package, inside in _ONNX_MODELS:
         spec = importlib.util.find_spec(package)
         for folder in (spec and spec.submodule_search_locations) or ():
