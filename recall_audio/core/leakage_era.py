@@ -203,9 +203,9 @@ def _wanted(era: Era, label: str) -> Mask:
 
 def _frames(era: Era, label: str, plain: FloatArray, leak: FloatArray) -> Frames:
     wanted = _wanted(era, label)
-    heard, own, leaked = (band_power(x, 8000, wanted) for x in (plain, plain - leak, leak))
+    (heard, _), (own, below), (leaked, _) = (band_power(x, 8000, wanted) for x in (plain, plain - leak, leak))
     present = era.present[label] & ~near(~wanted, SMOOTH // 2)
-    return Frames(era.probability[label], present, heard, np.minimum(own, 2 * heard), leaked)
+    return Frames(era.probability[label], present, heard, np.minimum(own, 2 * heard), leaked, below)
 
 
 def untouched(era: Era, label: str, signal: npt.NDArray[np.int16] | None = None) -> Frames:
@@ -215,6 +215,6 @@ def untouched(era: Era, label: str, signal: npt.NDArray[np.int16] | None = None)
         x = read(era.tracks[label], era.first * FRAME_SAMPLES, era.n_frames * FRAME_SAMPLES)
     else:
         x = signal.astype(np.float32) / np.float32(32768)
-    heard = band_power(x, wanted=wanted)
+    heard, below = band_power(x, wanted=wanted)
     present = era.present[label] & ~near(~wanted, SMOOTH // 2)
-    return Frames(era.probability[label], present, heard, heard, np.zeros_like(heard))
+    return Frames(era.probability[label], present, heard, heard, np.zeros_like(heard), below)

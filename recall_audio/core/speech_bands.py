@@ -1,4 +1,4 @@
-"""Band powers: the spectrum of a voice in 16 mel bands from 100 to 4000 Hz, every 10 ms.
+"""Band powers: the spectrum of a voice in 16 mel bands from 100 to 4000 Hz, and what is below, every 10 ms.
 
 Frame i is a Hann window of 20 ms about the middle of frame i of the 10 ms grid::
 
@@ -28,21 +28,25 @@ def _edges_hz(n_bands: int) -> npt.NDArray[np.float64]:
     return np.asarray(700 * (10 ** (np.linspace(low, high, n_bands + 1) / 2595) - 1))
 
 
+N_BANDS = 16
+
+
 def _matrix() -> FloatArray:
-    """Which of the 81 bins of 50 Hz belong to which band: shape (81, 16)."""
+    """Which of the 81 bins of 50 Hz belong to which band: shape (81, 17), the last for what lies below."""
     bins_hz = np.arange(81) * _BIN_HZ
-    at = np.searchsorted(_edges_hz(16), bins_hz, side="right") - 1
-    return np.asarray((at[:, None] == np.arange(16)) & (bins_hz < HIGHEST_HZ)[:, None], dtype=np.float32)
+    at = np.searchsorted(_edges_hz(N_BANDS), bins_hz, side="right") - 1
+    at[at < 0] = N_BANDS
+    columns = np.arange(N_BANDS + 1)
+    return np.asarray((at[:, None] == columns) & (bins_hz < HIGHEST_HZ)[:, None], dtype=np.float32)
 
 
 _BANDS = _matrix()
-N_BANDS = _BANDS.shape[1]
 
 
 def band_power(
     x: FloatArray, rate_hz: int = RATE_HZ, wanted: npt.NDArray[np.bool_] | None = None
-) -> FloatArray:
-    """Power in each band of each 10 ms frame.
+) -> tuple[FloatArray, FloatArray]:
+    """Power in each band of each 10 ms frame, and below them.
 
     Args:
         x: float32 samples, full scale 1; the last frame may be cut short.
@@ -50,7 +54,7 @@ def band_power(
         wanted: shape (n_frames,): other frames are left at :data:`SMALLEST`. None: all.
 
     Returns:
-        shape (``ceil(len(x) / hop)``, 16), at least :data:`SMALLEST`.
+        shapes (``ceil(len(x) / hop)``, 16) and (n,), at least :data:`SMALLEST`.
     """
     import scipy.fft
 
@@ -60,12 +64,13 @@ def band_power(
     padded[hop // 2 : hop // 2 + len(x)] = x
     frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop)[::hop][:n]
     window = np.hanning(2 * hop + 1)[:-1].astype(np.float32)
-    power = np.full((n, N_BANDS), SMALLEST, dtype=np.float32)
+    power, below = np.full((n, N_BANDS), SMALLEST, dtype=np.float32), np.full(n, SMALLEST, dtype=np.float32)
     rows = np.arange(n) if wanted is None else np.flatnonzero(wanted[:n])
     # A sine of amplitude 1 in one band gives its power, 1/2, times the window's 3/2: a constant, left in.
     scale = np.float32(1.0 / (0.375 * hop * hop))
     for i in range(0, len(rows), _FRAMES_AT_ONCE):
         at = rows[i : i + _FRAMES_AT_ONCE]
         spectrum = scipy.fft.rfft(frames[at] * window, axis=1)[:, : len(_BANDS)]
-        power[at] = (spectrum.real**2 + spectrum.imag**2) @ _BANDS * scale + SMALLEST
-    return power
+        found = (spectrum.real**2 + spectrum.imag**2) @ _BANDS * scale + SMALLEST
+        power[at], below[at] = found[:, :N_BANDS], found[:, N_BANDS]
+    return power, below

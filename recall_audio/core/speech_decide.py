@@ -3,7 +3,7 @@
 Two judges, either of whom suffices. One weighs all the evidence at once (the network, levels against
 background and voice, what is left against what leaked) by a logistic regression. The other goes by the level
 alone, near what the network calls speech and where nothing much leaked: it finds the edges and the faint ends
-of words that the network leaves out.
+of words that the network leaves out. Breath and lips within an utterance are added to what they found.
 """
 
 import numpy as np
@@ -35,7 +35,9 @@ def own_speech(f: Frames, voice: Voice, threshold: float) -> Mask:
     score = smooth(features(f, voice) @ np.array(WEIGHTS, dtype=np.float32), 5)
     weighed = maybe & (score > np.log(_LIKELY / (1 - _LIKELY)))
     clear = db(own.sum(axis=1) / (leaked.sum(axis=1) + 0.3 * voice.noise.sum())) > _CLEAR_DB
-    return np.asarray(weighed | (_by_level(f, voice, mine, threshold) & clear))
+    found = np.asarray(weighed | (_by_level(f, voice, mine, threshold) & clear))
+    puffs = (smooth(f.puffs) > voice.puff) & within_reach(found)
+    return np.asarray(found | (puffs & f.present))
 
 
 def _by_level(f: Frames, voice: Voice, mine: Mask, threshold: float) -> Mask:

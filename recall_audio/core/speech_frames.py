@@ -1,6 +1,6 @@
 """The frames a decision is made on, and the small filters along time that it uses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Frames:
         heard: shape (n, 16), band powers of what the track holds.
         own: shape (n, 16), band powers of what is left when others' leaked voices are subtracted.
         leaked: shape (n, 16), band powers of the leaked voices as predicted.
+        puffs: shape (n,), power below those bands, what leaked subtracted: breath and lips at the microphone.
     """
 
     probability: FloatArray
@@ -32,21 +33,19 @@ class Frames:
     heard: FloatArray
     own: FloatArray
     leaked: FloatArray
+    puffs: FloatArray
 
     def without_leakage(self) -> "Frames":
         """The same as if nothing had leaked."""
-        return Frames(self.probability, self.present, self.heard, self.heard, np.zeros_like(self.leaked))
+        return replace(self, own=self.heard, leaked=np.zeros_like(self.leaked))
 
 
 def joined(several: list[Frames]) -> Frames:
     """Stretches one after the other."""
-    return Frames(
-        np.concatenate([f.probability for f in several]),
-        np.concatenate([f.present for f in several]),
-        np.concatenate([f.heard for f in several]),
-        np.concatenate([f.own for f in several]),
-        np.concatenate([f.leaked for f in several]),
-    )
+    if len(several) == 1:
+        return several[0]
+    columns = ([getattr(f, field.name) for f in several] for field in fields(Frames))
+    return Frames(*(np.concatenate(column) for column in columns))
 
 
 def smooth(x: FloatArray, width: int = SMOOTH) -> FloatArray:

@@ -11,7 +11,7 @@ threshold is looked for where the network hears speech, pauses included, and nev
     quiet  ▁▁▁▁▁▁▁▁                  ▁▁▁▁▁▁▁      3rd percentile of the same, or the background
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ _FEWEST_VOICED = 15
 _ENOUGH_LEFT = 100
 _STANDS_OUT = 2.5  # a power: 4 dB
 _QUIETEST_DB = -60.0
+_PUFF_UNDER, _PUFF_ABOVE = 0.004, 2.0  # powers: 24 dB under the voice, 3 dB over the background's highest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,7 @@ class Voice:
         loud: shape (16,), 95th percentile of the voice's smoothed power.
         loud_sum: the same of the sum over the bands.
         rules: thresholds in the bands where voice and background are far apart, and in all.
+        puff: power below the bands, from which it is the participant's breath or lips.
         n_voiced: frames of voice that this was learnt from.
     """
 
@@ -64,6 +66,7 @@ class Voice:
     loud: FloatArray
     loud_sum: float
     rules: tuple[Rule, ...]
+    puff: float = np.inf
     n_voiced: int = 0
 
 
@@ -90,7 +93,18 @@ def learn(f: Frames, threshold: float) -> Voice | None:
         _rule(voice, f, (voiced, quiet), good, (0.35, 1.0)),
         _rule(voice, f, (voiced, quiet), np.ones_like(good), (0.40, 3.0)),
     )
-    return Voice(noise, noise_high, loud, loud_sum, rules, int(np.count_nonzero(voiced)))
+    return replace(voice, rules=rules, puff=_puff(f, quiet, loud_sum), n_voiced=int(np.count_nonzero(voiced)))
+
+
+def _puff(f: Frames, quiet: Mask, loud_sum: float) -> float:
+    """The threshold below the bands: as far under the voice as its own faint ends, and over the background.
+
+    In an utterance a breath or lips at the microphone are louder there than speech itself, and a clean
+    recording's activity, by which talk is measured, has them.
+    """
+    below = smooth(f.puffs)[quiet]
+    floor = float(below.mean()) + _PUFF_ABOVE * max(float(np.percentile(below, 97) - below.mean()), 0.0)
+    return max(loud_sum * _PUFF_UNDER, floor)
 
 
 def _stands_out(f: Frames, own: FloatArray, voiced: Mask, noise: FloatArray) -> bool:
