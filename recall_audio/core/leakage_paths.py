@@ -30,6 +30,7 @@ WINDOW, HOP = 16384, 8192
 _N_BINS = WINDOW // 4 + 1
 _FEWEST_WINDOWS = 6
 _SHRINK = 1.5
+_STRONGEST = 1.0
 
 Complex = npt.NDArray[np.complex64]
 
@@ -115,7 +116,9 @@ def _solve(r: Complex, p: Complex) -> Complex:
     power = np.real(np.einsum("aak->ak", r))
     ridge = 3e-3 * power + 1e-3 * power.mean() + 1e-12
     matrix = np.moveaxis(r, 2, 0) + np.eye(n) * ridge.T[:, None, :]
-    return np.asarray(np.linalg.solve(matrix, p.T[..., None])[..., 0].T, dtype=np.complex64)
+    h = np.linalg.solve(matrix, p.T[..., None])[..., 0].T
+    # What leaks is fainter than where it comes from; a stronger answer is a path read backwards.
+    return np.asarray(h / np.maximum(np.abs(h) / _STRONGEST, 1), dtype=np.complex64)
 
 
 def _path(h: Complex) -> Path:
