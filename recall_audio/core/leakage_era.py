@@ -116,7 +116,7 @@ def power_above_background(era: Era, label: str) -> FloatArray:
 def suspects(
     era: Era, speaking: Mapping[str, Mask]
 ) -> dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """By listener, windows in which others speak and the listener does not, and those of them with a voice."""
+    """By listener, windows in which others speak and the listener does not, and those with a voice."""
     found = {}
     n_samples = era.n_frames * FRAME_SAMPLES
     for k, p in era.probability.items():

@@ -125,8 +125,8 @@ def is_own(own: FloatArray, leaked: FloatArray, noise: FloatArray) -> Mask:
 def is_surely_own(own: FloatArray, leaked: FloatArray, noise: FloatArray) -> Mask:
     """Frames in which much more is left than leaked, and than the background: from these a voice is learnt.
 
-    Somebody who only listens has frames too in which more is left than leaked, but hardly any of these: 0 to 30
-    in five minutes where others' voices leaked at −8 to −32 dB, and thousands where the participant spoke.
+    Somebody who only listens has frames too in which more is left than leaked, but hardly any of these: 0 to
+    30 in five minutes where others' voices leaked at −8 to −32 dB, thousands where the participant spoke.
     """
     total = noise.sum()
     left = np.maximum(own - 1.5 * noise, 0).sum(axis=1)
