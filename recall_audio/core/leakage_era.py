@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.core.leakage_paths import HOP, WINDOW, Path, find_paths, share, thinned, usable
+from recall_audio.core.leakage_paths import HOP, WINDOW, Path, find_paths, learnt_from, share, thinned, usable
 from recall_audio.core.leakage_predict import Predictor, joint_gains, scaled, window_gains
 from recall_audio.core.speech_bands import band_power
 from recall_audio.core.speech_decide import REACH
@@ -169,7 +169,7 @@ def clean(
 ) -> tuple[dict[str, Frames], list[Seen]]:
     """Frames of `labels` with what leaked from `sources` taken out, and the paths it took."""
     n_samples = era.n_frames * FRAME_SAMPLES
-    windows = {k: thinned(usable(speaking, k, n_samples), _WINDOWS_TO_LEARN) for k in sources}
+    windows = {k: learnt_from(speaking, k, j, n_samples, _WINDOWS_TO_LEARN) for k, j in sources.items()}
     paths = find_paths(signals, windows, sources)
     heard = {i for _, i in paths if i in labels}
     predictors = {k: Predictor(signals[k]) for k in sorted(heard | {j for j, i in paths if i in heard})}

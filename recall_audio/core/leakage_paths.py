@@ -65,6 +65,20 @@ def usable(speaking: Mapping[str, Mask], listener: str, n_samples: int) -> npt.N
     return np.flatnonzero((others > 0.4) & (share(speaking[listener], n) <= 0.08))
 
 
+def learnt_from(
+    speaking: Mapping[str, Mask], listener: str, sources: Sequence[str], n_samples: int, most: int
+) -> npt.NDArray[np.int64]:
+    """At most about `most` of the :func:`usable` windows, each source's share of them alike.
+
+    Whoever speaks seldom would else be in hardly any of them, and their path be left unknown.
+    """
+    windows = usable(speaking, listener, n_samples)
+    n = max(0, (n_samples - WINDOW) // HOP + 1)
+    quota = -(-most // max(len(sources), 1))
+    chosen = [thinned(windows[share(speaking[j], n)[windows] > 0.4], quota) for j in sources]
+    return np.unique(np.concatenate([*chosen, thinned(windows, quota)])) if chosen else windows
+
+
 def thinned(windows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
     """At most about `most` of them, evenly spread."""
     return windows[:: max(1, -(-len(windows) // most))]
