@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from recall_audio.core.activity import Activity, measure_activity
 from recall_audio.core.schedule import Rows, make_schedule, to_s
-from recall_audio.core.spans import bridge, drop_short, from_seconds, to_seconds
+from recall_audio.core.spans import from_seconds, to_seconds
+from recall_audio.core.speech_frames import finished
 from recall_audio.errors import UsageError
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.talk import Sensitivity, Variant
@@ -21,7 +22,7 @@ def bridge_variants(
     """The segments under several longest bridged pauses: ``{"bridge 0.1 s": {label: rows}, ...}``.
 
     Args:
-        unbridged: label to speech as it was found, before any pause was bridged or any speech dropped.
+        unbridged: label to speech as the decision left it: no pause bridged, edges not set right.
         shortest_s: shorter speech is dropped, after bridging.
         options: the choices, ``bridge_choices_s``.
     """
@@ -29,8 +30,7 @@ def bridge_variants(
     spans = {label: from_seconds(rows) for label, rows in unbridged.items()}
     return {
         f"bridge {choice:g} s": {
-            label: to_seconds(drop_short(bridge(a, to_samples(choice)), shortest))
-            for label, a in spans.items()
+            label: to_seconds(finished(a, to_samples(choice), shortest)) for label, a in spans.items()
         }
         for choice in options.bridge_choices_s
     }

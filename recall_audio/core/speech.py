@@ -19,7 +19,7 @@ from recall_audio.core.leakage import Observed, Pair, barred_pairs, findings_of,
 from recall_audio.core.leakage_era import clean, load, look, loudest_speaks, untouched
 from recall_audio.core.speech_decide import own_speech
 from recall_audio.core.speech_evidence import part_evidence
-from recall_audio.core.speech_frames import Frames, Mask, joined
+from recall_audio.core.speech_frames import Frames, Mask, finished, joined
 from recall_audio.core.speech_voice import Voice, learn
 from recall_audio.model.detector import Detector
 from recall_audio.model.options import SpeechOptions
@@ -71,7 +71,7 @@ def join_speech(
     join = _Join([t for t in tracks if t.parts], evidence, to_samples(duration_s), options)
     nobody = {t.label: sp.EMPTY for t in tracks}
     unbridged, raw = ({**nobody, **found} for found in join.decide())
-    segments, raw = ({k: join.tidy(s) for k, s in found.items()} for found in (unbridged, raw))
+    segments, raw = ({k: join.finished(s) for k, s in found.items()} for found in (unbridged, raw))
     leaks = leaks_of(join.observed)
     findings = findings_of(segments, raw, leaks, join.twins)
     return SpeechResult(segments, raw, leaks, options, findings, unbridged)
@@ -110,7 +110,11 @@ class _Join:
         return {k: self._spans(m) for k, m in own.items()}, {k: self._spans(m) for k, m in raw.items()}
 
     def _era(self, start: int) -> "_Cleaned":
-        """An era's frames with leaked voices taken out, in two rounds: who speaks decides what leaked."""
+        """An era's frames with leaked voices taken out.
+
+        Paths are learnt where one voice is clearly the loudest. A second round, from what the first found,
+        was tried: 0.3 points better on the mean, 0.7 worse at the worst, for twice the CPU.
+        """
         first = max(0, start - _MARGIN)
         n = min(start + self._step + _MARGIN, self._n_frames) - first
         era = load(self.tracks, self.evidence, first, n)
@@ -125,8 +129,6 @@ class _Join:
             sources = look(era, speaking, signals, barred_pairs(found))
         if not sources:
             return _Cleaned({k: untouched(era, k, signals.get(k)) for k in labels}, before)
-        frames, _ = clean(era, speaking, sources, signals, labels)
-        speaking = {k: self._judge(f, learn(f, self.options.threshold)) for k, f in frames.items()}
         frames, seen = clean(era, speaking, sources, signals, labels)
         inner_s = (start / 100, (start + self._step) / 100)
         return _Cleaned(frames, before, tuple(Observed(s, first / 100, inner_s) for s in seen))
@@ -153,10 +155,9 @@ class _Join:
         found = sp.from_mask(np.concatenate(masks), FRAME_SAMPLES) if masks else sp.EMPTY
         return sp.clip(found, 0, self.end)
 
-    def tidy(self, found: sp.Spans) -> sp.Spans:
-        """Spans with pauses bridged, and then short ones dropped."""
-        found = sp.bridge(found, to_samples(self.options.bridge_s))
-        return sp.drop_short(found, to_samples(self.options.shortest_s))
+    def finished(self, found: sp.Spans) -> sp.Spans:
+        """Spans as they are published."""
+        return finished(found, to_samples(self.options.bridge_s), to_samples(self.options.shortest_s))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

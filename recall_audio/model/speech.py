@@ -82,8 +82,8 @@ class SpeechResult:
         leaks: every leak that was found, by source and listener.
         options: the parameters used.
         findings: what a reader should know.
-        unbridged: own speech before pauses were bridged or short speech dropped: what a reader needs who
-            would have chosen other parameters.
+        unbridged: own speech as the decision left it, pauses not bridged, edges not set right, short speech
+            not dropped: what a reader needs who would have chosen other parameters.
     """
 
     segments: Mapping[str, Spans]
