@@ -76,6 +76,8 @@ class PeakMeter:
         self._past = signal[len(signal) - width :]
         rows = np.lib.stride_tricks.sliding_window_view(signal, width)
         high = np.maximum.reduceat(np.abs(signal), np.arange(0, len(signal), _STRETCH))
+        # The samples themselves count at once: the last few are never met in the interpolator's middle.
+        self.peak = max(self.peak, float(high.max()))
         whole = len(rows[::_STRETCH])
         self._look(rows[::_STRETCH], np.maximum(high[:whole], np.append(high[1:], 0.0)[:whole]))
         self._look(rows[-1:], np.full(1, np.inf))
