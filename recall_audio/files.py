@@ -18,7 +18,8 @@ from typing import IO, Any
 from recall_audio.errors import ItemError, MachineError
 
 PART_SUFFIX = ".part"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers that mean a full disk, quota or file."""
 
 
 def temporary_beside(path: Path) -> Path:
@@ -28,7 +29,7 @@ def temporary_beside(path: Path) -> Path:
 
 def disk_error(error: OSError, path: Path) -> MachineError:
     """The package's own error for a failed write to `path`."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return MachineError(
             f"No room left on the disk for {path.name}; nothing half-written was kept.",
             "Free some space, then run the same command again: finished work is kept.",
@@ -120,6 +121,20 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def state_folder() -> Path:
+    """This user's folder for what processes of this machine share (limits, locks): nothing worth keeping."""
+    import platformdirs
+
+    return platformdirs.user_state_path("recall-audio", appauthor=False)
+
+
+def remove_parts_of(folder: Path, pid: int) -> None:
+    """Remove the temporary files of a process that is known to be dead."""
+    for left in folder.rglob(f".*.{pid}.????????{PART_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def sweep_parts(folder: Path, older_than_s: float = 6 * 3600.0) -> int:

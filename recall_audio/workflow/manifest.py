@@ -10,8 +10,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,11 @@ class Manifest:
         self.stages.append(self.known[name])
 
     def run(self, name: str, key: str, step: Callable[[], "StageResult"]) -> None:
-        """Run a stage and record it."""
+        """Run a stage and record it. From its first byte on its earlier result counts as spoilt."""
+        before = self.known.get(name)
+        if before is not None:
+            self.known[name] = _spoilt(before)
+            self._write_unfinished()
         wall, cpu = time.perf_counter(), time.process_time()
         result = step()
         record = StageRecord(
@@ -110,35 +114,41 @@ class Manifest:
             outputs=describe(self.layout.folder, result.files),
             warnings=result.warnings,
         )
-        self._remove_left_over(name, record)
+        self._remove_left_over(before, record)
         self.stages.append(record)
         self.ran.append(name)
-        self._write(self.layout.work / "run.json", "unfinished")
+        self._write_unfinished()
 
-    def _remove_left_over(self, name: str, record: StageRecord) -> None:
+    def _remove_left_over(self, before: StageRecord | None, record: StageRecord) -> None:
         """Delete what this stage wrote under other options and not now (stems of another format)."""
-        before = self.known.get(name)
         for path in set(before.outputs if before else ()) - set(record.outputs):
             (self.layout.folder / path).unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Publish ``run.json``: from now on the recording counts as done."""
-        self._write(self.layout.run, "done")
+        self._write(self.layout.run, "done", self.stages)
         (self.layout.work / "run.json").unlink(missing_ok=True)
 
-    def to_json(self, status: str) -> dict[str, Any]:
-        """Plain values of ``run.json``."""
+    def _write_unfinished(self) -> None:
+        """Keep what is done so far, and what earlier runs left of the stages still to come."""
+        done = {s.name for s in self.stages}
+        to_come = [s for name, s in self.known.items() if name not in done]
+        self._write(self.layout.work / "run.json", "unfinished", [*self.stages, *to_come])
+
+    def to_json(self, status: str, stages: Sequence[StageRecord] | None = None) -> dict[str, Any]:
+        """Plain values of ``run.json``; with the stages so far, if none are given."""
+        stages = self.stages if stages is None else stages
         return {
             "version": __version__,
             "status": status,
             "parameters": self.parameters,
             "inputs": _inputs(self.layout),
-            "stages": [s.to_json() for s in self.stages],
-            "warnings": [f.to_json() for s in self.stages for f in s.warnings],
+            "stages": [s.to_json() for s in stages],
+            "warnings": [f.to_json() for s in stages for f in s.warnings],
         }
 
-    def _write(self, path: Path, status: str) -> None:
-        write_json(path, "run", self.to_json(status))
+    def _write(self, path: Path, status: str, stages: Sequence[StageRecord]) -> None:
+        write_json(path, "run", self.to_json(status, stages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +168,33 @@ class StageResult:
 
 def begin(layout: Layout, parameters: dict[str, Any], *, force: bool) -> Manifest:
     """Open the manifest for a run: the recording is unfinished from here until :meth:`Manifest.finish`."""
-    known: dict[str, StageRecord] = {}
-    for path in (layout.run, layout.work / "run.json"):
-        if not force and path.is_file():
-            with contextlib.suppress(ItemError, KeyError, TypeError):
-                known |= {s["name"]: StageRecord.from_json(s) for s in read_json(path, "run")["stages"]}
+    manifest = earlier(layout, parameters)
+    if force:
+        manifest.known = {name: _spoilt(record) for name, record in manifest.known.items()}
     try:
         layout.work.mkdir(parents=True, exist_ok=True)
-        if layout.run.is_file():
+        with contextlib.suppress(FileNotFoundError):  # not there, or another process was quicker
             layout.run.replace(layout.work / "run.json")
     except OSError as error:
         failure = disk_error(error, layout.run)
     else:
-        return Manifest(layout, parameters, known)
+        return manifest
     raise failure
+
+
+def _spoilt(record: StageRecord) -> StageRecord:
+    """A record that no key matches, but that still knows which files the stage left."""
+    return replace(record, key="")
+
+
+def earlier(layout: Layout, parameters: dict[str, Any]) -> Manifest:
+    """A manifest that knows what earlier runs left, finished or not; changes nothing."""
+    known: dict[str, StageRecord] = {}
+    for path in (layout.run, layout.work / "run.json"):
+        if path.is_file():
+            with contextlib.suppress(ItemError, KeyError, TypeError, AttributeError):
+                known |= {s["name"]: StageRecord.from_json(s) for s in read_json(path, "run")["stages"]}
+    return Manifest(layout, parameters, known)
 
 
 def is_done(layout: Layout, parameters: Mapping[str, Any], keys: Mapping[str, str]) -> bool:

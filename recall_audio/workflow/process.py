@@ -79,15 +79,33 @@ def process(
     layout = Layout(folder)
     meeting = read_meeting(layout)
     parameters = parameters_of(options)
-    if not force and is_done(layout, parameters, stage_keys(meeting, options)):
-        return _outcome(layout, meeting, started, reused=True)
+    if not force and (before := finished(folder, options)) is not None:
+        return before
     sweep_parts(folder)
     manifest = begin(layout, parameters, force=force)
     _run_stages(manifest, meeting, options, progress or (lambda *_: None))
     manifest.finish()
     if not keep_work:
         discard_work(layout)
-    return _outcome(layout, meeting, started, reused=not manifest.ran)
+    warnings = [f.to_json() for stage in manifest.stages for f in stage.warnings]
+    return _outcome(layout, meeting, started, warnings, reused=not manifest.ran)
+
+
+def finished(folder: Path, options: Options) -> Outcome | None:
+    """How a recording ended that is done under these options; None where something is left to do.
+
+    Raises:
+        ItemError: ``recording.json`` is missing or damaged.
+    """
+    started, layout = time.monotonic(), Layout(folder)
+    meeting = read_meeting(layout)
+    if not is_done(layout, parameters_of(options), stage_keys(meeting, options)):
+        return None
+    try:
+        warnings = read_json(layout.run, "run")["warnings"]
+    except ItemError:
+        return None  # another process has just begun on it
+    return _outcome(layout, meeting, started, warnings, reused=True)
 
 
 def _run_stages(manifest: Manifest, meeting: Meeting, options: Options, progress: Progress) -> None:
@@ -103,10 +121,11 @@ def _run_stages(manifest: Manifest, meeting: Meeting, options: Options, progress
             manifest.reuse(name)
 
 
-def _outcome(layout: Layout, meeting: Meeting, started: float, *, reused: bool) -> Outcome:
-    """How a finished recording counts, by what its manifest says."""
+def _outcome(
+    layout: Layout, meeting: Meeting, started: float, warnings: list[dict[str, Any]], *, reused: bool
+) -> Outcome:
+    """How a finished recording counts, by the warnings of its stages."""
     codes = LOSSES | {m.problem for m in (meeting.mix, *(p.media for p in meeting.parts)) if m and m.problem}
-    warnings = read_json(layout.run, "run")["warnings"]
     lost = next((w for w in warnings if w["code"] in codes), None)
     return Outcome(
         bot_id=meeting.bot_id,

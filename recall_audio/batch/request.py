@@ -1,0 +1,56 @@
+"""What a batch is asked to do."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recall_audio.model.options import FetchOptions, Options
+from recall_audio.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from recall_audio.fetch.settings import Settings
+
+Progress = Callable[[str, str, int, int | None], None]
+"""Called with a bot's or recording's id, what is being done, units done, and units in all where known."""
+
+Ended = Callable[[Outcome], None]
+"""Called with each outcome as it comes, once it stands in the journal; always from the calling thread."""
+
+Reach = Callable[[], "Settings"]
+"""Gives key and region; called only where something has to be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a batch is asked to do.
+
+    Attributes:
+        out: the output folder.
+        fetch: how to download.
+        options: how to process; None stops after the download.
+        jobs: recordings processed side by side.
+        force: do everything again, what was set aside after crashes too.
+        keep_work: keep decoded working files.
+        isolate: process in processes of their own, so that a crash or a hang is one recording's alone; always
+            so with more than one job. False works in the calling process.
+        item_timeout_s: longest time for processing one recording, seconds; None for no limit. Isolated only.
+        max_failures: begin no further bot after so many have failed for good; None for no limit.
+        verify: hash what earlier runs left, downloads and results, and redo what has changed.
+    """
+
+    out: Path
+    fetch: FetchOptions = field(default_factory=FetchOptions)
+    options: Options | None = field(default_factory=Options)
+    jobs: int = 1
+    force: bool = False
+    keep_work: bool = True
+    isolate: bool = False
+    item_timeout_s: float | None = None
+    max_failures: int | None = None
+    verify: bool = False
+
+
+def unique(ids: Iterable[str]) -> list[str]:
+    """Ids in order, each once, blanks dropped."""
+    return list(dict.fromkeys(i.strip() for i in ids if i.strip()))

@@ -1,0 +1,245 @@
+"""The batch under way: arrivals in, recordings handed to an executor, outcomes out as they come.
+
+::
+
+    fetcher (thread) ──▶ arrivals ──▶ this thread ──▶ executor (processes) ──▶ outcomes
+            ▲                              │
+            └───────── a free slot ◀───────┘       so the fetcher is never far ahead
+
+Only the calling thread decides anything; the others put events into one queue.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recall_audio.batch import ending, known, tasks
+from recall_audio.batch.arrivals import Arrival
+from recall_audio.batch.journal import Journal
+from recall_audio.batch.request import Ended, Progress, Request
+from recall_audio.batch.room import Room
+from recall_audio.batch.tasks import Task
+from recall_audio.errors import ItemError, MachineError, RecallAudioError
+from recall_audio.model.options import Options
+from recall_audio.model.outcome import Outcome
+from recall_audio.workflow.process import finished
+
+_LOOK_S = 0.25
+_LAST_S = 6.0
+# Once stopped, what has not ended by then is not waited for.
+_log = logging.getLogger(__name__)
+
+Place = tuple[int, int]
+"""A recording's place: its bot's in the batch, and its own among the bot's."""
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A recording that is being processed."""
+
+    place: Place
+    folder: Path
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Who is told what comes of a batch.
+
+    Attributes:
+        report: hears how far the work is.
+        ended: hears each outcome.
+        journal: keeps each outcome, or None.
+    """
+
+    report: Progress
+    ended: Ended
+    journal: Journal | None
+
+
+class Running:
+    """One batch.
+
+    Args:
+        request: what to do.
+        executor: does the processing.
+        room: the disk's free space.
+        ears: who is told.
+        stop: ends everything at once; what is unfinished then is ``interrupted``.
+    """
+
+    def __init__(
+        self, request: Request, executor: Executor, room: Room, ears: Ears, stop: threading.Event
+    ) -> None:
+        self._request, self._executor, self._room, self._ears = request, executor, room, ears
+        self._stop = stop
+        self._enough = threading.Event()
+        self._stopped_by: RecallAudioError | None = None
+        self._events: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
+        self._slots = threading.Semaphore(2 * request.jobs + 2)
+        self._left: dict[int, int] = {}
+        self._begun: dict[Future[Outcome], _Begun] = {}
+        self._held: list[tuple[Place, Path]] = []
+        self._outcomes: dict[Place, Outcome] = {}
+        self._n_failed = 0
+        self._is_fed = False
+
+    def through(self, arrivals: Iterator[Arrival]) -> list[Outcome]:
+        """Every outcome, in the batch's order.
+
+        Raises:
+            KeyRefused, MachineError, UsageError: what ended the batch early; what was under way was finished.
+        """
+        feeder = threading.Thread(target=self._feed, args=(arrivals,), daemon=True)
+        feeder.start()
+        try:
+            self._until_all_ended()
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            self._enough.set()
+            feeder.join(_LAST_S)
+        if self._stopped_by is not None:
+            raise self._stopped_by
+        return [self._outcomes[place] for place in sorted(self._outcomes)]
+
+    def _feed(self, arrivals: Iterator[Arrival]) -> None:
+        """Draw arrivals while there is a free slot; runs in a thread of its own."""
+        error: RecallAudioError | None = None
+        try:
+            while self._may_draw():
+                arrival = next(arrivals, None)
+                if arrival is None:
+                    break
+                self._events.put((self._arrived, arrival))
+        except RecallAudioError as known_error:
+            error = known_error
+        except Exception as foreign:  # noqa: BLE001 - whatever it is, the main thread has to hear of it
+            error = tasks.unexpected(foreign)
+        self._events.put((self._fed, error))
+
+    def _may_draw(self) -> bool:
+        while not self._stop.is_set() and not self._enough.is_set():
+            if self._slots.acquire(timeout=_LOOK_S):
+                return True
+        return False
+
+    def _until_all_ended(self) -> None:
+        until: float | None = None
+        while not self._is_fed or self._begun or self._held:
+            if self._stop.is_set() and until is None:
+                until = time.monotonic() + _LAST_S
+                self._break_off()
+            if until is not None and time.monotonic() > until:
+                break
+            try:
+                handle, what = self._events.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
+            handle(what)
+        for begun in self._begun.values():
+            self._note(begun.place, tasks.interrupted(begun.folder, time.monotonic() - begun.at))
+
+    def _break_off(self) -> None:
+        """End what is under way: processes of ours are ended, others' are asked to."""
+        self._held.clear()
+        self._enough.set()
+        if isinstance(self._executor, ending.Breakable):
+            self._executor.break_off()
+        for future in list(self._begun):
+            future.cancel()
+
+    def _fed(self, error: RecallAudioError | None) -> None:
+        self._is_fed = True
+        if error is not None:
+            self._end_early(error)
+
+    def _end_early(self, error: RecallAudioError) -> None:
+        """Begin nothing more; what is being worked on is finished."""
+        self._stopped_by = self._stopped_by or error
+        self._enough.set()
+        self._held.clear()
+        for future in list(self._begun):
+            future.cancel()
+
+    def _arrived(self, arrival: Arrival) -> None:
+        self._left[arrival.at] = len(arrival.recordings)
+        for i, one in enumerate(arrival.recordings):
+            if isinstance(one, Outcome):
+                self._note((arrival.at, i), one)
+            elif not self._stopped_by and not self._stop.is_set():
+                self._take((arrival.at, i), one)
+
+    def _take(self, place: Place, folder: Path) -> None:
+        """Process a recording, unless that is done already or it has crashed too often."""
+        request, options = self._request, self._request.options or Options()
+        try:
+            done = None if request.force or request.verify else finished(folder, options)
+        except ItemError as error:
+            done = tasks.failure(folder.parent.name, error, 0.0, folder)
+        if request.force:
+            known.forgive(folder)
+        elif done is None and known.is_set_aside(folder):
+            done = tasks.failure(folder.parent.name, known.set_aside_error(folder), 0.0, folder)
+        if done is not None:
+            self._note(place, done)
+        else:
+            self._admit(place, folder, options)
+
+    def _admit(self, place: Place, folder: Path, options: Options) -> None:
+        """Begin on a recording if there is room for what it writes; else it waits for others to end."""
+        try:
+            has_room = not self._held and self._room.take(folder, options)
+        except MachineError as error:
+            self._end_early(error)
+            return
+        if has_room:
+            self._submit(place, folder, options)
+        else:
+            self._held.append((place, folder))
+
+    def _submit(self, place: Place, folder: Path, options: Options) -> None:
+        ending.say_what_is_redone(folder, options)
+        task = Task(folder, options, self._request.force, self._request.keep_work, self._request.verify)
+        begun = _Begun(place, folder, time.monotonic())
+        future: Future[Outcome] = self._executor.submit(tasks.process_safely, task)
+        self._begun[future] = begun
+        future.add_done_callback(lambda f: self._events.put((self._ended, f)))
+
+    def _ended(self, future: "Future[Outcome]") -> None:
+        begun = self._begun.pop(future, None)
+        if begun is None:
+            return
+        self._room.give_back(begun.folder)
+        outcome, error = ending.outcome_of(future, begun.folder, time.monotonic() - begun.at)
+        self._note(begun.place, outcome)
+        if error is not None:
+            self._end_early(error)
+        waiting, self._held = self._held, []
+        for place, folder in waiting:
+            if self._stopped_by is None:
+                self._take(place, folder)
+
+    def _note(self, place: Place, outcome: Outcome) -> None:
+        """Keep an outcome; its bot's slot is free once all its recordings have one."""
+        self._outcomes[place] = outcome
+        self._left[place[0]] -= 1
+        if self._left[place[0]] <= 0:
+            self._slots.release()
+        _log.info("%s %s: %s %s", outcome.bot_id, outcome.recording_id, outcome.status, outcome.code)
+        if self._ears.journal is not None:
+            try:
+                self._ears.journal.add(outcome)
+            except MachineError as error:
+                self._end_early(error)
+        self._ears.ended(outcome)
+        self._n_failed += outcome.status == "failed"
+        if self._request.max_failures is not None and self._n_failed >= self._request.max_failures:
+            self._enough.set()

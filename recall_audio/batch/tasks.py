@@ -1,0 +1,142 @@
+"""What is computed, as plain picklable calls: a folder and options in, a small outcome out.
+
+They run wherever an executor puts them, and know neither the API nor the key.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recall_audio.batch import state, telling, verify
+from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError, UsageError, Waiting
+from recall_audio.files import FULL, disk_error
+from recall_audio.model.options import Options
+from recall_audio.model.outcome import Outcome, Status
+from recall_audio.workflow.process import process
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One recording to process.
+
+    Attributes:
+        folder: the recording's folder.
+        options: how.
+        force: run every stage again.
+        keep_work: keep decoded working files.
+        verify: hash what earlier runs left.
+    """
+
+    folder: Path
+    options: Options
+    force: bool = False
+    keep_work: bool = True
+    verify: bool = False
+
+
+def process_safely(task: Task) -> Outcome:
+    """:func:`process`, with a recording's own failure as its outcome instead of an exception.
+
+    Raises:
+        MachineError: the disk is full, or this machine lacks a decoder: the others would fail as well.
+    """
+    started = time.monotonic()
+    try:
+        with _alone(task.folder):
+            if task.verify:
+                verify.discard_changed(task.folder)
+            return _processed(task)
+    except (ItemError, TransientError) as error:
+        return failure(task.folder.parent.name, error, time.monotonic() - started, task.folder)
+    except MachineError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever one recording does to us is its own
+        if not (isinstance(error, OSError) and error.errno in FULL):
+            return failed(task.folder, unexpected(error), time.monotonic() - started, for_good=True)
+        full = disk_error(error, task.folder)
+    raise full
+
+
+def _processed(task: Task) -> Outcome:
+    """One recording; where somebody else works on the same folder without a lock, what they left counts."""
+    for is_last in (False, True):
+        try:
+            return process(
+                task.folder,
+                task.options,
+                force=task.force,
+                keep_work=task.keep_work,
+                progress=telling.tell,
+            )
+        except ItemError as error:
+            # A file that was there is gone: another process has finished and tidied up.
+            if is_last or error.code not in ("missing_file", "damaged_file"):
+                raise
+    raise AssertionError
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes of this machine off the folder, so that work is not done twice.
+
+    Only a courtesy: files appear whole or not at all, so where the lock does not hold, nothing breaks.
+    """
+    import filelock
+
+    lock = filelock.FileLock(state.lock_file(folder))
+    with suppress(OSError, NotImplementedError):  # no such thing on this file system
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def unexpected(error: Exception) -> ItemError:
+    """The error for an exception nobody foresaw: its kind and place; its text may hold anything."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "an unknown place"
+    return ItemError(
+        f"An error that should not happen ({type(error).__name__} in {place}).",
+        "Please report it.",
+        code="unexpected",
+    )
+
+
+def failure(bot_id: str, error: RecallAudioError, seconds: float, folder: Path | None = None) -> Outcome:
+    """The outcome of a bot or recording that failed."""
+    kinds: dict[type[RecallAudioError], Status] = {
+        Waiting: "waiting",
+        TransientError: "transient",
+        ItemError: "failed",
+        UsageError: "failed",
+    }
+    # An error of the machine is no fault of the item: it may work once there is room.
+    status: Status = next((s for kind, s in kinds.items() if isinstance(error, kind)), "transient")
+    return Outcome(
+        bot_id=bot_id,
+        recording_id=folder.name if folder else "",
+        status=status,
+        folder=str(folder) if folder else "",
+        code=error.code,
+        message=str(error),
+        seconds=round(seconds, 3),
+    )
+
+
+def failed(folder: Path, error: RecallAudioError, seconds: float, *, for_good: bool) -> Outcome:
+    """The outcome of a recording that failed, for good or for now."""
+    outcome = failure(folder.parent.name, error, seconds, folder)
+    return replace(outcome, status="failed" if for_good else "transient")
+
+
+def interrupted(folder: Path, seconds: float) -> Outcome:
+    """The outcome of a recording whose processing was broken off."""
+    error = TransientError(
+        "Stopped before it was finished.", "Run the same command again.", code="interrupted"
+    )
+    return failure(folder.parent.name, error, seconds, folder)
