@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 
 from recall_audio.core import spans as sp
-from recall_audio.core.leakage_era import GAIN_FRAMES, Era, Seen, power_above_background
-from recall_audio.core.leakage_paths import Path
+from recall_audio.core.leakage_era import Era, Seen, power_above_background
+from recall_audio.core.leakage_paths import GAIN_FRAMES, Path
 from recall_audio.core.speech_frames import closed, db
 from recall_audio.model.findings import Finding
 from recall_audio.model.speech import Leak, LeakWindow

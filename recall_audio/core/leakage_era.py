@@ -10,19 +10,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.core.leakage_paths import HOP, WINDOW, Path, find_paths, learnt_from, share, thinned, usable
-from recall_audio.core.leakage_predict import Predictor, joint_gains, scaled, window_gains
+from recall_audio.core.leakage_paths import (
+    Path,
+    gains,
+    gather,
+    learnt_from,
+    n_windows,
+    share,
+    solve,
+    thinned,
+    told,
+    usable,
+)
+from recall_audio.core.leakage_predict import Way, predict
 from recall_audio.core.speech_bands import band_power
 from recall_audio.core.speech_decide import REACH
 from recall_audio.core.speech_frames import SMOOTH, Frames, Mask, highest, near, smooth
-from recall_audio.core.speech_placed import LOWEST_DB, on_mix, read
+from recall_audio.core.speech_placed import HALF_RATE_HZ, LOWEST_DB, on_mix, read_half
 from recall_audio.model.detector import FloatArray
 from recall_audio.model.speech import PartEvidence
 from recall_audio.model.tracks import Track
 from recall_audio.units import FRAME_SAMPLES
-
-GAIN_FRAMES = 1000
-"""Frames of a gain window: ten seconds."""
 
 _MAYBE = 0.3
 _OFTEN, _FEWEST_SUSPECTS = 0.25, 6
@@ -53,10 +61,14 @@ class Era:
         """Frames of 10 ms."""
         return len(next(iter(self.present.values()))) if self.present else 0
 
-    def signal(self, label: str) -> npt.NDArray[np.int16]:
-        """A track's samples on the mix's clock."""
-        x = read(self.tracks[label], self.first * FRAME_SAMPLES, self.n_frames * FRAME_SAMPLES)
-        return np.clip(np.rint(x * 32768), -32768, 32767).astype(np.int16)
+    @property
+    def n_windows(self) -> int:
+        """Windows in which paths are looked for."""
+        return n_windows(self.n_frames * HALF_RATE_HZ // 100)
+
+    def signal(self, label: str) -> FloatArray:
+        """A track on the mix's clock at 8 kHz, full scale 1."""
+        return read_half(self.tracks[label], self.first * FRAME_SAMPLES, self.n_frames * FRAME_SAMPLES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,91 +130,76 @@ def suspects(
 ) -> dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """By listener, windows in which others speak and the listener does not, and those with a voice."""
     found = {}
-    n_samples = era.n_frames * FRAME_SAMPLES
     for k, p in era.probability.items():
-        windows = usable(speaking, k, n_samples)
-        voiced = share(p >= _MAYBE, (n_samples - WINDOW) // HOP + 1 if n_samples >= WINDOW else 0)
-        found[k] = windows, (windows[voiced[windows] > 0.25] if len(windows) else windows)
+        windows = usable(speaking, k, era.n_windows)
+        voiced = share(p >= _MAYBE, era.n_windows)
+        found[k] = windows, windows[voiced[windows] > 0.25]
     return found
 
 
 def look(
-    era: Era,
-    speaking: Mapping[str, Mask],
-    signals: dict[str, npt.NDArray[np.int16]],
-    barred: set[tuple[str, str]],
+    era: Era, speaking: Mapping[str, Mask], signals: "Signals", barred: set[tuple[str, str]]
 ) -> dict[str, list[str]]:
     """Whose voice is heard in whose track: by listener, its sources. Cheap where nothing leaks.
 
     Where a voice is heard in a quarter of the time in which only others speak, theirs leak; it was 0 to 18 %
     in meetings without any. Where it is heard in less, the path itself has to show.
     """
-    found = {k: w for k, w in suspects(era, speaking).items() if len(w[1]) >= _FEWEST_SUSPECTS}
     talkers = [k for k, m in speaking.items() if np.count_nonzero(m) >= 100]
-    sources = {k: [j for j in talkers if j != k and (j, k) not in barred] for k in found}
-    sources = {k: several for k, several in sources.items() if several}
-    for k in {*sources, *(j for several in sources.values() for j in several)}:
-        if k not in signals:
-            signals[k] = era.signal(k)
-    windows = {k: thinned(found[k][1], _WINDOWS_TO_LOOK) for k in sources}
-    paths = find_paths(signals, windows, sources)
-    leaky = {k for k in sources if len(found[k][1]) > _OFTEN * len(found[k][0])}
-    leaky |= {i for (_, i), path in paths.items() if path.peak_db >= _PEAK_DB}
-    # Where one voice leaks, the fainter ones count too: unexplained, they would bend its path.
-    return {k: _strongest(k, several, paths) for k, several in sources.items() if k in leaky}
+    found = {}
+    for k, (windows, voiced) in suspects(era, speaking).items():
+        sources = [j for j in talkers if j != k and (j, k) not in barred]
+        sums = None
+        if len(voiced) >= _FEWEST_SUSPECTS:
+            sums = gather(signals, k, sources, thinned(voiced, _WINDOWS_TO_LOOK), speaking)
+        if sums is not None:
+            peaks_db = {j: path.peak_db for j, path in zip(sources, solve(sums), strict=True)}
+            if len(voiced) > _OFTEN * len(windows) or max(peaks_db.values()) >= _PEAK_DB:
+                # Where one voice leaks, the fainter ones count too: unexplained, they would bend its path.
+                found[k] = _strongest(peaks_db)
+    return found
 
 
-def _strongest(listener: str, sources: Sequence[str], paths: Mapping[tuple[str, str], Path]) -> list[str]:
+def _strongest(peaks_db: Mapping[str, float]) -> list[str]:
     """Sources whose path is seen, and the few next to them that may not be."""
-    ranked = sorted(sources, key=lambda j: -paths[j, listener].peak_db)
-    return [
-        j for i, j in enumerate(ranked) if i < _FEW_SOURCES or paths[j, listener].peak_db >= _FAINT_PEAK_DB
-    ]
+    ranked = sorted(peaks_db, key=lambda j: -peaks_db[j])
+    return [j for i, j in enumerate(ranked) if i < _FEW_SOURCES or peaks_db[j] >= _FAINT_PEAK_DB]
+
+
+class Signals(dict[str, FloatArray]):
+    """An era's tracks at 8 kHz by label, each read when it is first wanted."""
+
+    def __init__(self, era: Era) -> None:
+        super().__init__()
+        self._era = era
+
+    def __missing__(self, label: str) -> FloatArray:
+        self[label] = self._era.signal(label)
+        return self[label]
 
 
 def clean(
-    era: Era,
-    speaking: Mapping[str, Mask],
-    sources: Mapping[str, Sequence[str]],
-    signals: Mapping[str, npt.NDArray[np.int16]],
-    labels: Sequence[str],
+    era: Era, speaking: Mapping[str, Mask], sources: Mapping[str, Sequence[str]], signals: Signals
 ) -> tuple[dict[str, Frames], list[Seen]]:
-    """Frames of `labels` with what leaked from `sources` taken out, and the paths it took."""
-    n_samples = era.n_frames * FRAME_SAMPLES
-    windows = {k: learnt_from(speaking, k, j, n_samples, _WINDOWS_TO_LEARN) for k, j in sources.items()}
-    paths = find_paths(signals, windows, sources)
-    heard = {i for _, i in paths if i in labels}
-    predictors = {k: Predictor(signals[k]) for k in sorted(heard | {j for j, i in paths if i in heard})}
-    frames, seen = {}, []
-    for k in labels:
-        if k not in heard:
-            frames[k] = untouched(era, k, signals.get(k))
-            continue
-        plain = predictors[k].unchanged()
-        own = {j: predictors[j].along(paths[j, k]) for j, i in paths if i == k}
-        gains = joint_gains(plain, list(own.values()), ~speaking[k], GAIN_FRAMES)
-        leak = np.zeros_like(plain)
-        for (j, y), gain in zip(own.items(), gains, strict=True):
-            leak += scaled(y, gain, GAIN_FRAMES)
-            seen.append(_seen(j, k, paths[j, k], (plain, y, predictors[j].unchanged()), speaking[j]))
-        frames[k] = _frames(era, k, plain, leak)
-    return frames, seen
-
-
-def _seen(
-    source: str, listener: str, path: Path, signals: tuple[FloatArray, FloatArray, FloatArray], speaking: Mask
-) -> Seen:
-    """What is told of a path; `signals`: the listener's track, the source as predicted there, the source."""
-    plain, predicted, own = signals
-    gain, alike = window_gains(plain, predicted, speaking, GAIN_FRAMES)
-    level = _power(predicted, speaking) / max(_power(own, speaking), 1e-15)
-    return Seen(source, listener, path, gain, alike, float(10 * np.log10(level + 1e-12)))
-
-
-def _power(x: FloatArray, speaking: Mask) -> float:
-    n = min(len(speaking), len(x) // 80)
-    y = x[: n * 80].reshape(n, 80)[speaking[:n]]
-    return float(np.mean(y**2)) if len(y) else 0.0
+    """Every track's frames with what leaked from `sources` taken out, and the paths it took."""
+    ways: dict[str, list[Way]] = {}
+    seen: list[Seen] = []
+    for k, others in sources.items():
+        windows = learnt_from(speaking, k, others, era.n_windows, _WINDOWS_TO_LEARN)
+        sums = gather(signals, k, others, windows, speaking)
+        if sums is not None:
+            paths = solve(sums)
+            gain, (gain_db, alike) = gains(sums, paths), told(sums, paths)
+            ways[k] = [
+                Way(j, path, gain[:, i]) for i, (j, path) in enumerate(zip(others, paths, strict=True))
+            ]
+            known = np.where(sums.spoke > 0, gain, np.nan)
+            seen += [
+                Seen(j, k, paths[i], known[:, i], alike[:, i], float(gain_db[i]))
+                for i, j in enumerate(others)
+            ]
+    leaked = predict(signals, ways)
+    return {k: _frames(era, k, signals[k], leaked.get(k)) for k in era.tracks}, seen
 
 
 def _wanted(era: Era, label: str) -> Mask:
@@ -211,20 +208,14 @@ def _wanted(era: Era, label: str) -> Mask:
     return np.asarray(near(era.probability[label] > _MAYBE, REACH + 2 * SMOOTH) | rest)
 
 
-def _frames(era: Era, label: str, plain: FloatArray, leak: FloatArray) -> Frames:
+def _frames(era: Era, label: str, signal: FloatArray, leak: FloatArray | None = None) -> Frames:
     wanted = _wanted(era, label)
-    (heard, _), (own, below), (leaked, _) = (band_power(x, 8000, wanted) for x in (plain, plain - leak, leak))
     present = era.present[label] & ~near(~wanted, SMOOTH // 2)
-    return Frames(era.probability[label], present, heard, np.minimum(own, 2 * heard), leaked, below)
-
-
-def untouched(era: Era, label: str, signal: npt.NDArray[np.int16] | None = None) -> Frames:
-    """Frames of a track into which nothing leaks."""
-    wanted = _wanted(era, label)
-    if signal is None:
-        x = read(era.tracks[label], era.first * FRAME_SAMPLES, era.n_frames * FRAME_SAMPLES)
-    else:
-        x = signal.astype(np.float32) / np.float32(32768)
-    heard, below = band_power(x, wanted=wanted)
-    present = era.present[label] & ~near(~wanted, SMOOTH // 2)
-    return Frames(era.probability[label], present, heard, heard, np.zeros_like(heard), below)
+    if leak is None:
+        heard, below = (smooth(x) for x in band_power(signal, wanted))
+        return Frames(era.probability[label], present, heard, heard, np.zeros_like(heard), below)
+    heard, _ = band_power(signal, wanted)
+    own, below = band_power(signal - leak, wanted)
+    leaked, _ = band_power(leak, wanted)
+    own = np.minimum(own, 2 * heard)
+    return Frames(era.probability[label], present, smooth(heard), smooth(own), smooth(leaked), smooth(below))

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from recall_audio.core import spans as sp
 from recall_audio.core.leakage import Observed, Pair, barred_pairs, findings_of, leaks_of, twins
-from recall_audio.core.leakage_era import clean, load, look, loudest_speaks, untouched
+from recall_audio.core.leakage_era import Signals, clean, load, look, loudest_speaks
 from recall_audio.core.speech_decide import own_speech
 from recall_audio.core.speech_evidence import part_evidence
 from recall_audio.core.speech_frames import Frames, Mask, finished, joined
@@ -118,20 +117,17 @@ class _Join:
         first = max(0, start - _MARGIN)
         n = min(start + self._step + _MARGIN, self._n_frames) - first
         era = load(self.tracks, self.evidence, first, n)
-        labels = [t.label for t in self.tracks]
-        before = start - first
-        found = twins(era, self.options.threshold) if self.options.remove_leakage else set()
-        self.twins |= found
-        signals: dict[str, npt.NDArray[np.int16]] = {}
+        signals = Signals(era)
         sources: dict[str, list[str]] = {}
-        if self.options.remove_leakage and len(labels) > 1:
+        speaking: dict[str, Mask] = {}
+        if self.options.remove_leakage and len(self.tracks) > 1:
+            found = twins(era, self.options.threshold)
+            self.twins |= found
             speaking = loudest_speaks(era, self.options.threshold)
             sources = look(era, speaking, signals, barred_pairs(found))
-        if not sources:
-            return _Cleaned({k: untouched(era, k, signals.get(k)) for k in labels}, before)
-        frames, seen = clean(era, speaking, sources, signals, labels)
+        frames, seen = clean(era, speaking, sources, signals)
         inner_s = (start / 100, (start + self._step) / 100)
-        return _Cleaned(frames, before, tuple(Observed(s, first / 100, inner_s) for s in seen))
+        return _Cleaned(frames, start - first, tuple(Observed(s, first / 100, inner_s) for s in seen))
 
     def _voices(self, eras: "Sequence[_Cleaned]") -> dict[str, Voice | None]:
         """Everybody's voice, from a sample of the meeting."""

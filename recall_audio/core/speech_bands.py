@@ -2,24 +2,24 @@
 
 Frame i is a Hann window of 20 ms about the middle of frame i of the 10 ms grid::
 
-    samples    0      160      320      480
+    samples    0       80      160      240      at 8 kHz
     grid       |   0   |   1    |   2    |
-    window   -80--------240
-                   80--------400
+    window   -40--------120
+                   40--------200
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from recall_audio.model.detector import FloatArray
-from recall_audio.units import RATE_HZ
 
 LOWEST_HZ, HIGHEST_HZ = 100.0, 4000.0
 SMALLEST = 1e-12
 """The least power that a band holds: −120 dB full scale, so that logarithms stay finite."""
 
 _BIN_HZ = 50
-_FRAMES_AT_ONCE = 2000
+_HOP = 80
+_FRAMES_AT_ONCE = 1000
 
 
 def _edges_hz(n_bands: int) -> npt.NDArray[np.float64]:
@@ -43,34 +43,30 @@ def _matrix() -> FloatArray:
 _BANDS = _matrix()
 
 
-def band_power(
-    x: FloatArray, rate_hz: int = RATE_HZ, wanted: npt.NDArray[np.bool_] | None = None
-) -> tuple[FloatArray, FloatArray]:
+def band_power(x: FloatArray, wanted: npt.NDArray[np.bool_] | None = None) -> tuple[FloatArray, FloatArray]:
     """Power in each band of each 10 ms frame, and below them.
 
     Args:
-        x: float32 samples, full scale 1; the last frame may be cut short.
-        rate_hz: 16000 or 8000: the answer is the same, apart from what a decimation did.
+        x: float32 samples at 8 kHz, full scale 1; the last frame may be cut short.
         wanted: shape (n_frames,): other frames are left at :data:`SMALLEST`. None: all.
 
     Returns:
-        shapes (``ceil(len(x) / hop)``, 16) and (n,), at least :data:`SMALLEST`.
+        shapes (``ceil(len(x) / 80)``, 16) and (n,), at least :data:`SMALLEST`.
     """
     import scipy.fft
 
-    hop = rate_hz // 100
-    n = -(-len(x) // hop)
-    padded = np.zeros((n + 2) * hop, dtype=np.float32)
-    padded[hop // 2 : hop // 2 + len(x)] = x
-    frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop)[::hop][:n]
-    window = np.hanning(2 * hop + 1)[:-1].astype(np.float32)
+    n = -(-len(x) // _HOP)
+    padded = np.zeros((n + 2) * _HOP, dtype=np.float32)
+    padded[_HOP // 2 : _HOP // 2 + len(x)] = x
+    frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * _HOP)[::_HOP][:n]
+    window = np.hanning(2 * _HOP + 1)[:-1].astype(np.float32)
     power, below = np.full((n, N_BANDS), SMALLEST, dtype=np.float32), np.full(n, SMALLEST, dtype=np.float32)
     rows = np.arange(n) if wanted is None else np.flatnonzero(wanted[:n])
     # A sine of amplitude 1 in one band gives its power, 1/2, times the window's 3/2: a constant, left in.
-    scale = np.float32(1.0 / (0.375 * hop * hop))
+    scale = np.float32(1.0 / (0.375 * _HOP * _HOP))
     for i in range(0, len(rows), _FRAMES_AT_ONCE):
         at = rows[i : i + _FRAMES_AT_ONCE]
-        spectrum = scipy.fft.rfft(frames[at] * window, axis=1)[:, : len(_BANDS)]
+        spectrum = scipy.fft.rfft(frames[at] * window, axis=1)
         found = (spectrum.real**2 + spectrum.imag**2) @ _BANDS * scale + SMALLEST
         power[at], below[at] = found[:, :N_BANDS], found[:, N_BANDS]
     return power, below

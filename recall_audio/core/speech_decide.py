@@ -30,19 +30,19 @@ WEIGHTS: tuple[float, ...] = (
 
 def own_speech(f: Frames, voice: Voice, threshold: float) -> Mask:
     """Frames of the participant's own speech, before pauses are bridged."""
-    own, leaked = smooth(f.own), smooth(f.leaked)
+    own, leaked = f.own, f.leaked
     mine = is_own(own, leaked, voice.noise)
     maybe = (highest(f.probability, REACH) > _MAYBE) & f.present
     score = smooth(features(f, voice) @ np.array(WEIGHTS, dtype=np.float32), 5)
     weighed = maybe & (score > np.log(_LIKELY / (1 - _LIKELY)))
     clear = db(own.sum(axis=1) / (leaked.sum(axis=1) + 0.3 * voice.noise.sum())) > _CLEAR_DB
     found = np.asarray(weighed | (_by_level(f, voice, mine, threshold) & clear))
-    puffs = (smooth(f.puffs) > voice.puff) & within_reach(found)
+    puffs = (f.puffs > voice.puff) & within_reach(found)
     return np.asarray(found | (puffs & f.present))
 
 
 def _by_level(f: Frames, voice: Voice, mine: Mask, threshold: float) -> Mask:
-    own, leaked = smooth(f.own), smooth(f.leaked)
+    own, leaked = f.own, f.leaked
     sure = (f.probability >= threshold) & mine
     reached = within_reach(sure & f.present)
     found = np.zeros(len(sure), dtype=np.bool_)
@@ -55,7 +55,7 @@ def _by_level(f: Frames, voice: Voice, mine: Mask, threshold: float) -> Mask:
 def features(f: Frames, voice: Voice) -> FloatArray:
     """What the regression sees of each frame, shape (n, 15), each of the order of 1."""
     p = np.clip(f.probability, 0.003, 0.997)
-    own, leaked = smooth(f.own), smooth(f.leaked)
+    own, leaked = f.own, f.leaked
     mine = is_own(own, leaked, voice.noise)
     likely_own = np.where(mine, f.probability, 0).astype(np.float32)
     columns = [

@@ -19,7 +19,7 @@ SMOOTH = 9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """A stretch of one track, one row each 10 ms.
+    """A stretch of one track, one row each 10 ms; powers are running means over 90 ms.
 
     Attributes:
         probability: shape (n,), the network's, 0 to 1.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core.speech_bands import SMALLEST
-from recall_audio.core.speech_frames import Frames, Mask, closed, db, highest, near, smooth
+from recall_audio.core.speech_frames import Frames, Mask, closed, db, highest, near
 from recall_audio.model.detector import FloatArray
 
 HULL_GAP = 120
@@ -71,7 +71,7 @@ class Voice:
 
 def learn(f: Frames, threshold: float) -> Voice | None:
     """Voice and background of the track that `f` samples; None where it holds no voice of its own."""
-    heard, own, leaked = smooth(f.heard), smooth(f.own), smooth(f.leaked)
+    heard, own, leaked = f.heard, f.own, f.leaked
     quiet = background(f)
     if not np.any(quiet):
         return None
@@ -101,7 +101,7 @@ def _puff(f: Frames, quiet: Mask, loud_sum: float) -> float:
     In an utterance a breath or lips at the microphone are louder there than speech itself, and a clean
     recording's activity, by which talk is measured, has them.
     """
-    below = smooth(f.puffs)[quiet]
+    below = f.puffs[quiet]
     floor = float(below.mean()) + _PUFF_ABOVE * max(float(np.percentile(below, 97) - below.mean()), 0.0)
     return max(loud_sum * _PUFF_UNDER, floor)
 
@@ -146,14 +146,14 @@ def _rule(
 ) -> Rule:
     """The threshold in `bands`; `settings`: the part of the way, the least distance to the background."""
     (voiced, quiet), (part, above_db) = masks, settings
-    own, leaked = smooth(f.own), smooth(f.leaked)
+    own, leaked = f.own, f.leaked
     level = level_db(own, leaked, voice.noise, bands)
     loud = float(np.percentile(level[voiced], 95))
     hull = closed(voiced, HULL_GAP) & f.present
     clear = hull & (leaked.sum(axis=1) < voice.noise.sum())
     low = float(np.percentile(level[clear if np.count_nonzero(clear) >= 200 else hull], 3))
     low = max(low, loud + _QUIETEST_DB)
-    rest = level_db(smooth(f.heard), np.zeros_like(leaked), voice.noise, bands)
+    rest = level_db(f.heard, np.zeros_like(leaked), voice.noise, bands)
     floor = float(np.percentile(rest[quiet], 95)) + above_db
     threshold = max(low + part * (loud - low), floor)
     return Rule(bands, threshold, min(threshold, loud - 20))

@@ -9,11 +9,13 @@ import pytest
 
 from recall_audio.core import spans as sp
 from recall_audio.core import speech
-from recall_audio.core.leakage_paths import find_paths
-from recall_audio.core.leakage_predict import Predictor, joint_gains
+from recall_audio.core.leakage_paths import Sums, gains, gather, n_windows, solve, told
+from recall_audio.core.leakage_predict import Way, predict
+from recall_audio.core.speech_placed import read_half
 from recall_audio.detector import load
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.speech import PartEvidence, SpeechResult
+from recall_audio.model.timemap import TimeMap
 from recall_audio.model.tracks import PlacedPart, Track
 
 LOUD_LEAK_DB, FAINT_LEAK_DB = -14.0, -26.0
@@ -141,25 +143,56 @@ def test_no_tracks_and_no_parts_are_ordinary() -> None:
     assert muted.segments["Ann"].shape == (0, 2)
 
 
-def test_a_known_path_is_found_and_predicts_what_it_leaks() -> None:
+def learnt(signals: Mapping[str, np.ndarray], listener: str, sources: list[str]) -> Sums:
+    """Sums over all windows, in which the sources are taken to speak all the time."""
+    n = len(signals[listener])
+    always = dict.fromkeys(sources, np.ones(n // 80, dtype=np.bool_))
+    sums = gather(signals, listener, sources, np.arange(n_windows(n)), always)
+    assert sums is not None
+    return sums
+
+
+def test_a_known_path_is_found_and_predicts_what_it_leaks_at_every_sample() -> None:
     rng = np.random.default_rng(5)
-    source = (rng.standard_normal(40 * 16_000) * 3000).astype(np.int16)
-    delay = 777
+    source = (rng.standard_normal(40 * 8000 + 123) * 0.1).astype(np.float32)
+    delay = 388
     leaked = np.zeros_like(source)
-    leaked[delay:] = source[:-delay] // 10
-    noisy = (leaked + rng.standard_normal(len(source)) * 30).astype(np.int16)
-    windows = {"b": np.arange(0, 70)}
-    path = find_paths({"a": source, "b": noisy}, windows, {"b": ["a"]})["a", "b"]
-    assert abs(path.delay_ms - delay / 16) < 0.2
-    heard, predicted = Predictor(noisy).unchanged(), Predictor(source).along(path)
-    left = np.mean((heard - predicted)[8000:-8000] ** 2) / np.mean(heard[8000:-8000] ** 2)
-    assert left < 0.05
+    leaked[delay:] = source[:-delay] / 10
+    signals = {"a": source, "b": (leaked + rng.standard_normal(len(source)) * 1e-3).astype(np.float32)}
+    sums = learnt(signals, "b", ["a"])
+    [path] = solve(sums)
+    assert abs(path.delay_ms - delay / 8) < 0.2
+    predicted = predict(signals, {"b": [Way("a", path, gains(sums, [path])[:, 0])]})["b"]
+    assert predicted.shape == leaked.shape
+    assert np.mean((predicted - leaked) ** 2) < 0.01 * np.mean(leaked**2)
+    # Each half second by itself: no block's edge is worse than its middle.
+    blocks = ((predicted - leaked)[: 79 * 4096] ** 2).reshape(79, 4096)
+    assert blocks.mean(axis=1).max() < 0.03 * np.mean(leaked**2)
 
 
-def test_gains_are_found_together_where_sources_hold_each_other() -> None:
+def test_gains_are_found_together_where_sources_hold_each_other_and_follow_a_change() -> None:
     rng = np.random.default_rng(6)
-    a, b = rng.standard_normal((2, 80_000)).astype(np.float32)
-    sources = [a, (b + 0.8 * a).astype(np.float32)]
-    track = 0.5 * sources[0] + 1.5 * sources[1]
-    gains = joint_gains(track, sources, np.ones(1000, dtype=bool), 1000)
-    assert np.allclose([g[0] for g in gains], [0.5, 1.5], atol=0.25)
+    a, b = (rng.standard_normal((2, 320_000)) * 0.1).astype(np.float32)
+    b += 0.8 * a
+    change = np.where(np.arange(320_000) < 160_000, 1.0, 2.0).astype(np.float32)
+    signals = {"a": a, "b": b, "c": change * (0.05 * a + 0.1 * b)}
+    sums = learnt(signals, "c", ["a", "b"])
+    paths = solve(sums)
+    factor = gains(sums, paths)
+    assert np.allclose(factor[2:] / factor[:2], 2.0, atol=0.25)
+    gain_db, alike = told(sums, paths)
+    assert np.allclose(gain_db, 20 * np.log10([0.05 * 1.5, 0.1 * 1.5]), atol=1.5)
+    assert alike.min() > 0.5
+
+
+def test_half_the_rate_holds_the_same_voice_and_nothing_folded_into_it() -> None:
+    rate, n = 16_000, 200_000
+    at = np.arange(n) / rate
+    below = sum(np.sin(2 * np.pi * hz * at) for hz in (90, 700, 2500))
+    above = np.sin(2 * np.pi * 5600 * at)
+    samples = np.rint(3000 * (below + above)).astype(np.int16)
+    part = PlacedPart("p", samples, TimeMap.straight(0.0, n / rate))
+    found = read_half(Track("a", (part,)), 32_000, 131_072 + 50_001)
+    wanted = (3000 * below / 32_768)[32_000::2][: len(found)]
+    middle = slice(0, (n - 32_000) // 2 - 16)
+    assert np.sqrt(np.mean((found[middle] - wanted[middle]) ** 2)) < 0.01 * np.sqrt(np.mean(wanted**2))
