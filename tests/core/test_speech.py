@@ -166,7 +166,7 @@ def test_a_known_path_is_found_and_predicts_what_it_leaks_at_every_sample() -> N
     assert predicted.shape == leaked.shape
     assert np.mean((predicted - leaked) ** 2) < 0.01 * np.mean(leaked**2)
     # Each half second by itself: no block's edge is worse than its middle.
-    blocks = ((predicted - leaked)[: 79 * 4096] ** 2).reshape(79, 4096)
+    blocks = ((predicted - leaked)[: 78 * 4096] ** 2).reshape(78, 4096)
     assert blocks.mean(axis=1).max() < 0.03 * np.mean(leaked**2)
 
 
