@@ -6,8 +6,9 @@
     asked             |------------|       |-----|      stretches above the noise floor, with a margin
     probability   0000.01.9.9.9.9.1.00000000.01.1.00
 
-Only stretches that rise above the part's own noise floor are put to the network. What comes out is small
-(8.2 MB for 8 hours), so parts can be heard in processes of their own.
+Only stretches that rise above the part's own noise floor are put to the network; and where that floor itself
+rises and falls, a sample of 3 s in every 24 tells first how loud a stretch must become to hold a voice. What
+comes out is small (8.2 MB for 8 hours), so parts can be heard in processes of their own.
 """
 
 from collections.abc import Iterator
@@ -32,6 +33,10 @@ _LONGEST = HOP_SAMPLES * 625  # 20 s: longer stretches are cut, so that a batch 
 _WARM_UP = HOP_SAMPLES * 32  # 1 s heard again before a cut, for the network's memory
 _GROUP = 32
 
+_WORTH_A_SAMPLE = 60 * RATE_HZ
+_SAMPLE, _SAMPLE_EVERY = 3 * RATE_HZ, 24 * RATE_HZ
+_VOICE, _FEWEST_VOICED, _NUCLEUS, _SAFETY_DB = 77, 50, 25, 10.0
+
 
 def part_evidence(part_id: str, samples: Samples, detector: Detector) -> PartEvidence:
     """Levels and speech probabilities of one part, on its own clock.
@@ -46,20 +51,60 @@ def part_evidence(part_id: str, samples: Samples, detector: Detector) -> PartEvi
     """
     level_db = levels(samples)
     asked = worth_asking(level_db)
-    gain_db = _gain_db(level_db, asked)
-    probability = np.zeros(-(-len(samples) // HOP_SAMPLES), dtype=np.uint8)
-    pieces = list(_pieces(asked, len(samples)))
-    for i in range(0, len(pieces), _GROUP):
-        group = pieces[i : i + _GROUP]
-        scale = 10 ** (gain_db / 20) / 32768
-        heard = [np.asarray(samples[w:e], dtype=np.float32) * np.float32(scale) for w, _, e in group]
-        for (w, s, _), p in zip(group, detector.probabilities(heard), strict=True):
-            skip = (s - w) // HOP_SAMPLES
-            at = s // HOP_SAMPLES
-            kept = np.rint(p[skip:] * 255).astype(np.uint8)
-            probability[at : at + len(kept)] = kept[: len(probability) - at]
+    heard = _Hearing(samples, detector, _gain_db(level_db, asked))
+    if sp.total(asked) > _WORTH_A_SAMPLE:
+        heard.listen(sp.intersect(asked, _sample(len(samples))))
+        asked = sp.intersect(asked, _loud_enough(level_db, heard.probability))
+    heard.listen(asked)
     quantised = np.clip(np.rint((level_db - LOWEST_DB) * 2), 0, 255).astype(np.uint8)
-    return PartEvidence(part_id, quantised, probability)
+    return PartEvidence(part_id, quantised, heard.probability)
+
+
+class _Hearing:
+    """What the network said of one part so far, × 255; 0 where it was not asked."""
+
+    def __init__(self, samples: Samples, detector: Detector, gain_db: float) -> None:
+        self.probability = np.zeros(-(-len(samples) // HOP_SAMPLES), dtype=np.uint8)
+        self._samples, self._detector = samples, detector
+        self._scale = np.float32(10 ** (gain_db / 20) / 32768)
+
+    def listen(self, asked: Spans) -> None:
+        """Put stretches to the network."""
+        pieces = list(_pieces(asked, len(self._samples)))
+        for i in range(0, len(pieces), _GROUP):
+            group = pieces[i : i + _GROUP]
+            heard = [np.asarray(self._samples[w:e], dtype=np.float32) * self._scale for w, _, e in group]
+            for (w, s, _), p in zip(group, self._detector.probabilities(heard), strict=True):
+                at = s // HOP_SAMPLES
+                kept = np.rint(p[(s - w) // HOP_SAMPLES :] * 255).astype(np.uint8)
+                self.probability[at : at + len(kept)] = kept[: len(self.probability) - at]
+
+
+def _sample(n_samples: int) -> Spans:
+    """3 s of every 24, in samples."""
+    starts = np.arange(0, n_samples, _SAMPLE_EVERY, dtype=np.int64)
+    return sp.clip(np.stack([starts, starts + _SAMPLE], axis=1), 0, n_samples)
+
+
+def _loud_enough(level_db: FloatArray, probability: npt.NDArray[np.uint8]) -> Spans:
+    """Stretches that become nearly as loud as those with a voice, by what the network said of a sample.
+
+    A word has a nucleus within a quarter of a second, so the loudest moment about a frame counts. 10 dB under
+    the 5th percentile of what held a voice kept 99.9 % of the speech of lab meetings and left half of their
+    sound unasked. Where the sample holds too little voice to tell, all is asked.
+    """
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+    if not len(level_db):
+        return sp.EMPTY
+    power = uniform_filter1d(10 ** (level_db / 10), 5)
+    peak_db = 10 * np.log10(maximum_filter1d(np.maximum(power, 1e-12), 2 * _NUCLEUS + 1))
+    at = (np.arange(len(level_db)) * FRAME_SAMPLES + FRAME_SAMPLES // 2) // HOP_SAMPLES
+    voiced = probability[at] >= _VOICE
+    if np.count_nonzero(voiced) < _FEWEST_VOICED:
+        return np.array([[0, len(level_db) * FRAME_SAMPLES]])
+    loud = peak_db > np.percentile(peak_db[voiced], 5) - _SAFETY_DB
+    return sp.union(sp.from_mask(loud, FRAME_SAMPLES) + np.array([-_MARGIN, _MARGIN]))
 
 
 def levels(samples: Samples) -> FloatArray:
