@@ -1,32 +1,14 @@
-"""Commands that show, export or report what is already there."""
+"""Commands that show what is already there."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-format_option = click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
-)
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+from recall_audio.model.options import TalkOptions
 
-
-def one_recording(folder: Path) -> Path:
-    """The one recording's folder at or below `folder`.
-
-    Raises:
-        UsageError: there is none, or several.
-    """
-    from recall_audio.errors import UsageError
-    from recall_audio.workflow.layout import recording_folders
-
-    found = recording_folders(folder)
-    if len(found) > 1:
-        raise UsageError(
-            f"{folder} holds {len(found)} recordings, one was expected.",
-            f"Give one of them, e.g. {found[0]}.",
-        )
-    return found[0]
+from .selecting import folder_argument, format_option, one_recording
 
 
 @click.command(short_help="What a recording is and what was done with it.")
@@ -64,29 +46,27 @@ def align(folder: Path, form: str) -> None:
 @folder_argument
 @format_option
 @click.option("--pairs", is_flag=True, help="Who spoke over whom, instead of who spoke how much.")
-def talk(folder: Path, form: str, pairs: bool) -> None:
-    """Who spoke how much, or over whom."""
+@click.option("--window", "window_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="The same in windows of this length, sliding over the meeting.")  # fmt: skip
+@click.option("--step", "step_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="From one window's start to the next one's; "
+              f"{TalkOptions().step_s:g} where only --window is given.")  # fmt: skip
+def talk(folder: Path, form: str, pairs: bool, window_s: float | None, step_s: float | None) -> None:
+    """Who spoke how much, or over whom; for the whole meeting or in sliding windows."""
     from recall_audio.workflow import tables
     from recall_audio.workflow.documents import read_documents
 
     from .printing import print_table
 
+    if pairs and (window_s or step_s):
+        raise click.UsageError("--pairs is for the whole meeting: leave out --window and --step.")
     documents = read_documents(one_recording(folder))
-    print_table(*(tables.pairs(documents) if pairs else tables.speakers(documents)), form)
-
-
-@click.command(short_help="Write results in another tool's format.")
-@folder_argument
-@click.option("--to", "form", required=True, metavar="FORMAT", help="rttm, uem, textgrid, audacity, webvtt, "
-              "seglst, nemo, kaldi, lhotse, whisper, hf, csv or parquet.")  # fmt: skip
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; "
-              "DIR/export/FORMAT where not given.")  # fmt: skip
-def export(folder: Path, form: str, into: Path | None) -> None:
-    """Write a recording's results in another tool's format; prints the files written."""
-    from recall_audio.workflow.exporting import export_recording
-
-    for path in export_recording(one_recording(folder), form, into):
-        click.echo(path)
+    if window_s or step_s:
+        default = TalkOptions()
+        options = replace(default, window_s=window_s or default.window_s, step_s=step_s or default.step_s)
+        print_table(*tables.windows(documents, options), form)
+    else:
+        print_table(*(tables.pairs(documents) if pairs else tables.speakers(documents)), form)
 
 
 @click.command(short_help="Write report.html, and an index of many.")
@@ -101,20 +81,4 @@ def report(folder: Path) -> None:
     click.echo(written[0] if found == [folder] else write_index(folder, found))
 
 
-@click.command("collect")
-@click.argument("root", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="csv", show_default=True)
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder to write to; OUT/tables where not given.")  # fmt: skip
-def collect_(root: Path, form: str, into: Path | None) -> None:
-    """Every recording under OUT as one set of tables; prints the files written."""
-    from recall_audio.workflow.collecting import collect_recordings
-
-    written, left_out = collect_recordings(root, form, into)
-    for error in left_out:
-        click.echo(f"left out: {error}", err=True)
-    for path in written:
-        click.echo(path)
-
-
-COMMANDS: tuple[Any, ...] = (info, align, talk, export, report, collect_)
+COMMANDS: tuple[Any, ...] = (info, align, talk, report)

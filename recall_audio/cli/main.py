@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from recall_audio import __version__, errors
-from recall_audio.cli import demo, doctor, fetching, looking, processing
+from recall_audio.cli import demo, doctor, exchanging, fetching, looking, processing
 
 # numpy's own threads cost more than they give on arrays this small: measured, +24 % CPU for two of them.
 # Recordings go side by side in processes instead. Set before numpy is imported; the user's word goes first.
@@ -45,7 +45,14 @@ def group() -> None:
     """
 
 
-for command in (*processing.COMMANDS, *fetching.COMMANDS, *looking.COMMANDS, demo.demo, doctor.doctor):
+for command in (
+    *processing.COMMANDS,
+    *fetching.COMMANDS,
+    *looking.COMMANDS,
+    *exchanging.COMMANDS,
+    demo.demo,
+    doctor.doctor,
+):
     group.add_command(command)
 
 
@@ -79,14 +86,12 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retur
 
 
 def _say(error: errors.RecallAudioError) -> int:
-    click.echo(f"recall-audio: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+    logs.say_error(error)
     return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
 
 
 def _say_interrupted(code: int) -> int:
-    click.echo("\nInterrupted. Finished work is kept; run the same command again to go on.", err=True)
+    logs.say("\nInterrupted. Finished work is kept; run the same command again to go on.")
     return code
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from recall_audio.core.talk_windows import slide_talk
+from recall_audio.model.options import TalkOptions
 from recall_audio.workflow.documents import Documents, need
 
 Table = tuple[list[str], list[list[Any]]]
@@ -48,6 +50,21 @@ def pairs(documents: Documents) -> Table:
     found = need(documents, "talk")["pairs"]
     columns = list(found[0]) if found else ["a", "b", "overlap_s"]
     return columns, [[p[c] for c in columns] for p in found]
+
+
+def windows(documents: Documents, options: TalkOptions) -> Table:
+    """A row a sliding window of ``options.window_s``: speech, overlap, equality, each one's talk."""
+    spoken = need(documents, "segments")["speakers"]
+    columns = ["start_s", "end_s", "speech_s", "overlap_s", "gini_normalised", "entropy", "reasons"]
+    rows = [
+        [
+            *(w.start_s, w.end_s, w.speech_s, w.overlap_s, w.equality.gini_normalised, w.equality.entropy),
+            "; ".join(f"{figure}: {why}" for figure, why in w.equality.reasons.items()),
+            *(w.talk_s[label] for label in spoken),
+        ]
+        for w in slide_talk(spoken, need(documents, "alignment")["mix"]["duration_s"], options)
+    ]
+    return [*columns, *(f"talk_s {label}" for label in spoken)], rows
 
 
 def segments(documents: Documents) -> Table:
