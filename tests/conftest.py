@@ -19,6 +19,15 @@ settings.load_profile("project")
 CANARY_KEY = "canary-key-5f0c1d"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Limits and locks of the tests, apart from those of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("state")
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def processed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample meeting's folder as an ordinary run leaves it; to be read, not changed."""
@@ -52,6 +61,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
         monkeypatch.setenv("RECALL_BASE_URL", server.base_url)
         return server
 
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # no limit that other tests used up
     monkeypatch.chdir(tmp_path)  # no .env file of the developer's
     for name in ("RECALL_API_KEY", "RECALL_BASE_URL", "RECALL_REGION"):
         monkeypatch.delenv(name, raising=False)

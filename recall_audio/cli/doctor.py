@@ -4,14 +4,18 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recall_audio.cli.options import out_option, region_option
-from recall_audio.errors import MachineError, RecallAudioError
+from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError
+
+if TYPE_CHECKING:
+    from recall_audio.fetch import Settings
 
 Check = tuple[str, str, str]
-"""What was looked at, ``ok``, ``missing`` or ``optional``, and what was found or what to do."""
+"""What was looked at; ``ok``, ``missing``, ``optional`` or ``unknown``; what was found or what to do."""
 
 _LEAST_FREE_BYTES = 2 << 30
 
@@ -20,11 +24,14 @@ _LEAST_FREE_BYTES = 2 << 30
 @region_option
 @out_option
 def doctor(region: str | None, out: Path) -> None:
-    """Key, region, decoder, detector, encoder, disk: what is missing, how to get it. Asks the API nothing."""
+    """Key, region, decoder, detector, encoder, disk: what is missing, how to get it.
+
+    Asks the API whether it takes the key; where it does not, asks Recall.ai's other regions whose it is.
+    """
     from recall_audio.cli.printing import print_table
 
     found: list[Check] = [
-        _tried("key and region", lambda: _key(region)),
+        *_key_and_api(region),
         _tried("decoder", _decoder),
         _tried("voice detector", _detector),
         _encoder(),
@@ -45,10 +52,27 @@ def _tried(what: str, look: Callable[[], str]) -> Check:
         return what, "missing", f"Python cannot import {error.name}: install recall-audio again."
 
 
-def _key(region: str | None) -> str:
+def _key_and_api(region: str | None) -> list[Check]:
     from recall_audio.fetch import Settings
 
-    return f"a key is set, for {Settings.from_environment(region).where}"
+    try:
+        settings = Settings.from_environment(region)
+    except RecallAudioError as error:
+        return [("key and region", "missing", str(error))]
+    is_set = ("key and region", "ok", f"a key is set, for {settings.where}")
+    return [is_set, _api(settings)]
+
+
+def _api(settings: "Settings") -> Check:
+    from recall_audio.fetch import check_key
+
+    try:
+        check_key(settings)
+    except (ItemError, TransientError) as error:
+        return "API", "unknown", f"it could not be asked: {error.message}"
+    except RecallAudioError as error:
+        return "API", "missing", str(error)
+    return "API", "ok", f"{settings.where} takes the key"
 
 
 def _decoder() -> str:

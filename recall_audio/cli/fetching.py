@@ -5,36 +5,44 @@ from typing import Any, Literal
 import click
 
 from recall_audio.cli import options as shared
-from recall_audio.cli.processing import read_ids
-from recall_audio.cli.progress import Progress
+from recall_audio.cli.ids import ids_options, read_ids
+from recall_audio.cli.logs import log_options
 
 
 @click.command("fetch")
-@click.argument("bot_ids", metavar="BOT_ID...", nargs=-1)
-@click.option(
-    "--ids-file", metavar="FILE|-", help="Read further bot ids from a file, one a line; - is stdin."
-)
+@ids_options
 @shared.out_option
+@shared.max_failures_option
 @shared.fetch_options
 @shared.force_option
 @shared.json_option
 @shared.quiet_option
-def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, **values: Any) -> int:
+@log_options
+def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, **values: Any) -> int:
     """Download the meetings of these bots, and nothing else."""
     from recall_audio import batch, fetch
 
-    from .printing import print_outcomes
+    from .carrying_out import carried_out
 
-    ids = batch.unique(read_ids(bot_ids, ids_file))
-    if not ids:
-        raise click.UsageError("No bot id given: name at least one, or give --ids-file.")
+    ids = read_ids(bot_ids, ids_file, ids_column)
     region, as_json = values.pop("region"), values.pop("as_json")
     request = batch.Request(
-        out=values["out"], fetch=shared.fetch_choice(values), options=None, force=values["force"]
+        out=values["out"],
+        fetch=shared.fetch_choice(values),
+        options=None,
+        force=values["force"],
+        max_failures=values["max_failures"],
     )
-    with Progress(quiet=values["quiet"]) as progress:
-        outcomes = batch.run(ids, lambda: fetch.Settings.from_environment(region), request, progress)
-    return print_outcomes(outcomes, as_json=as_json)
+
+    def settings() -> fetch.Settings:
+        return fetch.Settings.from_environment(region)
+
+    return carried_out(
+        len(ids),
+        lambda progress, ended: batch.run(ids, settings, request, progress, ended=ended),
+        quiet=values["quiet"],
+        as_json=as_json,
+    )
 
 
 @click.command("create-bot", short_help="Send a bot that records what this tool needs.")
@@ -44,6 +52,7 @@ def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, **values: Any) -> int
 @click.option("--separate", type=click.Choice(["mp3", "raw"]), default="mp3", show_default=True,
               help="Format of the separate audio.")  # fmt: skip
 @shared.region_option
+@log_options
 def create_bot(
     meeting_url: str,
     name: str | None,

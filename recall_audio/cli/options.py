@@ -70,7 +70,21 @@ jobs_option = click.option(
     show_default=True,
     help="Recordings processed side by side.",
 )
-force_option = click.option("--force", is_flag=True, help="Do everything again, whatever is already there.")
+batch_options = stacked(
+    click.option("--item-timeout", "item_timeout_s", type=click.FloatRange(min=0, min_open=True),
+                 metavar="SECONDS", help="End the processing of a recording that takes longer."),
+    click.option("--verify", is_flag=True,
+                 help="Hash what earlier runs left, downloads and results; redo what has changed."),
+    click.option("--dry-run", is_flag=True,
+                 help="Only say what would be done again to recordings that are here."),
+)  # fmt: skip
+max_failures_option = click.option(
+    "--max-failures",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Begin no further bot after so many have failed for good.",
+)
+force_option = click.option("--force", is_flag=True, help="Do everything again, what was set aside too.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print outcomes as JSON lines on stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 region_option = click.option(

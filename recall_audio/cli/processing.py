@@ -1,93 +1,116 @@
 """Commands that do the job: run, process."""
 
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recall_audio.cli import options as shared
-from recall_audio.cli.progress import Progress
+from recall_audio.cli.ids import ids_options, read_ids
+from recall_audio.cli.logs import log_options
 
-
-def read_ids(arguments: tuple[str, ...], ids_file: str | None) -> list[str]:
-    """Bot ids of the arguments and of a file (`-` is stdin): a line each, `#` starts a comment."""
-    if not ids_file:
-        return list(arguments)
-    if ids_file == "-":
-        text = sys.stdin.read()
-    else:
-        try:
-            text = Path(ids_file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"Cannot read --ids-file {ids_file}: {type(error).__name__}.") from None
-    return [*arguments, *(line.split("#")[0].strip() for line in text.splitlines())]
+if TYPE_CHECKING:
+    from recall_audio.batch import Request
 
 
 @click.command()
-@click.argument("bot_ids", metavar="BOT_ID...", nargs=-1)
-@click.option(
-    "--ids-file", metavar="FILE|-", help="Read further bot ids from a file, one a line; - is stdin."
-)
+@ids_options
 @shared.out_option
 @shared.jobs_option
+@shared.batch_options
+@shared.max_failures_option
 @shared.fetch_options
 @shared.process_options
 @shared.force_option
 @shared.json_option
 @shared.quiet_option
-def run(bot_ids: tuple[str, ...], ids_file: str | None, **values: Any) -> int:
+@log_options
+def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, **values: Any) -> int:
     """Fetch and process the meetings of these bots.
 
     What is done already costs nothing: run the same command again after an interruption.
     """
     from recall_audio import batch, fetch
 
-    from .printing import print_outcomes
+    from .carrying_out import carried_out
 
-    ids = batch.unique(read_ids(bot_ids, ids_file))
-    if not ids:
-        raise click.UsageError("No bot id given: name at least one, or give --ids-file.")
+    ids = read_ids(bot_ids, ids_file, ids_column)
     region, as_json, quiet = values.pop("region"), values.pop("as_json"), values.pop("quiet")
-    request = batch.Request(
-        out=values["out"],
-        fetch=shared.fetch_choice(values),
-        options=shared.process_choice(values),
-        jobs=values["jobs"],
-        force=values["force"],
-        keep_work=not values["discard_work"],
+    if values.pop("dry_run"):
+        return _dry_run([f for i in ids for f in fetch.known_recordings(values["out"], i)], values)
+    request = _request(values.pop("out"), values)
+
+    def settings() -> fetch.Settings:
+        return fetch.Settings.from_environment(region)
+
+    return carried_out(
+        len(ids),
+        lambda progress, ended: batch.run(ids, settings, request, progress, ended=ended),
+        quiet=quiet,
+        as_json=as_json,
     )
-    with Progress(quiet=quiet) as progress:
-        outcomes = batch.run(ids, lambda: fetch.Settings.from_environment(region), request, progress)
-    return print_outcomes(outcomes, as_json=as_json)
 
 
 @click.command()
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @shared.jobs_option
+@shared.batch_options
 @shared.process_options
 @shared.force_option
 @shared.json_option
 @shared.quiet_option
+@log_options
 def process(folders: tuple[Path, ...], **values: Any) -> int:
     """Everything after the download, on recordings' folders. No network."""
     from recall_audio import batch
     from recall_audio.workflow.layout import recording_folders
 
-    from .printing import print_outcomes
+    from .carrying_out import carried_out
 
-    found = [f for folder in folders for f in recording_folders(folder)]
+    found = list(dict.fromkeys(f for folder in folders for f in recording_folders(folder)))
     as_json, quiet = values.pop("as_json"), values.pop("quiet")
-    request = batch.Request(
-        out=found[0].parent.parent,
+    if values.pop("dry_run"):
+        return _dry_run(found, values)
+    request = _request(found[0].parent.parent, values)
+    return carried_out(
+        len(found),
+        lambda progress, ended: batch.process_folders(found, request, progress, ended=ended),
+        quiet=quiet,
+        as_json=as_json,
+    )
+
+
+def _request(out: Path, values: dict[str, Any]) -> "Request":
+    from recall_audio import batch
+
+    return batch.Request(
+        out=out,
+        **({"fetch": shared.fetch_choice(values)} if "wait_s" in values else {}),
         options=shared.process_choice(values),
         jobs=values["jobs"],
         force=values["force"],
         keep_work=not values["discard_work"],
+        isolate=True,
+        item_timeout_s=values["item_timeout_s"],
+        max_failures=values.get("max_failures"),
+        verify=values["verify"],
     )
-    with Progress(quiet=quiet) as progress:
-        outcomes = batch.process_folders(dict.fromkeys(found), request, progress)
-    return print_outcomes(outcomes, as_json=as_json)
+
+
+def _dry_run(folders: list[Path], values: dict[str, Any]) -> int:
+    """Say what would be done again to recordings that are here, and do nothing."""
+    from recall_audio.batch.known import to_redo
+    from recall_audio.workflow.plan import STAGES
+
+    from .printing import print_table
+
+    options, rows = shared.process_choice(values), []
+    for folder in folders:
+        version, stages = to_redo(folder, options)
+        redo = list(STAGES) if values["force"] else stages
+        rows.append([folder.parent.name, folder.name, version or None, ", ".join(redo) or "nothing"])
+    print_table(["bot", "recording", "made by version", "would do"], rows, "table")
+    return 0
 
 
 COMMANDS = (run, process)

@@ -1,28 +1,38 @@
 """Progress on stderr: a live line on a terminal, plain lines otherwise."""
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any, Self
 
+from recall_audio.model.outcome import Outcome
+
 _EVERY_S = 5.0
 # How often a plain line tells of the same work, where stderr is a file or a pipe.
+_FEW = 3
+# Of so many items each stage is told; of more, each item once.
 
 
 class Progress:
-    """Tells what is being done, on which recording, and how far it is.
+    """Tells what is being done, on which recording, and how far it is; may be called from any thread.
 
     ::
 
-        with Progress(quiet=False) as progress:
-            batch.run(ids, settings, request, progress=progress)
+        with Progress(quiet=False, n_items=len(ids)) as progress:
+            batch.run(ids, settings, request, progress, ended=progress.ended)
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, n_items: int = 1) -> None:
+        self._quiet, self._n_items = quiet, n_items
         self._live: Any = None
+        self._whole: Any = None
         self._tasks: dict[tuple[str, str], Any] = {}
         self._said: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._bots: set[str] = set()
+        self._n_new = self._n_failed = 0
 
     def __enter__(self) -> Self:
         if not self._quiet and sys.stderr.isatty():
@@ -38,11 +48,17 @@ class Progress:
                 transient=True,
             )
             self._live.start()
+            if self._n_items > 1:
+                self._whole = self._live.add_task("all", total=self._n_items)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the live lines off the terminal."""
         if self._live is not None:
             self._live.stop()
 
@@ -50,23 +66,62 @@ class Progress:
         """Work on `item` has come to `done` of `total` units of `what`."""
         if self._quiet:
             return
-        finished = total is not None and done >= total
-        if self._live is not None:
-            self._draw((item, what), done, total, finished)
-        else:
-            self._say((item, what), done, total, finished)
+        is_over = total is not None and done >= total
+        with self._lock:
+            if self._live is not None:
+                self._draw((item, what), done, total, is_over)
+            elif self._n_items <= _FEW:
+                self._say((item, what), done, total, is_over)
 
-    def _draw(self, key: tuple[str, str], done: int, total: int | None, finished: bool) -> None:
+    def ended(self, outcome: Outcome) -> None:
+        """A recording, or a bot that came to none, has ended."""
+        with self._lock:
+            self._bots.add(outcome.bot_id)
+            self._n_new += not outcome.reused
+            self._n_failed += outcome.status == "failed"
+            if self._quiet or self._n_items <= 1:
+                return
+            so_far = self._so_far()
+            if self._live is not None:
+                self._live.update(self._whole, completed=len(self._bots), description=so_far)
+                return
+        name = " ".join(n for n in (outcome.bot_id, outcome.recording_id) if n)
+        self._print(f"{name}: {'done before' if outcome.reused else outcome.status}; {so_far}")
+
+    def _so_far(self) -> str:
+        said = speed(len(self._bots), self._n_items, self._n_new, time.monotonic() - self._began)
+        return f"{said}, {self._n_failed} failed" if self._n_failed else said
+
+    def _draw(self, key: tuple[str, str], done: int, total: int | None, is_over: bool) -> None:
         if key not in self._tasks:
             self._tasks[key] = self._live.add_task(f"{key[0][:8]} {key[1]}"[:32], total=total)
         self._live.update(self._tasks[key], completed=done, total=total)
-        if finished:
+        if is_over:
             self._live.remove_task(self._tasks.pop(key))
 
-    def _say(self, key: tuple[str, str], done: int, total: int | None, finished: bool) -> None:
+    def _say(self, key: tuple[str, str], done: int, total: int | None, is_over: bool) -> None:
         now = time.monotonic()
-        if not finished and now - self._said.setdefault(key, now) < _EVERY_S:
+        if not is_over and now - self._said.setdefault(key, now) < _EVERY_S:
             return
         self._said[key] = now
         share = f" {100 * done // total} %" if total else ""
-        print(f"{key[0]}: {key[1]}{'' if finished else share}", file=sys.stderr, flush=True)
+        self._print(f"{key[0]}: {key[1]}{'' if is_over else share}")
+
+    def _print(self, text: str) -> None:
+        clean = "".join(c if c.isprintable() else "?" for c in text)
+        print(clean, file=sys.stderr, flush=True)
+
+
+def speed(n_ended: int, n_items: int, n_new: int, seconds: float) -> str:
+    """How far a batch is, how fast it goes, and when it will be over if it goes on like this.
+
+    What was done before costs no time: only the `n_new` others count for the rate.
+    """
+    said = f"{n_ended} of {n_items}"
+    if n_new == 0 or seconds <= 0.0:
+        return said
+    left_s = round((n_items - n_ended) * seconds / n_new)
+    rate = f"{60.0 * n_new / seconds:.3g} a minute"
+    hours, minutes = divmod(left_s // 60, 60)
+    left = f", about {hours}:{minutes:02}:{left_s % 60:02} left" if n_ended < n_items else ""
+    return f"{said}, {rate}{left}"

@@ -10,7 +10,19 @@
 """
 
 from recall_audio.fetch.bots import create_bot, fetch_bot, known_recordings
+from recall_audio.fetch.listing import ListedBot, Wanted, check_key, list_bots
 from recall_audio.fetch.results import BotFetch, FetchedRecording
 from recall_audio.fetch.settings import Settings
 
-__all__ = ["BotFetch", "FetchedRecording", "Settings", "create_bot", "fetch_bot", "known_recordings"]
+__all__ = [
+    "BotFetch",
+    "FetchedRecording",
+    "ListedBot",
+    "Settings",
+    "Wanted",
+    "check_key",
+    "create_bot",
+    "fetch_bot",
+    "known_recordings",
+    "list_bots",
+]

@@ -12,19 +12,18 @@ from recall_audio.fetch import fields, payloads, world
 from recall_audio.fetch.download import Progress
 from recall_audio.fetch.ledger import RECORDING_FILE, read_meeting
 from recall_audio.fetch.names import safe_id
-from recall_audio.fetch.pace import SHARED
 from recall_audio.fetch.payloads import Bot, Recording
 from recall_audio.fetch.policy import Policy
 from recall_audio.fetch.recording import Place, fetch_recording
 from recall_audio.fetch.results import BotFetch, FetchedRecording
 from recall_audio.fetch.settings import Settings
+from recall_audio.fetch.shared_pace import pace_of
 from recall_audio.fetch.world import Patience, World
 from recall_audio.files import sweep_parts
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import FetchOptions
 
 IsFetched = Callable[[Path], bool]
-_ORDINARY = Patience(Policy(), SHARED)
 
 
 def fetch_bot(
@@ -55,8 +54,12 @@ def fetch_bot(
         TransientError: something may be had later; what came is kept and not asked for again.
         Waiting: the bot has no recording yet.
     """
-    with world.opened(settings, options, _ORDINARY, stop) as opened:
+    with world.opened(settings, options, _ordinary(settings), stop) as opened:
         return fetch_in(opened, bot_id, out, progress, is_fetched)
+
+
+def _ordinary(settings: Settings) -> Patience:
+    return Patience(Policy(), pace_of(settings.key))
 
 
 def fetch_in(
@@ -159,6 +162,6 @@ def create_bot(
         except ValueError:
             raise UsageError("The time to join is no ISO 8601 time.", "E.g. 2026-01-31T09:00:00Z.") from None
         body["join_at"] = join_at
-    with world.opened(settings, FetchOptions(), _ORDINARY, None) as opened:
+    with world.opened(settings, FetchOptions(), _ordinary(settings), None) as opened:
         made = fields.mapping(opened.api.create("bot", body), "new bot")
     return fields.identifier(made.get("id"), "new bot")

@@ -36,14 +36,15 @@ class Api:
         url = f"{self._settings.base_url}/{collection}/{quote(object_id, safe='')}/"
         return self._ask(Call("GET", url), "retrieve", f"{collection.replace('_', ' ')} {object_id}")
 
-    def listed(self, collection: str, **asked_for: str) -> Iterator[Json]:
+    def listed(self, collection: str, **asked_for: str | list[str]) -> Iterator[Json]:
         """Every row of a list, page after page.
 
         Raises:
             ItemError: ``pagination_loop``; ``url_not_allowed`` where a page lies at another host.
         """
-        url: str | None = f"{self._settings.base_url}/{collection}/?{urlencode(asked_for)}"
-        what = f"{collection.replace('_', ' ')} of {' '.join(asked_for.values())}"
+        url: str | None = f"{self._settings.base_url}/{collection}/?{urlencode(asked_for, doseq=True)}"
+        words = [w for v in asked_for.values() for w in ([v] if isinstance(v, str) else v)]
+        what = f"{collection.replace('_', ' ')} of {' '.join(words)}"
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) >= self._policy.most_pages:

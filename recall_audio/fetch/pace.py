@@ -1,7 +1,7 @@
 """How fast the API may be asked: the workspace's limits, and the hold that a 429 puts on everybody.
 
 This is the seam: the fetcher only knows :class:`Pace`. :class:`InProcessPace` serves the threads of one
-process; one that all processes of a machine share has the same two methods.
+process; :class:`~recall_audio.fetch.shared_pace.SharedPace` those of all processes of a machine.
 """
 
 import threading
@@ -49,7 +49,3 @@ class InProcessPace:
         """Let nobody ask before `at`, seconds since the epoch; a later hold stands."""
         with self._lock:
             self._held_until = max(self._held_until, at)
-
-
-SHARED: Pace = InProcessPace()
-"""The pace of this process, whatever the number of bots fetched side by side."""

@@ -78,7 +78,7 @@ def error(answer: Answer, asked: Asked) -> RecallAudioError:
     if status == 401:
         return KeyRefused(
             f"The API at {asked.where} refused the key in {asked.key_variable} (401).",
-            "Keys belong to one region: check both, then run again.",
+            "Keys belong to one region; `recall-audio doctor` finds out which.",
         )
     if status == 402:
         return KeyRefused(f"{said}: the workspace is out of credit.", "Add credit.", code="no_credit")

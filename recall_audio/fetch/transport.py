@@ -5,7 +5,9 @@ and when pickled: ours are built from safe words and raised outside the ``except
 """
 
 import contextlib
+import logging
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,8 @@ from recall_audio.fetch import urls
 from recall_audio.fetch.policy import TransferPolicy
 
 _BLOCK = 1 << 16
+_REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "cf-ray")
+_log = logging.getLogger(__name__)
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 """Whatever requests and urllib3 raise for a network, a server or a setting that misbehaves."""
 
@@ -47,6 +51,7 @@ def opened(session: requests.Session, call: Call, limits: TransferPolicy) -> Ite
         TransientError: no connection, or it broke.
         MachineError: the server's certificate cannot be checked on this machine.
     """
+    began = time.monotonic()
     try:
         response = session.request(
             call.method,
@@ -60,10 +65,28 @@ def opened(session: requests.Session, call: Call, limits: TransferPolicy) -> Ite
     except FAILURES as error:
         failure = plain(error, call.url)
     else:
+        _tell(call, response, time.monotonic() - began)
         with response:
             yield response
         return
+    _log.info("%s %s failed: %s", call.method, urls.shown(call.url), failure.message)
     raise failure
+
+
+def _tell(call: Call, response: requests.Response, seconds: float) -> None:
+    """Log an exchange, with the id under which the other side's support finds it."""
+    known = next((response.headers[n] for n in _REQUEST_IDS if n in response.headers), "")
+    request_id = "".join(c for c in known[:80] if c.isascii() and c.isprintable())
+    facts = {"status": response.status_code, "ms": round(1000 * seconds), "request_id": request_id}
+    _log.info(
+        "%s %s: %d in %d ms%s",
+        call.method,
+        urls.shown(call.url),
+        facts["status"],
+        facts["ms"],
+        f", request {request_id}" if request_id else "",
+        extra={"facts": facts},
+    )
 
 
 def blocks(response: requests.Response, url: str, decode: bool = False) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str],
         "id": first.bot_id,
         "meeting_url": meeting_url(first.platform),
         "bot_name": first.content.get("bot_name", "Meeting Notetaker"),
-        "join_at": None,
+        "join_at": first.content.get("join_at"),
         "status_changes": [
             {"code": code, "message": "", "created_at": stamp(at), "sub_code": ""}
             for at, code in ((-5, "joining_call"), (0, "in_call_recording"), (9, "call_ended"), (10, "done"))
@@ -66,6 +66,21 @@ def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str],
         "slack_team": None,
         "metadata": {},
     }
+
+
+def matches(row: Json, asked: dict[str, list[str]]) -> bool:
+    """Whether a bot is one of those asked for: by its last status, its platform, when it joined."""
+    joined = datetime.datetime.fromisoformat(row["join_at"] or stamp())
+
+    def bound(name: str) -> datetime.datetime:
+        return datetime.datetime.fromisoformat(asked[name][-1])
+
+    return (
+        row["status_changes"][-1]["code"] in asked.get("status", [row["status_changes"][-1]["code"]])
+        and row["meeting_url"]["platform"] in asked.get("platform", [row["meeting_url"]["platform"]])
+        and ("join_at_after" not in asked or joined > bound("join_at_after"))
+        and ("join_at_before" not in asked or joined < bound("join_at_before"))
+    )
 
 
 def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:

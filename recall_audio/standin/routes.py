@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from recall_audio.standin import answers, store
 from recall_audio.standin.faults import Reply
@@ -62,8 +62,12 @@ class Routes:
         pieces = [p for p in path.removeprefix("/api/v1").split("/") if p]
         if method == "POST":
             return self._create(pieces, body)
-        asked = {k: v[-1] for k, v in parse_qs(urlsplit(target).query).items()}
-        found = self._one(*pieces) if len(pieces) == 2 else self._many(pieces[0] if pieces else "", asked)
+        several = parse_qs(urlsplit(target).query)
+        asked = {k: v[-1] for k, v in several.items()}
+        if pieces == ["bot"]:
+            found: Any = self._bots(several)
+        else:
+            found = self._one(*pieces) if len(pieces) == 2 else self._many(pieces[0] if pieces else "", asked)
         return _json(404, {"detail": "Not found."}) if found is None else _json(200, found)
 
     def _create(self, pieces: list[str], body: bytes) -> Response:
@@ -91,6 +95,18 @@ class Routes:
             if has_it and meeting.artifact_id(collection) == object_id:
                 return self._artifact(meeting, collection)
         return None
+
+    def _bots(self, asked: dict[str, list[str]]) -> Any:
+        """One page of the bots that are asked for, numbered."""
+        ids = dict.fromkeys(m.bot_id for m in self.meetings)
+        rows = [row for bot_id in ids if answers.matches(row := self._one("bot", bot_id), asked)]
+        page = int(asked.get("page", ["1"])[-1])
+        start, size = (page - 1) * self.terms.page_size, self.terms.page_size
+        if page < 1 or (page > 1 and start >= len(rows)):
+            return None
+        rest = urlencode({**asked, "page": [str(page + 1)]}, doseq=True)
+        more = f"{self.origin}/api/v1/bot/?{rest}" if start + size < len(rows) else None
+        return {"count": len(rows), "next": more, "previous": None, "results": rows[start : start + size]}
 
     def _many(self, collection: str, asked: dict[str, str]) -> Any:
         rows: list[Any] = []

@@ -148,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         standin.requests.append(request)
         reply = standin.script.next(self.command, self.path)
         right = standin.answer(request, body, reply)
+        id_header = "x-amz-request-id" if path.startswith("/store/") else "x-request-id"
+        right.headers.setdefault(id_header, f"standin-{len(standin.requests):06d}")
         self._send(_spoilt(right, reply), reply)
 
     def _send(self, answer: Response, reply: Reply) -> None:

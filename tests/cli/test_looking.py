@@ -71,6 +71,7 @@ def test_the_doctor_names_what_is_missing(
     assert "RECALL_API_KEY" in told
     assert "key and region" in said
     monkeypatch.setenv("RECALL_API_KEY", "canary-key-5f0c1d")
+    monkeypatch.setenv("RECALL_BASE_URL", "http://127.0.0.1:9")  # where nobody answers
     code, told, said = command("doctor")
     assert code == 0
     assert "canary" not in told + said

@@ -1,0 +1,70 @@
+"""The bots command: which bots there are, to pipe into `run --ids-file -`."""
+
+import dataclasses
+import datetime
+import json
+import re
+import sys
+from typing import Any
+
+import click
+
+from recall_audio.cli import options as shared
+from recall_audio.cli.logs import log_options
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_COLUMNS = ("bot", "joined", "status", "platform", "recordings", "name")
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A time: so long ago (`7d`, `12h`), or ISO 8601."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.datetime:
+        """Text to a time with a zone; one without is this machine's."""
+        if isinstance(value, datetime.datetime):
+            return value
+        try:
+            if ago := re.fullmatch(r"(\d{1,6})([mhdw])", str(value)):
+                span = datetime.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+                return datetime.datetime.now(datetime.UTC) - span
+            return datetime.datetime.fromisoformat(str(value)).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is neither like 7d, 12h, 30m, 2w nor like 2026-01-31T09:00", param, ctx)
+
+
+@click.command()
+@click.option("--since", type=Moment(), help="Bots that joined after: 7d, 12h, 30m, 2w ago, or a time.")
+@click.option("--until", type=Moment(), help="Bots that joined before.")
+@click.option("--status", "statuses", multiple=True, help="With this status, e.g. done. May be repeated.")
+@click.option("--platform", "platforms", multiple=True,
+              help="On this platform, e.g. zoom, microsoft_teams. May be repeated.")  # fmt: skip
+@shared.region_option
+@click.option("--json", "as_json", is_flag=True, help="Print bots as JSON lines on stdout.")
+@log_options
+def bots(region: str | None, as_json: bool, **values: Any) -> None:
+    """Which bots there are: a table on a terminal, else one id a line.
+
+    `recall-audio bots --since 7d --status done | recall-audio run --ids-file -`
+    """
+    from recall_audio import fetch
+
+    found = fetch.list_bots(fetch.Settings.from_environment(region), fetch.Wanted(**values))
+    if as_json:
+        for bot in found:
+            click.echo(json.dumps(dataclasses.asdict(bot)))
+    elif sys.stdout.isatty():
+        _table(found)
+    else:
+        for bot in found:
+            click.echo(bot.bot_id)
+
+
+def _table(found: Any) -> None:
+    from recall_audio.cli.printing import print_table
+
+    rows = [[b.bot_id, b.join_at, b.status, b.platform, b.recordings, b.name] for b in found]
+    print_table(_COLUMNS, rows, "table")
