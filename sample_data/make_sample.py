@@ -145,8 +145,22 @@ def moment(at_s: float) -> dict[str, Any]:
     return {"absolute": absolute.replace("+00:00", "Z"), "relative": round(at_s, 6)}
 
 
-def meeting(lengths: dict[str, int]) -> dict[str, Any]:
-    """What the recorder knows; `lengths` are the parts' samples."""
+def active_speakers(rows: list[list[tuple[int, int]]]) -> list[dict[str, Any]]:
+    """The platform's guess: one speaker at a time, late by half a second, blind to all under a second."""
+    turns = sorted((a, b, person) for person, spans in enumerate(rows) for a, b in spans if b - a >= RATE_HZ)
+    found: list[dict[str, Any]] = []
+    for k, (start, end, person) in enumerate(turns):
+        begin_s = start / RATE_HZ + 0.5
+        end_s = min(end / RATE_HZ + 0.5, *(a / RATE_HZ + 0.5 for a, _, _ in turns[k + 1 : k + 2]), DURATION_S)
+        if end_s > begin_s:
+            who = PEOPLE[person].to_json()
+            times = {"start_timestamp": moment(begin_s), "end_timestamp": moment(end_s)}
+            found.append({"participant": who, **times})
+    return found
+
+
+def meeting(lengths: dict[str, int], rows: list[list[tuple[int, int]]]) -> dict[str, Any]:
+    """What the recorder knows; `lengths` are the parts' samples, `rows` who really speaks."""
     people = [p.to_json() for p in PEOPLE]
     comings = [(max(p.start_s - 0.4, 0.0), "join", p.person) for p in PARTS]
     goings = [(min(p.end_s + 0.3, DURATION_S), "leave", p.person) for p in PARTS]
@@ -173,6 +187,7 @@ def meeting(lengths: dict[str, int]) -> dict[str, Any]:
             {"participant": people[who], "action": action, "timestamp": moment(at_s), "data": None}
             for at_s, action, who in sorted(comings + goings)
         ],
+        "speaker_timeline": active_speakers(rows),
     }
 
 
@@ -224,8 +239,9 @@ def compose() -> Composed:
         devices[p.part_id] = knots(p.start_s, n / RATE_HZ, p.drift_ppm)
         parts[p.part_id] = to_int16(as_recorded(heard[p.person], devices[p.part_id]))
     lengths = {part_id: len(samples) for part_id, samples in parts.items()}
-    told = truth([rows for _, rows in voices], devices)
-    return Composed(to_int16(np.tanh(mix)), parts, meeting(lengths), told)
+    rows = [rows for _, rows in voices]
+    told = truth(rows, devices)
+    return Composed(to_int16(np.tanh(mix)), parts, meeting(lengths, rows), told)
 
 
 def make(folder: Path) -> None:
