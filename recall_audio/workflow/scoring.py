@@ -160,8 +160,7 @@ def read_rttm(path: Path) -> dict[str, list[list[float]]]:
         raise UsageError(f"{path} is not there.", f"Give {TIMELINE}, or the path of an RTTM file.")
     try:
         held = load_rttm(path)  # type: ignore[no-untyped-call,unused-ignore]
-        # pandas fills what a line lacks with NaN
-        held = {uri: a for uri, a in held.items() if all(isfinite(s.start + s.end) for s in a.itersegments())}
+        held = {uri: a for uri, a in held.items() if a and _is_finite(a)}
     except (ValueError, TypeError, KeyError, OSError):
         held = {}
     if len(held) != 1:
@@ -173,6 +172,11 @@ def read_rttm(path: Path) -> dict[str, list[list[float]]]:
     for segment, _, label in annotation.itertracks(yield_label=True):
         found.setdefault(str(label), []).append([segment.start, segment.end])
     return found
+
+
+def _is_finite(annotation: "Annotation") -> bool:
+    """Pandas fills what a line lacks with NaN; some versions of pyannote drop such rows, others keep them."""
+    return all(isfinite(segment.start + segment.end) for segment in annotation.itersegments())
 
 
 def _annotation(segments: Segments) -> "Annotation":
