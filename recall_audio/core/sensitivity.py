@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from recall_audio.core.activity import Activity, measure_activity
+from recall_audio.core.activity import measure_activity
 from recall_audio.core.schedule import Rows, make_schedule, to_s
 from recall_audio.core.spans import from_seconds, to_seconds
 from recall_audio.core.speech_frames import finished
 from recall_audio.errors import UsageError
 from recall_audio.model.options import TalkOptions
+from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Sensitivity, Variant
 from recall_audio.units import to_samples
 
 Segments = Mapping[str, Rows]
+Measured = tuple[list[int], int]
+"""Everybody's talk and the overlap, samples."""
 
 
 def bridge_variants(
@@ -36,13 +39,20 @@ def bridge_variants(
     }
 
 
-def measure_sensitivity(variants: Mapping[str, Segments], chosen: str, duration_s: float) -> Sensitivity:
+def measure_sensitivity(
+    variants: Mapping[str, Segments],
+    chosen: str,
+    duration_s: float,
+    thresholds: Sequence[OtherThreshold] = (),
+) -> Sensitivity:
     """Shares of talk and ranks under every variant, against those under `chosen`.
 
     Args:
-        variants: name to segments, e.g. those of :func:`bridge_variants` and of other thresholds.
+        variants: name to segments, e.g. those of :func:`bridge_variants`.
         chosen: name of the variant that the other figures rest on.
         duration_s: the mix's duration.
+        thresholds: talk under other thresholds of the detector, as the speech step left it; rows
+            ``speech threshold 0.3``.
 
     Raises:
         UsageError: `chosen` is not among the variants, or two name different speakers.
@@ -50,11 +60,13 @@ def measure_sensitivity(variants: Mapping[str, Segments], chosen: str, duration_
     if chosen not in variants:
         raise UsageError(f"{chosen!r} is not among the variants {sorted(variants)}.")
     labels = list(variants[chosen])
-    if any(set(segments) != set(labels) for segments in variants.values()):
+    named = [*variants.values(), *(other.talk_s for other in thresholds)]
+    if any(set(speakers) != set(labels) for speakers in named):
         raise UsageError("The variants name different speakers; a silent one has an empty list.")
-    measured = {name: _activity(segments, labels, duration_s) for name, segments in variants.items()}
+    measured = {name: _measured(segments, labels, duration_s) for name, segments in variants.items()}
+    measured |= {f"speech threshold {o.threshold:g}": _told(o, labels) for o in thresholds}
     reference = _variant(chosen, labels, measured[chosen], None)
-    rows = (_variant(name, labels, activity, reference) for name, activity in measured.items())
+    rows = (_variant(name, labels, one, reference) for name, one in measured.items())
     return Sensitivity(chosen, tuple(rows))
 
 
@@ -63,14 +75,19 @@ def rank(talk: Sequence[int]) -> list[int]:
     return [1 + sum(other > t for other in talk) for t in talk]
 
 
-def _activity(segments: Segments, labels: Sequence[str], duration_s: float) -> Activity:
+def _measured(segments: Segments, labels: Sequence[str], duration_s: float) -> Measured:
     schedule = make_schedule(segments, duration_s)
-    return measure_activity([schedule.speech[label] for label in labels], schedule.duration)
+    activity = measure_activity([schedule.speech[label] for label in labels], schedule.duration)
+    return activity.talk.tolist(), activity.overlap
 
 
-def _variant(name: str, labels: Sequence[str], activity: Activity, reference: Variant | None) -> Variant:
+def _told(other: OtherThreshold, labels: Sequence[str]) -> Measured:
+    return [to_samples(other.talk_s[label]) for label in labels], to_samples(other.overlap_s)
+
+
+def _variant(name: str, labels: Sequence[str], measured: Measured, reference: Variant | None) -> Variant:
     """One row of the table; without a reference, the row that the others are held against."""
-    talk: list[int] = activity.talk.tolist()
+    talk, overlap = measured
     whole = sum(talk)
     share = {label: t / whole for label, t in zip(labels, talk, strict=True)} if whole else {}
     ranks = dict(zip(labels, rank(talk), strict=True))
@@ -83,7 +100,7 @@ def _variant(name: str, labels: Sequence[str], activity: Activity, reference: Va
         talk_s={label: to_s(t) for label, t in zip(labels, talk, strict=True)},
         share_of_talk=share,
         rank=ranks,
-        overlap_s=to_s(activity.overlap),
+        overlap_s=to_s(overlap),
         same_ranks=reference is None or ranks == reference.rank,
         largest_change=change,
     )

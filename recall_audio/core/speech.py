@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recall_audio.core import spans as sp
+from recall_audio.core.activity import measure_activity
 from recall_audio.core.leakage import Observed, Pair, barred_pairs, findings_of, leaks_of, twins
 from recall_audio.core.leakage_era import Signals, clean, load, look, loudest_speaks
 from recall_audio.core.speech_decide import own_speech
@@ -22,9 +23,9 @@ from recall_audio.core.speech_frames import Frames, Mask, finished, joined
 from recall_audio.core.speech_voice import Voice, learn
 from recall_audio.model.detector import Detector
 from recall_audio.model.options import SpeechOptions
-from recall_audio.model.speech import PartEvidence, SpeechResult
+from recall_audio.model.speech import OtherThreshold, PartEvidence, SpeechResult
 from recall_audio.model.tracks import Track
-from recall_audio.units import FRAME_SAMPLES, to_samples
+from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
 
 _MARGIN = 1000  # frames heard on both sides of an era, whole gain windows
 _FRAMES_OF_ALL_TRACKS = 120_000  # an era times the tracks: 20 minutes of sound held at a time
@@ -73,7 +74,7 @@ def join_speech(
     segments, raw = ({k: join.finished(s) for k, s in found.items()} for found in (unbridged, raw))
     leaks = leaks_of(join.observed)
     findings = findings_of(segments, raw, leaks, join.twins)
-    return SpeechResult(segments, raw, leaks, options, findings, unbridged)
+    return SpeechResult(segments, raw, leaks, options, findings, unbridged, join.other_thresholds(nobody))
 
 
 class _Join:
@@ -85,6 +86,7 @@ class _Join:
         self.tracks, self.evidence, self.end, self.options = tracks, evidence, end, options
         self.observed: list[Observed] = []
         self.twins: set[Pair] = set()
+        self._others = {t: {k.label: [sp.EMPTY] for k in tracks} for t in options.other_thresholds}
         self._n_frames = -(-end // FRAME_SAMPLES)
         self._step = max(_FRAMES_OF_ALL_TRACKS // max(len(tracks), 1), 2 * _MARGIN)
 
@@ -101,11 +103,13 @@ class _Join:
             self.observed += era.observed
             for label, frames in era.frames.items():
                 inner = slice(era.before, era.before + min(self._step, self._n_frames - start))
-                mine = self._judge(frames, voices[label])
+                mine, *others = self._judge(frames, voices[label], tuple(self._others))
                 leaky = bool(frames.leaked.any())
-                heard = self._judge(frames.without_leakage(), voices[label]) if leaky else mine
+                heard = self._judge(frames.without_leakage(), voices[label])[0] if leaky else mine
                 own[label].append(mine[inner])
                 raw[label].append(heard[inner])
+                for by_label, mask in zip(self._others.values(), others, strict=True):
+                    by_label[label].append(sp.from_mask(mask[inner], FRAME_SAMPLES, start * FRAME_SAMPLES))
         return {k: self._spans(m) for k, m in own.items()}, {k: self._spans(m) for k, m in raw.items()}
 
     def _era(self, start: int) -> "_Cleaned":
@@ -137,14 +141,27 @@ class _Join:
             if eras
         }
 
-    def _judge(self, frames: Frames, voice: Voice | None) -> Mask:
-        """Frames of own speech; somebody not heard in the sample is learnt where they are."""
+    def other_thresholds(self, nobody: Mapping[str, sp.Spans]) -> tuple[OtherThreshold, ...]:
+        """Everybody's talk as it would have been decided under the other thresholds."""
+        told = []
+        for threshold, by_label in self._others.items():
+            found = {k: self.finished(sp.clip(sp.union(*s), 0, self.end)) for k, s in by_label.items()}
+            activity = measure_activity(list({**nobody, **found}.values()), self.end)
+            talk_s = {k: int(t) / RATE_HZ for k, t in zip(nobody, activity.talk, strict=True)}
+            told.append(OtherThreshold(threshold, talk_s, activity.overlap / RATE_HZ))
+        return tuple(told)
+
+    def _judge(self, frames: Frames, voice: Voice | None, others: tuple[float, ...] = ()) -> list[Mask]:
+        """Frames of own speech; somebody not heard in the sample is learnt where they are.
+
+        Under the threshold that was chosen, then under the others, with the voices learnt at the chosen one.
+        """
         if voice is None or voice.n_voiced < _FEWEST_VOICED:
             here = learn(frames, self.options.threshold)
             voice = here if voice is None or (here and here.n_voiced > voice.n_voiced) else voice
         if voice is None:
-            return np.zeros(len(frames.probability), dtype=np.bool_)
-        return own_speech(frames, voice, self.options.threshold)
+            return [np.zeros(len(frames.probability), dtype=np.bool_) for _ in (0, *others)]
+        return own_speech(frames, voice, (self.options.threshold, *others))
 
     def _spans(self, masks: Sequence[Mask]) -> sp.Spans:
         """Masks of eras one after the other to spans."""

@@ -6,6 +6,8 @@ alone, near what the network calls speech and where nothing much leaked: it find
 of words that the network leaves out. Breath and lips within an utterance are added to what they found.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,26 +30,32 @@ WEIGHTS: tuple[float, ...] = (
 )  # fmt: skip
 
 
-def own_speech(f: Frames, voice: Voice, threshold: float) -> Mask:
-    """Frames of the participant's own speech, before pauses are bridged."""
+def own_speech(f: Frames, voice: Voice, thresholds: Sequence[float]) -> list[Mask]:
+    """Frames of the participant's own speech, before pauses are bridged, under each threshold.
+
+    A threshold moves both judges alike, from where they stand at 0.5.
+    """
     own, leaked = f.own, f.leaked
     mine = is_own(own, leaked, voice.noise)
     maybe = (highest(f.probability, REACH) > _MAYBE) & f.present
     score = smooth(features(f, voice) @ np.array(WEIGHTS, dtype=np.float32), 5)
-    weighed = maybe & (score > np.log(_LIKELY / (1 - _LIKELY)))
     clear = db(own.sum(axis=1) / (leaked.sum(axis=1) + 0.3 * voice.noise.sum())) > _CLEAR_DB
-    found = np.asarray(weighed | (_by_level(f, voice, mine, threshold) & clear))
-    puffs = (f.puffs > voice.puff) & within_reach(found)
-    return np.asarray(found | (puffs & f.present))
+    levels = [level_db(own, leaked, voice.noise, rule.bands) for rule in voice.rules]
+    decided = []
+    for threshold in thresholds:
+        likely = min(max(_LIKELY + threshold - 0.5, 0.05), 0.95)
+        weighed = maybe & (score > np.log(likely / (1 - likely)))
+        found = np.asarray(weighed | (_by_level(f, voice, levels, mine, threshold) & clear))
+        puffs = (f.puffs > voice.puff) & within_reach(found)
+        decided.append(np.asarray(found | (puffs & f.present)))
+    return decided
 
 
-def _by_level(f: Frames, voice: Voice, mine: Mask, threshold: float) -> Mask:
-    own, leaked = f.own, f.leaked
+def _by_level(f: Frames, voice: Voice, levels: Sequence[FloatArray], mine: Mask, threshold: float) -> Mask:
     sure = (f.probability >= threshold) & mine
     reached = within_reach(sure & f.present)
     found = np.zeros(len(sure), dtype=np.bool_)
-    for rule in voice.rules:
-        level = level_db(own, leaked, voice.noise, rule.bands)
+    for rule, level in zip(voice.rules, levels, strict=True):
         found |= ((level > rule.level_db) & reached & mine) | (sure & (level > rule.surely_db))
     return np.asarray(found & f.present)
 

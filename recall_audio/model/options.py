@@ -60,12 +60,21 @@ class SpeechOptions:
         shortest_s: shorter speech is dropped, after bridging, seconds.
         threshold: speech probability from which the detector's evidence counts, 0 to 1.
         remove_leakage: take out speech that others' leaked voices explain.
+        threshold_change: the speakers' ranks are compared under thresholds this much lower and higher.
     """
 
     bridge_s: float = 0.20
     shortest_s: float = 0.10
     threshold: float = 0.5
     remove_leakage: bool = True
+    threshold_change: float = 0.2
+
+    @property
+    def other_thresholds(self) -> tuple[float, ...]:
+        """The thresholds that the chosen one is compared with, within 0.05 and 0.95."""
+        wanted = (self.threshold - self.threshold_change, self.threshold + self.threshold_change)
+        found = (round(min(max(t, 0.05), 0.95), 6) for t in wanted)
+        return tuple(dict.fromkeys(t for t in found if t != self.threshold))
 
 
 @dataclass(frozen=True, slots=True)

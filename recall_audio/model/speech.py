@@ -72,6 +72,21 @@ class Leak:
         return Leak(**{**value, "windows": windows})
 
 
+@dataclass(frozen=True, slots=True)
+class OtherThreshold:
+    """Talk as another threshold would have had it, all else being the same.
+
+    Attributes:
+        threshold: which.
+        talk_s: label to speech.
+        overlap_s: time in which two or more speak.
+    """
+
+    threshold: float
+    talk_s: Mapping[str, float]
+    overlap_s: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechResult:
     """Who speaks when.
@@ -84,6 +99,7 @@ class SpeechResult:
         findings: what a reader should know.
         unbridged: own speech as the decision left it, pauses not bridged, edges not set right, short speech
             not dropped: what a reader needs who would have chosen other parameters.
+        other_thresholds: talk under a lower and a higher threshold.
     """
 
     segments: Mapping[str, Spans]
@@ -92,6 +108,7 @@ class SpeechResult:
     options: SpeechOptions = field(default_factory=SpeechOptions)
     findings: tuple[Finding, ...] = ()
     unbridged: Mapping[str, Spans] = field(default_factory=dict)
+    other_thresholds: tuple[OtherThreshold, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values of ``segments.json``, seconds on the mix's clock."""
@@ -99,6 +116,7 @@ class SpeechResult:
             "speakers": {k: _seconds(v) for k, v in self.segments.items()},
             "raw": {k: _seconds(v) for k, v in self.raw.items()},
             "unbridged": {k: _seconds(v) for k, v in self.unbridged.items()},
+            "other_thresholds": [asdict(o) for o in self.other_thresholds],
             "parameters": asdict(self.options),
         }
 
@@ -120,6 +138,7 @@ class SpeechResult:
             options=SpeechOptions(**segments["parameters"]),
             findings=tuple(Finding.from_json(f) for f in told["findings"]),
             unbridged={k: _samples(v) for k, v in segments["unbridged"].items()},
+            other_thresholds=tuple(OtherThreshold(**o) for o in segments["other_thresholds"]),
         )
 
 

@@ -190,7 +190,8 @@ class Variant:
     """The figures under one other choice of a parameter.
 
     Attributes:
-        name: which choice, e.g. ``bridge 0.1 s``.
+        name: which choice: ``bridge 0.1 s`` (longest bridged pause), ``speech threshold 0.3`` (all
+            else as chosen).
         talk_s: label to speech.
         share_of_talk: label to share; empty where nobody spoke.
         rank: label to rank by talk, 1 for the most; equal talk, equal rank.

@@ -9,6 +9,7 @@ from recall_audio.export.view import ExportView, StemFile
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import TalkOptions
+from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
 from recall_audio.workflow.documents import Documents, need
 from recall_audio.workflow.tables import labels_by_id
@@ -38,7 +39,9 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
     variants = bridge_variants(segments["unbridged"], shortest_s, options)
     chosen = f"bridge {bridge_s:g} s"
     variants[chosen] = segments["speakers"]
-    return measured.with_sensitivity(measure_sensitivity(variants, chosen, alignment.duration_s))
+    thresholds = [OtherThreshold(**other) for other in segments["other_thresholds"]]
+    table = measure_sensitivity(variants, chosen, alignment.duration_s, thresholds)
+    return measured.with_sensitivity(table)
 
 
 def presence_of(

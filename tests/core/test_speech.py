@@ -136,6 +136,32 @@ def test_a_result_survives_its_json() -> None:
     assert again.leakage_json() == result.leakage_json()
 
 
+def test_a_lower_threshold_finds_more_speech_and_a_higher_one_less() -> None:
+    result = found(made(FAINT_LEAK_DB))
+    lower, higher = result.other_thresholds
+    assert (lower.threshold, higher.threshold) == (0.3, 0.7)
+    chosen_s = {k: sp.total(v) / 16_000 for k, v in result.segments.items()}
+    assert sum(lower.talk_s.values()) > sum(chosen_s.values()) > sum(higher.talk_s.values())
+    assert lower.talk_s.keys() == chosen_s.keys()
+
+
+def test_another_threshold_is_told_as_it_would_have_been_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting, learn = made(None), speech.learn
+    told = found(meeting, SpeechOptions(remove_leakage=False)).other_thresholds
+    monkeypatch.setattr(speech, "learn", lambda frames, _threshold: learn(frames, 0.5))
+    for other in told:
+        decided = found(meeting, SpeechOptions(threshold=other.threshold, remove_leakage=False)).segments
+        assert {k: sp.total(v) / 16_000 for k, v in decided.items()} == other.talk_s
+        n = sp.counts(list(decided.values()), 0, round(meeting.recipe.duration_s * 16_000))
+        assert sum(n[2:]) / 16_000 == other.overlap_s
+
+
+def test_thresholds_to_compare_with_stay_within_their_range() -> None:
+    assert SpeechOptions(threshold=0.1).other_thresholds == (0.05, 0.3)
+    assert SpeechOptions(threshold=0.95).other_thresholds == (0.75,)
+    assert SpeechOptions(threshold_change=0.0).other_thresholds == ()
+
+
 def test_no_tracks_and_no_parts_are_ordinary() -> None:
     empty = speech.find_speech([], 10.0, load(), SpeechOptions())
     assert empty.segments == {}

@@ -9,6 +9,7 @@ from recall_audio.core.talk import measure_talk
 from recall_audio.core.talk_windows import slide_talk
 from recall_audio.errors import UsageError
 from recall_audio.model.options import TalkOptions
+from recall_audio.model.speech import OtherThreshold
 
 SEGMENTS = {"A": [[0, 40], [100, 190]], "B": [[30, 60], [150, 151]], "C": []}
 
@@ -65,6 +66,19 @@ def test_ranks_that_hang_on_the_bridged_pause_are_found_out() -> None:
     assert table.variants[2].largest_change == pytest.approx(changed, abs=1e-12)
 
 
+def test_ranks_that_hang_on_the_detectors_threshold_are_found_out() -> None:
+    chosen = {"now": {"A": [[0, 4]], "B": [[5, 8]]}}
+    others = (
+        OtherThreshold(0.3, {"A": 4.0, "B": 4.5}, 0.25),
+        OtherThreshold(0.7, {"B": 3.0, "A": 3.5}, 0.0),
+    )
+    table = measure_sensitivity(chosen, "now", 10.0, others)
+    assert [v.name for v in table.variants] == ["now", "speech threshold 0.3", "speech threshold 0.7"]
+    assert [v.same_ranks for v in table.variants] == [True, False, True]
+    assert (table.variants[1].talk_s, table.variants[1].overlap_s) == ({"A": 4.0, "B": 4.5}, 0.25)
+    assert table.variants[1].largest_change == pytest.approx(4 / 7 - 4 / 8.5, abs=1e-12)
+
+
 def test_a_table_goes_into_talk_json() -> None:
     table = measure_sensitivity({"now": SEGMENTS, "other": SEGMENTS}, "now", 200.0)
     written = measure_talk(SEGMENTS, 200.0).with_sensitivity(table).to_json()["sensitivity"]
@@ -86,3 +100,5 @@ def test_variants_must_be_of_the_same_people() -> None:
         measure_sensitivity({"a": {"A": []}, "b": {"B": []}}, "a", 1.0)
     with pytest.raises(UsageError, match="not among"):
         measure_sensitivity({"a": {"A": []}}, "c", 1.0)
+    with pytest.raises(UsageError, match="different speakers"):
+        measure_sensitivity({"a": {"A": []}}, "a", 1.0, (OtherThreshold(0.3, {"A": 0.0, "B": 0.0}, 0.0),))
