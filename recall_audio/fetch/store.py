@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from recall_audio.errors import ItemError, RecallAudioError
+from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch import protocol, transfer, transport, urls
 from recall_audio.fetch.addresses import AddressBook
 from recall_audio.fetch.policy import Policy
@@ -78,11 +78,22 @@ class Store:
 
 
 def with_fresh_address(book: AddressBook, key: str, use: Callable[[str], T]) -> T:
-    """What `use` returns for the address; where it is denied, once more with a new one."""
+    """What `use` returns for the address; where it is denied, once more with a new one.
+
+    Raises:
+        TransientError: ``url_expired``: the new address is said to have ended too. Time will tell: a
+            clock may be wrong, or the address came from a cache.
+    """
     url, generation = book.current(key)
     try:
         return use(url)
     except ItemError as error:
         if error.code not in transfer.DENIED:
             raise
-    return use(book.renewed(key, generation))
+    try:
+        return use(book.renewed(key, generation))
+    except ItemError as error:
+        if error.code != "url_expired":
+            raise
+        failure = TransientError(error.message, "Run again later.", code=error.code, **error.facts)
+    raise failure

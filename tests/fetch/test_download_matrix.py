@@ -132,6 +132,17 @@ def test_row_21_an_address_that_ends_midway_is_renewed_by_one_retrieve(lab: Lab,
     assert last.headers["range"] == f"bytes={GONE_BYTES}-", "it goes on from the byte reached"
 
 
+def test_row_21_a_new_address_that_is_said_to_have_ended_too_is_tried_again_later(lab: Lab) -> None:
+    gone_by = Reply(
+        status=403, body=b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+    )
+    with lab.serve(replies(MIX, gone_by, gone_by, gone_by)):
+        result = lab.fetch()
+    assert lab.source("mixed.mp3") == (lab.folder / "mix.mp3").read_bytes()
+    assert result.retries == 1
+    assert len(lab.asked("/audio_mixed/")) == 2, "one retrieve an attempt"
+
+
 def test_row_21_parts_renew_their_addresses_together(lab: Lab) -> None:
     gone_by = Reply(
         status=403, body=b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
