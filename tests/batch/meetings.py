@@ -44,3 +44,15 @@ def _meeting(folder: Path, i: int, whole: "np.ndarray[Any, Any]", n_samples: int
     content |= {"duration": n_samples / RATE_HZ, "participants": people, "parts": parts}
     (folder / "meeting.json").write_text(json.dumps(content), "utf-8")
     return folder
+
+
+def results(out: Path) -> dict[str, bytes]:
+    """Every file whose bytes are a result, by path below `out`: not the manifests and the journal, which hold
+    times, nor the working files."""
+    return {
+        name: file.read_bytes()
+        for file in sorted(out.rglob("*"))
+        if file.is_file()
+        and not (name := file.relative_to(out).as_posix()).endswith(("/run.json", "journal.jsonl"))
+        and "/.work/" not in name
+    }

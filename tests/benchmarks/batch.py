@@ -1,11 +1,14 @@
-"""A night's batch through the stand-in, with one request in ten failing.
+"""A night's batch with one request in ten failing; and a batch that is killed again and again.
 
-    python tests/benchmarks/batch.py --meetings 1000 --jobs 2
+    python tests/benchmarks/batch.py night --meetings 1000 --jobs 2
+    python tests/benchmarks/batch.py kills --kills 200
 
-Real sockets, the ordinary command, the ordinary limits (so a thousand meetings take some twenty minutes: 55
-lists a minute are the workspace's ceiling). What fails, at random: 503, 429 with ``Retry-After``, a body cut
-short, a connection reset, an address that has ended. Prints whether all were done and none twice, the requests
-made, the most lists in any minute, and the parent's memory as the batch grew.
+Real sockets, the ordinary command, the ordinary limits. ``night``: 55 lists a minute are the workspace's
+ceiling, so a thousand meetings take some twenty minutes; what fails, at random, is a 503, a 429 with
+``Retry-After``, a body cut short, a connection reset, an address that has ended. ``kills``: a batch of 12 is
+sent SIGKILL at random moments, the parent alone or all its processes, and begun again until it is through;
+then it has to be, byte for byte, what a batch is that nobody disturbed (but for timings: ``run.json`` and the
+journal are left out).
 """
 
 import argparse
@@ -13,6 +16,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,12 +25,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
+sys.path.pop(0)  # this file has the name of a package in the folder above
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from batch.meetings import make_meetings
+from batch.meetings import make_meetings, results
 
 from recall_audio.standin import RIGHT, Reply, StandIn
 
+COMMAND = [sys.executable, "-c", "from recall_audio.cli import main; main()"]
 EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 WRONG = {
     "503": Reply(status=503, body=b""),
@@ -68,65 +74,130 @@ class Unreliable:
 
 
 def memory_mib(pid: int) -> float:
-    """Resident memory of a process, MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
+    """Resident memory of a process, MiB; 0 for one that has just ended."""
+    found = re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(found[0]) / 1024 if found else 0.0
+
+
+def environment(server: StandIn, root: Path) -> dict[str, str]:
+    """The environment that the command runs in."""
+    own = {"RECALL_API_KEY": server.key, "RECALL_BASE_URL": server.base_url}
+    return {**os.environ, **own, "XDG_STATE_HOME": str(root / "state")}
+
+
+def night(given: argparse.Namespace, root: Path) -> None:
+    """A batch with failing requests, once."""
+    server = StandIn(make_meetings(root / "served", given.meetings, seconds=given.seconds))
+    script = Unreliable(given.share, given.seed)
+    server.script = script  # type: ignore[assignment]
+    with server:
+        code, seconds, memory = carried_out(server, root, given.jobs)
+    out, n = root / "out", given.meetings
+    lines = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
+    done = Counter(line["recording_id"] for line in lines if line["status"] == "done")
+    print(f"exit code {code}, {seconds:.0f} s, {60 * n / seconds:.1f} meetings a minute")
+    print(f"done {len(done)} of {n}, twice {sum(c > 1 for c in done.values())}, others", end=" ")
+    print(dict(Counter(f"{line['status']} {line['code']}" for line in lines if line["status"] != "done")))
+    print(f"manifests {len(list(out.glob('*/*/run.json')))}, left over {len(list(out.rglob('*.part')))}")
+    print(f"requests {len(script.asked)}, failed on purpose {script.failed.total()} {dict(script.failed)}")
+    kinds = (("lists", r"GET /api/v1/\w+/\?"), ("retrieves", r"GET /api/v1/\w+/[\w-]+/"))
+    for what, pattern in (*kinds, ("store", r"GET /store/")):
+        made = sum(bool(re.match(pattern, target)) for _, target in script.asked)
+        print(f"{what}: {made}, most in any minute {script.most_in_a_minute(pattern)}")
+    for share in (0.01, 0.05, 0.25, 0.5, 0.75, 1.0):
+        at = next((m for m in memory if m[0] >= share * len(lines)), memory[-1])
+        print(f"parent after {at[0]} recordings: {at[1]:.1f} MiB")
+
+
+def carried_out(server: StandIn, root: Path, jobs: int) -> tuple[int, float, list[tuple[int, float]]]:
+    """Run the batch; gives its exit code, seconds, and the parent's memory by recordings done."""
+    (root / "ids.txt").write_text("\n".join(server.bot_ids * 2))  # each twice: none may be done twice
+    options = ["--ids-file", str(root / "ids.txt"), "--out", str(root / "out"), "--jobs", str(jobs)]
+    began, memory, journal = time.monotonic(), [], root / "out" / "journal.jsonl"
+    with (root / "said").open("w") as said:
+        process = subprocess.Popen(
+            [*COMMAND, "run", *options, "--json", "--quiet"],
+            env=environment(server, root), stdout=subprocess.DEVNULL, stderr=said,
+        )  # fmt: skip
+        while process.poll() is None:
+            n = len(journal.read_bytes().splitlines()) if journal.is_file() else 0
+            memory.append((n, memory_mib(process.pid)))
+            time.sleep(2.0)
+    print((root / "said").read_text()[-500:].strip())
+    return process.returncode, time.monotonic() - began, [m for m in memory if m[1]]
+
+
+def kills(given: argparse.Namespace, root: Path) -> None:
+    """Batches killed at random moments, and each compared with one that nobody disturbed."""
+    draw = random.Random(given.seed)
+    n_killed, n_batches, n_parts, different = 0, 0, 0, set()
+    with StandIn(make_meetings(root / "served", given.batch, seconds=given.seconds)) as server:
+        began = time.monotonic()
+        assert begun(server, root, "undisturbed").wait() == 0
+        whole_s = time.monotonic() - began
+        expected = results(root / "undisturbed")
+        while n_killed < given.kills:
+            out = f"out-{n_batches}"
+            n_killed += until_through(server, root, out, (draw, 0.5 * whole_s, given.kills - n_killed))
+            n_batches += 1
+            n_parts += len(aged(root / out))
+            assert begun(server, root, out).wait() == 0
+            assert not list((root / out).rglob("*.part")), "orphans of an earlier day stay"
+            there = results(root / out)
+            different |= {n for n in there.keys() | expected.keys() if there.get(n) != expected.get(n)}
+            print(f"{n_killed} killed, {n_batches} batches, {len(different)} files differ", flush=True)
+    print(f"undisturbed: {whole_s:.1f} s, {len(expected)} files compared, e.g. {sorted(expected)[:9]}")
+    print(f"orphans swept: {n_parts}; different: {sorted(different) or 'none'}")
+
+
+def begun(server: StandIn, root: Path, out: str) -> "subprocess.Popen[bytes]":
+    """A run in a process group of its own."""
+    return subprocess.Popen(
+        [*COMMAND, "run", *server.bot_ids, "--out", str(root / out), "--jobs", "2", "--json", "--quiet"],
+        env=environment(server, root), stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def until_through(server: StandIn, root: Path, out: str, how: tuple[random.Random, float, int]) -> int:
+    """Begin and kill until a run is through or so many were killed; how many were."""
+    draw, longest_s, most = how
+    for n in range(most):
+        process = begun(server, root, out)
+        try:
+            code = process.wait(draw.uniform(0.0, longest_s))
+        except subprocess.TimeoutExpired:
+            kill = draw.choice((os.kill, os.killpg))  # the workers end by themselves, or are killed too
+            kill(process.pid, signal.SIGKILL)
+            process.wait()
+        else:
+            assert code == 0, f"exit code {code}"
+            return n
+    assert begun(server, root, out).wait() == 0
+    return most
+
+
+def aged(out: Path) -> list[Path]:
+    """Temporary files that killed runs left, made to look a day old."""
+    time.sleep(5.0)  # workers that outlived their parent end by then
+    left = list(out.rglob("*.part"))
+    for part in left:
+        os.utime(part, (time.time() - 86_400.0,) * 2)
+    return left
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--meetings", type=int, default=1000)
+    parser.add_argument("what", choices=["night", "kills"])
+    parser.add_argument("--meetings", type=int, default=1000, help="of the night")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--share", type=float, default=0.1, help="of requests that fail")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=12, help="meetings of a batch that is killed")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of each meeting")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        server = StandIn(make_meetings(root / "served", given.meetings, seconds=4.0))
-        server.script = Unreliable(given.share, given.seed)  # type: ignore[assignment]
-        with server:
-            report(*carried_out(server, root, given.jobs), server, given.meetings)
-
-
-def carried_out(server: StandIn, root: Path, jobs: int) -> tuple[int, float, Path, list[tuple[int, float]]]:
-    """Run the batch; gives its exit code, seconds, output, and the parent's memory by recordings done."""
-    (root / "ids.txt").write_text("\n".join(server.bot_ids * 2))
-    env = {**os.environ, "RECALL_API_KEY": server.key, "RECALL_BASE_URL": server.base_url}
-    env["XDG_STATE_HOME"] = str(root / "state")
-    out = root / "out"
-    command = ["recall-audio", "run", "--ids-file", str(root / "ids.txt"), "--out", str(out)]
-    command += ["--jobs", str(jobs), "--json", "--quiet"]
-    began, memory = time.monotonic(), []
-    with (root / "said").open("w") as said:
-        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=said)
-        while process.poll() is None:
-            journal = out / "journal.jsonl"
-            n = len(journal.read_bytes().splitlines()) if journal.is_file() else 0
-            memory.append((n, memory_mib(process.pid)))
-            time.sleep(2.0)
-    print((root / "said").read_text()[-500:])
-    return process.returncode, time.monotonic() - began, out, memory
-
-
-def report(
-    code: int, seconds: float, out: Path, memory: list[tuple[int, float]], server: StandIn, n: int
-) -> None:
-    """Print what came of it."""
-    script: Unreliable = server.script  # type: ignore[assignment]
-    lines = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
-    done = Counter(line["recording_id"] for line in lines if line["status"] == "done")
-    print(f"exit code {code}, {seconds:.0f} s, {60 * n / seconds:.1f} meetings a minute")
-    print(
-        f"done {len(done)} of {n}, twice {sum(c > 1 for c in done.values())}, others {len(lines) - len(done)}"
-    )
-    print(f"manifests {len(list(out.glob('*/*/run.json')))}, left over {len(list(out.rglob('*.part')))}")
-    print(f"requests {len(script.asked)}, failed on purpose {script.failed.total()} {dict(script.failed)}")
-    for what, pattern in (("lists", r"GET /api/v1/\w+/\?"), ("retrieves", r"GET /api/v1/\w+/[\w-]+/")):
-        made = sum(bool(re.match(pattern, target)) for _, target in script.asked)
-        print(f"{what}: {made}, most in any minute {script.most_in_a_minute(pattern)}")
-    for share in (0.05, 0.25, 0.5, 0.75, 1.0):
-        at = next((m for m in memory if m[0] >= share * len(lines)), memory[-1])
-        print(f"parent after {at[0]} recordings: {at[1]:.1f} MiB")
+        {"night": night, "kills": kills}[given.what](given, Path(temporary))
 
 
 if __name__ == "__main__":
