@@ -14,8 +14,8 @@ from types import FrameType
 from typing import NoReturn
 
 from recall_audio.batch import telling
+from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import ItemError
-from recall_audio.fetch.settings import KEY_VARIABLE
 
 PROGRESS, RETURNED, RAISED = "progress", "returned", "raised"
 _TELL_EVERY_S = 0.5
@@ -24,7 +24,8 @@ _GRACE_S = 2.0
 
 def serve(pipe: Connection) -> None:
     """Answer calls until the parent closes the pipe or is no more."""
-    os.environ.pop(KEY_VARIABLE, None)
+    for name in SECRET_VARIABLES:
+        os.environ.pop(name, None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -24,8 +24,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from recall_audio.batch import serving
+from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import ItemError, TransientError
-from recall_audio.fetch.settings import KEY_VARIABLE
 
 T = TypeVar("T")
 Told = Callable[[Any, str, int, int], None]
@@ -215,14 +215,13 @@ _environment = threading.RLock()
 
 @contextlib.contextmanager
 def hidden_key() -> Iterator[None]:
-    """Within the block, which others wait for, the key is not in the environment that a child would get."""
+    """Within the block, which others wait for, no secret is in the environment that a child would get."""
     with _environment:
-        key = os.environ.pop(KEY_VARIABLE, None)
+        hidden = {name: os.environ.pop(name) for name in SECRET_VARIABLES if name in os.environ}
         try:
             yield
         finally:
-            if key is not None:
-                os.environ[KEY_VARIABLE] = key
+            os.environ.update(hidden)
 
 
 def seeing_key(read: Callable[[], T]) -> Callable[[], T]:

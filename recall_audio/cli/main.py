@@ -9,7 +9,18 @@ from typing import Any, NoReturn
 import click
 
 from recall_audio import __version__, errors
-from recall_audio.cli import bots, demo, doctor, exchanging, fetching, logs, looking, measuring, processing
+from recall_audio.cli import (
+    bots,
+    demo,
+    doctor,
+    exchanging,
+    fetching,
+    listening,
+    logs,
+    looking,
+    measuring,
+    processing,
+)
 
 # numpy's own threads cost more than they give on arrays this small: measured, +24 % CPU for two of them.
 # Recordings go side by side in processes instead. Set before numpy is imported; the user's word goes first.
@@ -48,6 +59,7 @@ def group() -> None:
 for command in (
     *processing.COMMANDS,
     *fetching.COMMANDS,
+    *listening.COMMANDS,
     *looking.COMMANDS,
     *measuring.COMMANDS,
     *exchanging.COMMANDS,

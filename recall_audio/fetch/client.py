@@ -6,13 +6,14 @@ from urllib.parse import quote, urlencode
 
 import requests
 
+from recall_audio.environment import KEY_VARIABLE
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch import payloads, protocol, transport, urls
 from recall_audio.fetch.fields import Json
 from recall_audio.fetch.pace import CallKind, Pace
 from recall_audio.fetch.policy import Policy
 from recall_audio.fetch.retrying import Halt, attempt
-from recall_audio.fetch.settings import KEY_VARIABLE, Settings
+from recall_audio.fetch.settings import Settings
 from recall_audio.fetch.transport import Call
 
 _REPEATABLE_CREATE = ("rate_limited", "no_capacity", "conflict")

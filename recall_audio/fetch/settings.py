@@ -1,15 +1,12 @@
 """Key, region and address, from the environment or from a ``.env`` file in the current folder."""
 
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from recall_audio.environment import KEY_VARIABLE, given
 from recall_audio.errors import ItemError, KeyRefused, UsageError
 from recall_audio.fetch import urls
 
-KEY_VARIABLE = "RECALL_API_KEY"
 REGION_VARIABLE = "RECALL_REGION"
 BASE_URL_VARIABLE = "RECALL_BASE_URL"
 REGIONS = ("us-west-2", "us-east-1", "eu-central-1", "ap-northeast-1")
@@ -51,21 +48,10 @@ class Settings:
             UsageError: no key is set, or region or address cannot be right.
             KeyRefused: the key holds blanks, line ends or characters that no key has.
         """
-        given = _given()
-        base_url = _base(given.get(BASE_URL_VARIABLE, ""), region or given.get(REGION_VARIABLE, ""))
-        key = _checked_key(given.get(KEY_VARIABLE))
-        return Settings(base_url, region or given.get(REGION_VARIABLE) or REGIONS[0], key)
-
-
-def _given() -> Mapping[str, str]:
-    from dotenv import dotenv_values
-
-    file = Path(".env")
-    try:
-        written = dotenv_values(file, interpolate=False) if file.is_file() else {}
-    except (OSError, UnicodeDecodeError):
-        raise UsageError("The .env file in this folder cannot be read.", "It must be UTF-8 text.") from None
-    return {k: v for k, v in written.items() if v is not None} | dict(os.environ)
+        variables = given()
+        base_url = _base(variables.get(BASE_URL_VARIABLE, ""), region or variables.get(REGION_VARIABLE, ""))
+        key = _checked_key(variables.get(KEY_VARIABLE))
+        return Settings(base_url, region or variables.get(REGION_VARIABLE) or REGIONS[0], key)
 
 
 def _base(base_url: str, region: str) -> str:

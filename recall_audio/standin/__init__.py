@@ -4,12 +4,14 @@ from recall_audio.standin.faults import RIGHT, Fault, Reply
 from recall_audio.standin.meetings import ServedMeeting, State, meeting
 from recall_audio.standin.routes import Terms
 from recall_audio.standin.server import Request, StandIn, serve_forever
+from recall_audio.standin.webhooks import Sender
 
 __all__ = [
     "RIGHT",
     "Fault",
     "Reply",
     "Request",
+    "Sender",
     "ServedMeeting",
     "StandIn",
     "State",
