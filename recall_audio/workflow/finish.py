@@ -16,7 +16,7 @@ from recall_audio.units import db_to_gain, gain_to_db
 from recall_audio.workflow.spool import Spool
 from recall_audio.workflow.voices import Voice
 
-BLOCK_S = 15
+BLOCK_S = 60
 """Length of the blocks that tracks are rendered and written in, seconds."""
 
 Tick = Callable[[], None]
