@@ -110,6 +110,36 @@ class TalkOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureOptions:
+    """How a voice is measured, turn by turn.
+
+    Attributes:
+        longest_s: of a turn, at most this much is analysed, in pieces spread evenly over it.
+        piece_s: longest piece analysed at once.
+        shortest_s: shorter stretches of speech alone are left out.
+        guard_s: others' speech counts as longer by this on either side: their leaked voices come late, and
+            ring on.
+        f0_lowest_hz: lowest fundamental frequency looked for.
+        f0_highest_hz: highest.
+        active_db: frames this far below a turn's loud ones (95 % quantile) are not speech.
+        dip_db: a syllable nucleus stands out from the level around it by this (De Jong & Wempe 2009).
+        voiced_s: least voiced time for an F0.
+        rate_s: least time for a syllable rate.
+    """
+
+    longest_s: float = 30.0
+    piece_s: float = 10.0
+    shortest_s: float = 0.1
+    guard_s: float = 0.1
+    f0_lowest_hz: float = 60.0
+    f0_highest_hz: float = 500.0
+    active_db: float = 25.0
+    dip_db: float = 2.0
+    voiced_s: float = 0.2
+    rate_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ClipOptions:
     """How speech is cut into clips for a transcriber.
 
