@@ -30,6 +30,8 @@ WRITERS: Mapping[str, Callable[[ExportView], dict[str, bytes]]] = {
 }
 FORMATS: tuple[str, ...] = tuple(WRITERS)
 """Every name that ``export --to`` takes."""
+NAMING_AUDIO = frozenset({"seglst", "nemo", "kaldi", "lhotse", "hf"})
+"""Formats whose files say where the stems are."""
 
 
 def export(view: ExportView, to: str) -> dict[str, bytes]:
@@ -44,4 +46,4 @@ def export(view: ExportView, to: str) -> dict[str, bytes]:
     return WRITERS[to](view)
 
 
-__all__ = ["FORMATS", "ExportView", "StemFile", "export"]
+__all__ = ["FORMATS", "NAMING_AUDIO", "ExportView", "StemFile", "export"]

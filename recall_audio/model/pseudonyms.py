@@ -1,19 +1,31 @@
 """Stable codes for names, ids and emails, for data that leaves the house.
 
 A code is a keyed hash (HMAC-SHA256, RFC 2104): the same value gives the same code wherever the same key is
-used, and without the key nobody can try names to see whose code it is. Take the codes before labels are made:
-then everything that is written, stems included, is named by them.
+used, and without the key nobody can try names to see whose code it is. Codes are taken before labels are
+made: then everything that is written, stems included, is named by them.
+
+What stays: times of day, what device somebody used, who was the host, and the voices themselves.
 """
 
 import base64
 import hmac
+import re
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from recall_audio.errors import UsageError
-from recall_audio.model.meeting import Meeting, Participant
+from recall_audio.model.findings import Finding
+from recall_audio.model.labels import make_labels
+from recall_audio.model.meeting import MediaFile, Meeting, Participant
 
 SHORTEST_KEY_BYTES = 16
+LEFT_OUT = "left_out"
+"""Why a pseudonymised recording has no downloaded files (``MediaFile.problem``)."""
+
+_BOT_KEEPS = ("platform", "join_at")
+_RECORDING_KEEPS = ("started_at", "completed_at", "expires_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,9 @@ class Pseudonyms:
 
     def __post_init__(self) -> None:
         if len(self.key) < SHORTEST_KEY_BYTES:
-            raise UsageError(f"The key has {len(self.key)} bytes; expected {SHORTEST_KEY_BYTES} or more.")
+            raise UsageError(
+                f"The pseudonyms' key has {len(self.key)} bytes; expected {SHORTEST_KEY_BYTES} or more."
+            )
 
     def __repr__(self) -> str:
         return "Pseudonyms(key=...)"
@@ -39,53 +53,141 @@ class Pseudonyms:
         digest = hmac.digest(self.key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), "sha256")
         return base64.b32encode(digest).decode()[:16]
 
-    def participant(self, person: Participant) -> Participant:
-        """The same participant under codes; ids of the platform survive as codes, other fields do not.
+    def name(self, name: str) -> str:
+        """A display name's code, the same in any case and spacing."""
+        return f"P_{self.code('name', ' '.join(unicodedata.normalize('NFKC', name).casefold().split()))}"
 
-        The participant id, a number that means something within the meeting only, stays: parts refer to it.
-        """
+    def email(self, email: str) -> str:
+        """An email's code, an address that can be nobody's (RFC 2606), the same in any case."""
+        return f"{self.code('email', email.strip().casefold()).lower()}@pseudonym.invalid"
+
+    def participant(self, person: Participant) -> Participant:
+        """The same participant under codes; ids of the platform survive as codes, its other fields do not."""
         return replace(
             person,
-            name=None if person.name is None else f"P_{self.code('name', person.name)}",
-            email=None if person.email is None else f"{self._email(person.email)}@pseudonym.invalid",
+            name=None if person.name is None else self.name(person.name),
+            email=None if person.email is None else self.email(person.email),
             extra_data=self._ids(person.extra_data or {}, ()) or None,
         )
 
-    def meeting(self, meeting: Meeting) -> Meeting:
-        """The same meeting under codes: people, bot, recording and parts.
-
-        Paths of source files and findings are left out: they hold part ids and labels. Other files refer to
-        a part by ``code("part", part_id)``.
-        """
-        id_fields = ("id", "meeting_id")
-        bot = {k: self._coded(k, v) if k in id_fields else v for k, v in meeting.bot.items() if k != "name"}
-        recording = {k: self._coded(k, v) if k == "id" else v for k, v in meeting.recording.items()}
-        parts = tuple(
-            replace(p, part_id=self.code("part", p.part_id), media=replace(p.media, file=None))
-            for p in meeting.parts
+    def recode(self, meeting: Meeting) -> "Recoded":
+        """A meeting under codes, and what of it became what."""
+        ids = [p.participant_id for p in meeting.participants]
+        ids += [p.participant_id for p in meeting.parts] + [p.participant_id for p in meeting.presence]
+        numbers = {old: new for new, old in enumerate(dict.fromkeys(ids), 1)}
+        people = tuple(
+            replace(self.participant(p), participant_id=numbers[p.participant_id])
+            for p in meeting.participants
         )
-        return Meeting(
-            bot=bot,
-            recording=recording,
-            participants=tuple(self.participant(p) for p in meeting.participants),
-            parts=parts,
-            mix=None if meeting.mix is None else replace(meeting.mix, file=None),
-            presence=meeting.presence,
+        parts = {p.part_id: self.code("part", p.part_id) for p in meeting.parts}
+        before, after = make_labels(meeting.participants), make_labels(people)
+        coded = Meeting(
+            bot={**self._coded(meeting.bot, ("id", "meeting_id")), **_kept(meeting.bot, _BOT_KEEPS)},
+            recording={
+                **self._coded(meeting.recording, ("id",)),
+                **_kept(meeting.recording, _RECORDING_KEEPS),
+            },
+            participants=people,
+            parts=tuple(
+                replace(
+                    p,
+                    part_id=parts[p.part_id],
+                    participant_id=numbers[p.participant_id],
+                    media=_left_out(p.media),
+                )
+                for p in meeting.parts
+            ),
+            mix=None if meeting.mix is None else _left_out(meeting.mix),
+            presence=tuple(replace(p, participant_id=numbers[p.participant_id]) for p in meeting.presence),
         )
+        labels = {before[i]: after[numbers[i]] for i in before}
+        recoded = Recoded(coded, numbers, labels, parts, self._words(meeting, coded, labels | parts))
+        findings = tuple(recoded.finding(f) for f in meeting.findings)
+        return replace(recoded, meeting=replace(coded, findings=findings))
 
-    def _email(self, email: str) -> str:
-        return self.code("email", email.strip().casefold()).lower()
+    def _words(self, meeting: Meeting, coded: Meeting, known: Mapping[str, str]) -> dict[str, str]:
+        """Every identifier as it may stand in a sentence, and what stands for it."""
+        words = dict(known)
+        for person, under_code in zip(meeting.participants, coded.participants, strict=True):
+            words |= {person.name: under_code.name or ""} if person.name else {}
+            words |= {person.email: under_code.email or ""} if person.email else {}
+            words |= _leaves(person.extra_data, under_code.extra_data)
+        for facts, codes in ((meeting.bot, coded.bot), (meeting.recording, coded.recording)):
+            words |= {str(facts[k]): str(codes[k]) for k in ("id", "meeting_id") if facts.get(k)}
+        words |= {str(meeting.bot["name"]): "the bot"} if meeting.bot.get("name") else {}
+        return {old: new for old, new in words.items() if old.strip() and not _is_count(old)}
 
-    def _coded(self, kind: str, value: Any) -> Any:
-        return None if value is None else self.code(kind, str(value))
+    def _coded(self, facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        found = {k: facts.get(k) for k in names if k in facts}
+        return {k: None if v is None else self.code(k, str(v)) for k, v in found.items()}
 
-    def _ids(self, extra: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    def _ids(self, extra: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
         """The fields of a platform's own data that are ids, as codes; all else is left out."""
         kept: dict[str, Any] = {}
         for name, value in extra.items():
-            if isinstance(value, dict):
+            if isinstance(value, Mapping):
                 inner = self._ids(value, (*path, name))
                 kept |= {name: inner} if inner else {}
-            elif name.endswith("id") and isinstance(value, (str, int)):
-                kept[name] = self.code(".".join((*path, name)), str(value))
+            elif name.endswith("id") and _is_id(value):
+                kept[name] = self.code(".".join((*path, name)), str(value).strip())
         return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Recoded:
+    """A meeting under codes, and what of it became what.
+
+    Attributes:
+        meeting: under codes: people, ids, parts; without the files as downloaded.
+        participants: the API's participant id to a number from 1, in the API's order.
+        labels: label to the label under codes.
+        parts: part id to its code.
+        words: every identifier to what stands for it in a sentence.
+    """
+
+    meeting: Meeting
+    participants: Mapping[int, int]
+    labels: Mapping[str, str]
+    parts: Mapping[str, str]
+    words: Mapping[str, str]
+
+    def finding(self, finding: Finding) -> Finding:
+        """The same finding about codes."""
+        where = {**self.labels, **self.parts}.get(finding.where, self.text(finding.where))
+        return replace(finding, message=self.text(finding.message), where=where)
+
+    def text(self, sentence: str) -> str:
+        """A sentence with every identifier in it replaced, whole words only, the longest first."""
+        if not self.words:
+            return sentence
+        longest_first = sorted(self.words, key=len, reverse=True)
+        pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
+        return re.sub(pattern, lambda found: self.words[found[0]], sentence)
+
+
+def _kept(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {k: facts[k] for k in names if k in facts}
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool) and bool(str(value).strip())
+
+
+def _is_count(word: str) -> bool:
+    """Short numbers are in every sentence; no sentence holds a short id."""
+    return word.isdecimal() and len(word) < 6
+
+
+def _left_out(media: MediaFile) -> MediaFile:
+    """A file that stayed behind; one that never came keeps its own reason."""
+    why = LEFT_OUT if media.file else media.problem
+    return MediaFile(format=media.format, duration_s=media.duration_s, problem=why)
+
+
+def _leaves(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, str]:
+    """Plain values of a nested mapping to those in the same places of another."""
+    found: dict[str, str] = {}
+    for name, value in (after or {}).items():
+        old = (before or {})[name]
+        found |= _leaves(old, value) if isinstance(value, Mapping) else {str(old).strip(): str(value)}
+    return found

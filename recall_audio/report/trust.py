@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.report.aligned import alignment_statements
 from recall_audio.report.leaking import leakage_statements
 from recall_audio.report.people import Documents, Speaker, name_of_participant
@@ -46,6 +47,7 @@ _PROBLEMS = {
 def statements(documents: Documents, people: list[Speaker]) -> list[Statement]:
     """All statements about a recording, worst first; each once, however many files say it."""
     sources: tuple[Callable[[Documents, list[Speaker]], Iterator[Statement]], ...] = (
+        _pseudonyms,
         _missing_documents,
         _missing_parts,
         _damage,
@@ -61,6 +63,20 @@ def statements(documents: Documents, people: list[Speaker]) -> list[Statement]:
         for statement in source(documents, people):
             seen.setdefault((statement.where, statement.sentence), statement)
     return sorted(seen.values(), key=lambda s: -s.rank)
+
+
+def _pseudonyms(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
+    """A copy to hand out, whose downloads stayed behind."""
+    recording = mapping(documents.get("recording"))
+    media = [mapping(p.get("media")) for p in objects(recording.get("parts"))]
+    if any(m.get("problem") == LEFT_OUT for m in (*media, mapping(recording.get("mix")))):
+        yield Statement(
+            NOTE,
+            "Copy",
+            "",
+            "Names, ids and emails are codes here; the mixed recording and the files as downloaded are not "
+            "in this copy.",
+        )
 
 
 def _missing_documents(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
@@ -91,6 +107,8 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
     for part in objects(recording.get("parts")):
         media = mapping(part.get("media"))
         with_part.add(key(part.get("participant_id")))
+        if media.get("problem") == LEFT_OUT:
+            continue
         if key(part.get("part_id")) not in told and (media.get("problem") or not media.get("file")):
             name = name_of_participant(documents, people, part.get("participant_id"))
             why = text(media.get("problem"))
@@ -114,7 +132,8 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
         )
     mix = mapping(recording.get("mix"))
     told_of_mix = any(f.get("code") == "no_audio_mixed" for f in objects(recording.get("findings")))
-    if recording and not told_of_mix and (not mix or mix.get("problem") or not mix.get("file")):
+    elsewhere = mix.get("problem") == LEFT_OUT
+    if recording and not (told_of_mix or elsewhere) and (mix.get("problem") or not mix.get("file")):
         yield Statement(
             CHECK,
             "Missing",

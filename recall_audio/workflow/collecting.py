@@ -9,17 +9,26 @@ from recall_audio.export.collect import ALL_TABLES, Loaded, collect
 from recall_audio.export.tabular import CsvTables, ParquetTables
 from recall_audio.files import atomic
 from recall_audio.model.options import TalkOptions
+from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.workflow.documents import need, read_documents
 from recall_audio.workflow.layout import recording_folders
 from recall_audio.workflow.measuring import talk_of, view_of
+from recall_audio.workflow.recoding import recode_documents
 
 _WRITERS: dict[str, type[CsvTables] | type[ParquetTables]] = {"csv": CsvTables, "parquet": ParquetTables}
 
 
 def collect_recordings(
-    root: Path, form: str, into: Path | None = None, progress: Callable[[int, int], None] | None = None
+    root: Path,
+    form: str,
+    into: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> tuple[list[Path], list[ItemError]]:
     """Write ``<into>/<table>.<form>`` for every table; `into` is ``ROOT/tables`` where None.
+
+    Under codes names, ids and emails are replaced before anything is measured or merged, and ``ROOT/tables``
+    is ``ROOT/tables-pseudonymised``.
 
     Returns:
         The files written, and why recordings were left out (not processed, damaged).
@@ -31,25 +40,31 @@ def collect_recordings(
     if form not in _WRITERS:
         raise UsageError(f"There is no format {form!r}.", f"Choose one of {', '.join(_WRITERS)}.")
     folders, left_out = recording_folders(root), list[ItemError]()
-    target = into or root / "tables"
+    target = into or root / ("tables-pseudonymised" if pseudonyms else "tables")
     writer_class = _WRITERS[form]
     paths = {t.name: target / f"{t.name}{writer_class.suffix}" for t in ALL_TABLES}
+    loaded = _loaded(folders, left_out, progress or (lambda *_: None), pseudonyms)
     with contextlib.ExitStack() as stack:
         streams = {name: stack.enter_context(atomic(path)) for name, path in paths.items()}
         tables = writer_class(streams, ALL_TABLES)
-        for table, rows in collect(_loaded(folders, left_out, progress or (lambda *_: None))):
+        for table, rows in collect(loaded):
             tables.write(table, rows)
         tables.close()
     return list(paths.values()), left_out
 
 
 def _loaded(
-    folders: list[Path], left_out: list[ItemError], progress: Callable[[int, int], None]
+    folders: list[Path],
+    left_out: list[ItemError],
+    progress: Callable[[int, int], None],
+    pseudonyms: Pseudonyms | None,
 ) -> Iterator[Loaded]:
     for done, folder in enumerate(folders, 1):
         try:
             documents = read_documents(folder)
             options = TalkOptions(**need(documents, "run")["parameters"]["talk"])
+            if pseudonyms is not None:
+                documents, _ = recode_documents(documents, pseudonyms)
             view = view_of(documents, talk_of(documents, options))
         except ItemError as error:
             left_out.append(ItemError(f"{folder}: {error.message}", error.hint, code=error.code))

@@ -5,23 +5,38 @@ from pathlib import Path
 from recall_audio import export
 from recall_audio.files import atomic
 from recall_audio.model.options import TalkOptions
+from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.workflow.documents import need, read_documents
 from recall_audio.workflow.measuring import talk_of, view_of
+from recall_audio.workflow.pseudonymising import copy_stems
+from recall_audio.workflow.recoding import recode_documents
 
 
-def export_recording(folder: Path, form: str, into: Path | None = None) -> list[Path]:
+def export_recording(
+    folder: Path, form: str, into: Path | None = None, pseudonyms: Pseudonyms | None = None
+) -> list[Path]:
     """Write one recording in `form` below ``DIR/export/FORMAT`` (or `into`) and give the files written.
+
+    Under codes it goes to ``DIR/export/FORMAT-pseudonymised``, with the stems beside it where the format
+    names them: paths in it are relative to that folder, because the recording's own path holds its ids.
 
     Raises:
         UsageError: there is no such format.
         ItemError: the recording has no results to export.
         MachineError: the format needs a package that is not installed, or the disk is full.
     """
-    target = into or folder / "export" / form
     documents = read_documents(folder)
     options = TalkOptions(**need(documents, "run")["parameters"]["talk"])
-    view = view_of(documents, talk_of(documents, options), folder, target)
-    written = []
+    written = list[Path]()
+    if pseudonyms is None:
+        target = into or folder / "export" / form
+        view = view_of(documents, talk_of(documents, options), folder, target)
+    else:
+        target = into or folder / "export" / f"{form}-pseudonymised"
+        coded, known = recode_documents(documents, pseudonyms)
+        view = view_of(coded, talk_of(coded, options))
+        if form in export.NAMING_AUDIO:
+            written += copy_stems(documents, known, folder, target)
     for name, content in sorted(export.export(view, form).items()):
         path = target / name
         with atomic(path) as stream:

@@ -13,6 +13,7 @@ from recall_audio.files import read_json, sweep_parts
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome
+from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import Manifest, begin, discard_work, is_done
 from recall_audio.workflow.plan import STAGES, stage_keys, stale_stages
@@ -81,6 +82,12 @@ def process(
     parameters = parameters_of(options)
     if not force and (before := finished(folder, options)) is not None:
         return before
+    if any(p.media.problem == LEFT_OUT for p in meeting.parts):
+        raise ItemError(
+            f"{folder} is a pseudonymised copy, without the files as downloaded; nothing was changed.",
+            "Process the recording itself, then run `recall-audio pseudonymise` on it again.",
+            code="pseudonymised",
+        )
     sweep_parts(folder)
     manifest = begin(layout, parameters, force=force)
     _run_stages(manifest, meeting, options, progress or (lambda *_: None))

@@ -182,11 +182,11 @@ def _stem_sources(job: Job) -> StemSources:
         work=job.layout.work,
         names=names,
         recording_id=job.meeting.recording_id,
-        started_at=_moment(job.meeting.recording.get("started_at")),
+        started_at=moment(job.meeting.recording.get("started_at")),
     )
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
     """A time the API gave, or None where there is none that can be read."""
     try:
         return datetime.fromisoformat(text) if text else None

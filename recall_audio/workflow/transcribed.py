@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,20 @@ from recall_audio.export.transcripts import (
     write_transcript,
 )
 from recall_audio.files import atomic
+from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.model.transcript import Utterance
 from recall_audio.workflow.documents import Documents, need, read_documents
+from recall_audio.workflow.recoding import recode_documents
 
 _SUFFIX = {"json": ".json", "webvtt": ".vtt", "srt": ".srt", "text": ".txt"}
 
 
 def merge_files(
-    folder: Path, files: Sequence[Path], forms: Sequence[str] = (), into: Path | None = None
+    folder: Path,
+    files: Sequence[Path],
+    forms: Sequence[str] = (),
+    into: Path | None = None,
+    pseudonyms: Pseudonyms | None = None,
 ) -> list[Path]:
     """Write ``DIR/transcript/transcript.{json,vtt,srt,txt}`` (or below `into`) and give the files written.
 
@@ -29,6 +36,7 @@ def merge_files(
         files: a transcriber's JSON, one file a stem, named after it.
         forms: of ``json``, ``webvtt``, ``srt``, ``text``; all where empty.
         into: the folder to write to.
+        pseudonyms: speakers are named by their codes; what they said stays as it is.
 
     Raises:
         UsageError: a file is no stem's, or there is no such format.
@@ -42,6 +50,9 @@ def merge_files(
         )
     documents = read_documents(folder)
     utterances = utterances_of(documents, files)
+    if pseudonyms is not None:
+        documents, known = recode_documents({"recording": need(documents, "recording")}, pseudonyms)
+        utterances = tuple(replace(u, speaker=known.labels[u.speaker]) for u in utterances)
     names = {label: p["name"] for label, p in need(documents, "speakers")["speakers"].items()}
     written = []
     for form in forms or TRANSCRIPT_FORMATS:

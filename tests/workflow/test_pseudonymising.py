@@ -1,0 +1,277 @@
+"""What is handed out holds no name, id or email of anybody, and the same figures and samples."""
+
+import gzip
+import html
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+
+from recall_audio.export import FORMATS, NAMING_AUDIO
+from recall_audio.files import read_json, write_json
+from recall_audio.workflow.pseudonymising import KEY_VARIABLE
+
+Command = Callable[..., tuple[int, str, str]]
+KEY = "a key that nobody guesses"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.chdir(tmp_path)  # no .env file of the developer's
+
+
+@pytest.fixture
+def told(processed: Path) -> Path:
+    """The sample meeting, with findings that name people and parts in their sentences."""
+    meeting = read_json(processed / "recording.json", "recording")
+    part = meeting["parts"][1]
+    message = f"Part {part['part_id']} of Marcus_Webb (marcus.webb@example.com) is odd, says Priya Raman."
+    finding = {"code": "odd", "message": message, "where": part["part_id"], "severity": "warning"}
+    run = read_json(processed / "run.json", "run")
+    for document, kind in ((meeting, "recording"), (run, "run")):
+        document.pop("schema")
+        document["findings" if kind == "recording" else "warnings"].append(finding)
+        write_json(processed / f"{kind}.json", kind, document)
+    return processed
+
+
+def secrets(folder: Path) -> set[str]:
+    """Everything that says who somebody is: names and their parts, labels, emails, ids."""
+    meeting = read_json(folder / "recording.json", "recording")
+    found = {folder.name, folder.parent.name, meeting["bot"]["name"], meeting["bot"]["meeting_id"]}
+    found |= {p["part_id"] for p in meeting["parts"]} | {p["participant_id"] for p in meeting["participants"]}
+    for person in meeting["participants"]:
+        found |= {person["name"], *person["name"].split(), person["name"].replace(" ", "_"), person["email"]}
+        found |= {person["email"].split("@")[0], *person["extra_data"]["zoom"].values()}
+    found |= {"Zoe"}  # as a WAV header's ASCII has her
+    return {s for s in found if isinstance(s, str)}
+
+
+def texts(path: Path) -> Iterator[str]:
+    """A file's content in every form in which something could stand in it."""
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = gzip.decompress(data)
+    elif path.suffix == ".parquet":
+        table = pd.read_parquet(io.BytesIO(data))
+        yield table.to_csv()
+        data += str(table.attrs).encode()
+    plain = data.decode("utf-8", "replace")
+    yield plain
+    yield html.unescape(plain)
+    yield re.sub(r"\\u([0-9a-f]{4})", lambda hit: chr(int(hit[1], 16)), plain)
+    yield data.decode("utf-16-le", "replace")
+
+
+def leaks(folder: Path, known: set[str]) -> list[tuple[str, str]]:
+    """Which secrets are in which files below a folder, their names included."""
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    assert files
+    found = [(p.name, s) for p in files for s in known if s in p.relative_to(folder).as_posix()]
+    return found + [(p.name, s) for p in files for text in texts(p) for s in known if s in text]
+
+
+def pseudonymised(command: Command, told: Path, into: Path) -> Path:
+    code, out, said = command("pseudonymise", told, "--into", into)
+    assert code == 0, said
+    return Path(out.strip())
+
+
+def test_the_search_finds_what_a_plain_copy_holds(told: Path, tmp_path: Path, command: Command) -> None:
+    assert {s for _, s in leaks(told, secrets(told))} == secrets(told)
+    for form in ("lhotse", "parquet", "webvtt"):
+        command("export", told, "--to", form, "--into", tmp_path / form)
+        assert leaks(tmp_path / form, secrets(told)), form
+
+
+def test_no_name_id_or_email_is_in_any_file_of_a_copy(told: Path, tmp_path: Path, command: Command) -> None:
+    copy = pseudonymised(command, told, tmp_path / "out-there")
+    assert leaks(tmp_path / "out-there", secrets(told)) == []
+    people = read_json(copy / "speakers.json", "speakers")["speakers"]
+    assert sorted(i for p in people.values() for i in p["participant_ids"]) == [1, 2, 3, 4]
+    assert {p.name for p in copy.iterdir()} == {
+        *("recording.json", "speakers.json", "alignment.json", "segments.json", "leakage.json", "talk.json"),
+        *("stems.json", "run.json", "segments.rttm", "report.html", "stems"),
+    }
+
+
+def test_a_copy_has_the_figures_and_samples_of_the_recording(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    copy = pseudonymised(command, told, tmp_path / "out-there")
+    before, after = (read_json(f / "talk.json", "talk") for f in (told, copy))
+    labels = dict(zip(before["speakers"], after["speakers"], strict=True))
+    assert under(before, labels) == sorted_(after)
+    for old, new in labels.items():
+        ours, theirs = (
+            sf.read(f / "stems" / f"{x}.wav", dtype="int16") for f, x in ((told, old), (copy, new))
+        )
+        assert np.array_equal(ours[0], theirs[0])
+        assert ours[1] == theirs[1]
+    code, out, said = command("info", copy, "--format", "json")
+    assert code == 0, said
+    warnings = [w for w in json.loads(out)["warnings"] if w["code"] == "odd"]
+    assert len(warnings) == 1
+
+
+def under(value: Any, labels: dict[str, str]) -> Any:
+    """A document's values with every label, key or not, replaced, lists of pairs in one order."""
+    if isinstance(value, dict):
+        return {labels.get(k, k): under(v, labels) for k, v in value.items()}
+    if isinstance(value, list):
+        return sorted((under(v, labels) for v in value), key=json.dumps)
+    return labels.get(value, value) if isinstance(value, str) else value
+
+
+def sorted_(value: Any) -> Any:
+    return under(value, {})
+
+
+def test_a_copys_report_says_that_it_is_one_and_misses_nothing(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    page = (pseudonymised(command, told, tmp_path / "out-there") / "report.html").read_text("utf-8")
+    assert "are codes here" in page
+    assert "is missing" not in page
+    assert "no mixed recording" not in page
+
+
+def test_every_format_under_codes_names_nobody_and_brings_the_stems_it_names(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    for form in FORMATS:
+        into = tmp_path / form
+        code, out, said = command("export", told, "--to", form, "--into", into, "--pseudonymise")
+        assert code == 0, said
+        assert out.split()
+        assert leaks(into, secrets(told)) == [], form
+        assert len(list(into.glob("stems/*.wav"))) == (4 if form in NAMING_AUDIO else 0)
+    rows = [json.loads(x) for x in (tmp_path / "hf/stems/metadata.jsonl").read_text("utf-8").splitlines()]
+    assert all((tmp_path / "hf/stems" / row["file_name"]).is_file() for row in rows)
+    scp = (tmp_path / "kaldi/kaldi/wav.scp").read_text().splitlines()
+    assert all((tmp_path / "kaldi" / line.split(" ", 1)[1]).is_file() for line in scp)
+
+
+def test_persons_over_meetings_are_the_same_persons_under_codes(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    again = told.parent.parent / "bot-2" / "rec-2"
+    shutil.copytree(told, again)
+    meeting = read_json(again / "recording.json", "recording")
+    del meeting["schema"]
+    meeting["recording"]["id"] = "rec-2"
+    write_json(again / "recording.json", "recording", meeting)
+    root = told.parent.parent
+    for form in ("csv", "parquet"):
+        code, _, said = command(
+            "collect", root, "--format", form, "--into", tmp_path / form, "--pseudonymise"
+        )
+        assert code == 0, said
+        assert leaks(tmp_path / form, {*secrets(told), "rec-2", "bot-2"}) == []
+    command("collect", root, "--into", tmp_path / "plain")
+    plain, coded = (pd.read_csv(tmp_path / name / "people.csv") for name in ("plain", "csv"))
+    assert plain["person"].nunique() == coded["person"].nunique() == 4
+    assert [g.tolist() for g in plain.groupby("person", sort=False).indices.values()] == [
+        g.tolist() for g in coded.groupby("person", sort=False).indices.values()
+    ]
+    merges = pd.read_csv(tmp_path / "csv/merges.csv")
+    assert len(merges) == 4
+    assert merges["key"].str.contains("@pseudonym.invalid").all()
+
+
+def test_a_copy_is_collected_as_the_recording_itself_is_under_codes(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    pseudonymised(command, told, tmp_path / "copies")
+    command("collect", told.parent.parent, "--into", tmp_path / "one", "--pseudonymise")
+    command("collect", tmp_path / "copies", "--into", tmp_path / "other")
+    for table in (tmp_path / "one").iterdir():
+        assert table.read_bytes() == (tmp_path / "other" / table.name).read_bytes(), table.name
+
+
+def test_a_transcript_names_speakers_by_their_codes(told: Path, tmp_path: Path, command: Command) -> None:
+    file = tmp_path / "Marcus_Webb.json"
+    file.write_text(json.dumps([{"start": 7.0, "end": 8.0, "text": "Fine."}]))
+    code, out, said = command("merge-transcripts", told, file, "--into", tmp_path / "said", "--pseudonymise")
+    assert code == 0, said
+    assert len(out.split()) == 4
+    assert leaks(tmp_path / "said", secrets(told)) == []
+
+
+def test_the_same_key_from_a_file_gives_the_same_codes_and_another_gives_others(
+    told: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pseudonymised(command, told, tmp_path / "a")
+    monkeypatch.delenv(KEY_VARIABLE)
+    names = []
+    for i, text in enumerate((f"{KEY}\n", "another key, as long")):
+        (tmp_path / "key").write_text(text)
+        into = tmp_path / f"b{i}"
+        code, out, said = command(
+            "pseudonymise", told, "--into", into, "--pseudonym-key-file", tmp_path / "key"
+        )
+        assert code == 0, said
+        assert text.strip() not in out + said
+        assert leaks(into, {text.strip()}) == []
+        names.append(Path(out.strip()).name)
+    assert names[0] == first.name != names[1]
+
+
+def test_without_a_key_or_with_a_short_one_nothing_is_written(
+    told: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("", "short"):
+        monkeypatch.setenv(KEY_VARIABLE, value)
+        for call in (
+            ["pseudonymise", told],
+            ["collect", told, "--pseudonymise"],
+            ["export", told, "--to", "rttm", "--pseudonymise"],
+        ):
+            code, out, said = command(*call, "--into", tmp_path / "x")
+            assert (code, out) == (2, "")
+            assert "key" in said
+            assert not (tmp_path / "x").exists()
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    code, _, said = command(
+        "pseudonymise", told, "--into", tmp_path / "x", "--pseudonym-key-file", tmp_path / "no"
+    )
+    assert code == 2
+    assert "cannot be read" in said
+    assert command("export", told, "--to", "rttm", "--pseudonym-key-file", tmp_path / "no")[0] == 2
+
+
+def test_a_copy_never_lies_among_the_recordings_and_is_not_processed(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    for into in (told.parent.parent, told.parent, told, told / "copies"):
+        code, _, said = command("pseudonymise", told, "--into", into)
+        assert code == 2, said
+    copy = pseudonymised(command, told, tmp_path / "out-there")
+    before = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
+    assert command("process", copy, "-q")[0] == 0  # it is done
+    code, out, said = command("process", copy, "-q", "--lufs", "-16")
+    assert code == 1
+    assert "pseudonymised" in " ".join((out + said).split())
+    assert {p: p.stat().st_mtime_ns for p in copy.rglob("*") if p.name in {b.name for b in before}} == before
+
+
+def test_a_second_copy_replaces_the_first_and_a_lost_stem_is_said(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    copy = pseudonymised(command, told, tmp_path / "out-there")
+    (copy / "stems" / "old.wav").write_bytes(b"")
+    assert pseudonymised(command, told, tmp_path / "out-there") == copy
+    assert not (copy / "stems" / "old.wav").exists()
+    (told / "stems" / "Marcus_Webb.wav").unlink()
+    code, out, said = command("pseudonymise", told, "--into", tmp_path / "again")
+    assert (code, out) == (1, "")
+    assert "Marcus_Webb.wav is not there" in said
