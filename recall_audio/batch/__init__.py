@@ -9,21 +9,19 @@ the next bot and processing the last one overlap. The truth about a recording is
 is a log.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from threading import Event
 
 from recall_audio.batch.arrivals import Fetcher, of_folders
-from recall_audio.batch.here import Here
 from recall_audio.batch.journal import Journal
-from recall_audio.batch.request import Ended, Progress, Reach, Request, unique
+from recall_audio.batch.pools import catching, pool_for, silent
+from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request, unique
 from recall_audio.batch.room import Room
-from recall_audio.batch.running import Ears, Running
-from recall_audio.batch.signals import Deferred
-from recall_audio.batch.workers import Workers, seeing_key
+from recall_audio.batch.running import Running
+from recall_audio.batch.workers import seeing_key
 from recall_audio.model.outcome import Outcome
 
 __all__ = ["Ended", "Progress", "Reach", "Request", "process_folders", "run", "unique"]
@@ -55,9 +53,9 @@ def run(
         KeyboardInterrupt: Ctrl-C; within seconds, with no process left.
     """
     ids, reach = unique(bot_ids), cache(seeing_key(settings))
-    report = progress or _silent
-    ears, stop = Ears(report, ended or _silent, Journal(request.out)), Event()
-    with _catching(request, executor, stop), _pool(request, report, executor) as pool:
+    report = progress or silent
+    ears, stop = Ears(report, ended or silent, Journal(request.out)), Event()
+    with catching(request, executor, stop), pool_for(request, report, executor) as pool:
         room = Room(request.out)
         fetcher = Fetcher(request, reach, room, report, stop)
         return Running(request, pool, room, ears, stop).through(fetcher.arrivals(ids))
@@ -72,40 +70,7 @@ def process_folders(
     executor: Executor | None = None,
 ) -> list[Outcome]:
     """Process recordings that are already on disk; no network, no journal. As :func:`run` otherwise."""
-    report, stop = progress or _silent, Event()
-    ears = Ears(report, ended or _silent, None)
-    with _catching(request, executor, stop), _pool(request, report, executor) as pool:
+    report, stop = progress or silent, Event()
+    ears = Ears(report, ended or silent, None)
+    with catching(request, executor, stop), pool_for(request, report, executor) as pool:
         return Running(request, pool, Room(request.out), ears, stop).through(of_folders(folders))
-
-
-def _is_here(request: Request, given: Executor | None) -> bool:
-    """Whether recordings are processed in the calling thread itself."""
-    return given is None and request.options is not None and not request.isolate and request.jobs == 1
-
-
-def _catching(request: Request, given: Executor | None, stop: Event) -> AbstractContextManager[object]:
-    # What computes in this very thread has to be interruptible where it is; all else ends in good order.
-    return nullcontext() if _is_here(request, given) else Deferred(stop)
-
-
-@contextmanager
-def _pool(request: Request, report: Progress, given: Executor | None) -> Iterator[Executor]:
-    """Where recordings are processed."""
-    if given is not None:
-        yield given
-    elif _is_here(request, given):
-        yield Here(report)
-    else:
-        workers = Workers(
-            request.jobs,
-            request.item_timeout_s,
-            lambda task, what, done, total: report(task.folder.name, what, done, total),
-        )
-        try:
-            yield workers
-        finally:
-            workers.shutdown(wait=True, cancel_futures=True)
-
-
-def _silent(*_: object) -> None:
-    """Tell nobody."""

@@ -74,19 +74,20 @@ class Fetcher:
         at_once = replace(self.request.fetch, wait_s=0.0) if len(bot_ids) > 1 else self.request.fetch
         later: list[int] = []
         for at, bot_id in enumerate(bot_ids):
-            arrival = self._one(at, bot_id, at_once)
+            self._first_asked[at] = time.monotonic()
+            arrival = self.one(at, bot_id, at_once)
             if at_once.wait_s < wait_s and _is_waiting(arrival):
                 later.append(at)
             else:
                 yield arrival
         for at in later:
             left_s = max(self._first_asked[at] + wait_s - time.monotonic(), 0.0)
-            yield self._one(at, bot_ids[at], replace(self.request.fetch, wait_s=left_s))
+            yield self.one(at, bot_ids[at], replace(self.request.fetch, wait_s=left_s))
 
-    def _one(self, at: int, bot_id: str, options: FetchOptions) -> Arrival:
+    def one(self, at: int, bot_id: str, options: FetchOptions) -> Arrival:
+        """What comes of one bot; raises as :meth:`arrivals`."""
         here = self._here(bot_id)
         if here is None:
-            self._first_asked.setdefault(at, time.monotonic())
             return Arrival(at, self._fetched(bot_id, options))
         return Arrival(at, tuple(self._known(folder) for folder in here))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recall_audio.batch.journal import Journal
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.model.outcome import Outcome
 
@@ -49,6 +50,23 @@ class Request:
     item_timeout_s: float | None = None
     max_failures: int | None = None
     verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Who is told what comes of a batch.
+
+    Attributes:
+        report: hears how far the work is.
+        ended: hears each outcome.
+        journal: keeps each outcome, or None.
+        at_the_end: all outcomes are given at the end, too; a service has no end.
+    """
+
+    report: Progress
+    ended: Ended
+    journal: Journal | None
+    at_the_end: bool = True
 
 
 def unique(ids: Iterable[str]) -> list[str]:

@@ -21,8 +21,7 @@ from typing import Any
 
 from recall_audio.batch import ending, known, tasks
 from recall_audio.batch.arrivals import Arrival
-from recall_audio.batch.journal import Journal
-from recall_audio.batch.request import Ended, Progress, Request
+from recall_audio.batch.request import Ears, Request
 from recall_audio.batch.room import Room
 from recall_audio.batch.tasks import Task
 from recall_audio.errors import ItemError, MachineError, RecallAudioError
@@ -48,21 +47,6 @@ class _Begun:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ears:
-    """Who is told what comes of a batch.
-
-    Attributes:
-        report: hears how far the work is.
-        ended: hears each outcome.
-        journal: keeps each outcome, or None.
-    """
-
-    report: Progress
-    ended: Ended
-    journal: Journal | None
-
-
 class Running:
     """One batch.
 
@@ -72,14 +56,21 @@ class Running:
         room: the disk's free space.
         ears: who is told.
         stop: ends everything at once; what is unfinished then is ``interrupted``.
+        enough: set once nothing more is to be begun; arrivals that would wait for ever look at it.
     """
 
     def __init__(
-        self, request: Request, executor: Executor, room: Room, ears: Ears, stop: threading.Event
+        self,
+        request: Request,
+        executor: Executor,
+        room: Room,
+        ears: Ears,
+        stop: threading.Event,
+        enough: threading.Event | None = None,
     ) -> None:
         self._request, self._executor, self._room, self._ears = request, executor, room, ears
         self._stop = stop
-        self._enough = threading.Event()
+        self._enough = enough or threading.Event()
         self._stopped_by: RecallAudioError | None = None
         self._events: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         self._slots = threading.Semaphore(2 * request.jobs + 2)
@@ -229,9 +220,11 @@ class Running:
 
     def _note(self, place: Place, outcome: Outcome) -> None:
         """Keep an outcome; its bot's slot is free once all its recordings have one."""
-        self._outcomes[place] = outcome
+        if self._ears.at_the_end:
+            self._outcomes[place] = outcome
         self._left[place[0]] -= 1
         if self._left[place[0]] <= 0:
+            del self._left[place[0]]
             self._slots.release()
         _log.info("%s %s: %s %s", outcome.bot_id, outcome.recording_id, outcome.status, outcome.code)
         if self._ears.journal is not None:

@@ -18,7 +18,9 @@ ids_options = stacked(
 )  # fmt: skip
 
 
-def read_ids(arguments: tuple[str, ...], ids_file: str | None, column: str | None) -> list[str]:
+def read_ids(
+    arguments: tuple[str, ...], ids_file: str | None, column: str | None, *, may_be_none: bool = False
+) -> list[str]:
     """Every id once, in order.
 
     Raises:
@@ -32,7 +34,7 @@ def read_ids(arguments: tuple[str, ...], ids_file: str | None, column: str | Non
     lines = [line.split("#")[0] for line in text.splitlines()]
     more = lines if column is None else _column(text, column)
     ids = batch.unique([*arguments, *more])
-    if not ids:
+    if not ids and not may_be_none:
         raise click.UsageError("No bot id given: name at least one, or give --ids-file.")
     return ids
 

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @ids_options
+@click.option(
+    "--queue",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Work off this queue, which `recall-audio listen` fills; ids that are named join it first.",
+)
+@click.option("--follow", is_flag=True, help="With --queue: go on for ever, as more comes in.")  # fmt: skip
 @shared.out_option
 @shared.jobs_option
 @shared.batch_options
@@ -34,7 +41,10 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
 
     from .carrying_out import carried_out
 
-    ids = read_ids(bot_ids, ids_file, ids_column)
+    folder, follow = values.pop("folder"), values.pop("follow")
+    if follow and folder is None:
+        raise click.UsageError("--follow needs the --queue to follow.")
+    ids = read_ids(bot_ids, ids_file, ids_column, may_be_none=folder is not None)
     region, as_json, quiet = values.pop("region"), values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
         return _dry_run([f for i in ids for f in fetch.known_recordings(values["out"], i)], values)
@@ -43,6 +53,10 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
     def settings() -> fetch.Settings:
         return fetch.Settings.from_environment(region)
 
+    if folder is not None:
+        from .queued import source_of, worked_off
+
+        return worked_off(source_of(folder, ids, follow), settings, request, quiet=quiet, as_json=as_json)
     return carried_out(
         len(ids),
         lambda progress, ended: batch.run(ids, settings, request, progress, ended=ended),

@@ -1,7 +1,9 @@
 """Finding a recording's artifacts, and waiting for those that are still being made."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from recall_audio.errors import ItemError
 from recall_audio.fetch import payloads
@@ -36,8 +38,12 @@ class Found:
         return any(a.is_under_way for a in audio)
 
 
-def find(api: Api, recording: Recording) -> Found:
-    """Every artifact: from the shortcuts where they are there, else by one list call each."""
+Known = Mapping[str, str]
+"""Ids of artifacts that somebody told of, by kind."""
+
+
+def find(api: Api, recording: Recording, known: Known = MappingProxyType({})) -> Found:
+    """Every artifact: from the shortcuts where they are there, by its id if that is known, else by a list."""
     asked = recording.recording_id
     events = recording.events
     if events is None:
@@ -47,10 +53,19 @@ def find(api: Api, recording: Recording) -> Found:
             events = None  # who joined and left is good to know, not needed
     return Found(
         recording=recording,
-        mixed=recording.mixed or _best("audio_mixed", api.listed("audio_mixed", recording_id=asked)),
-        separate=_best("audio_separate", api.listed("audio_separate", recording_id=asked)),
+        mixed=recording.mixed or _found(api, "audio_mixed", asked, known),
+        separate=_found(api, "audio_separate", asked, known),
         events=events,
     )
+
+
+def _found(api: Api, kind: Kind, recording_id: str, known: Known) -> Artifact | None:
+    if artifact_id := known.get(kind):
+        with contextlib.suppress(ItemError):  # another one may have taken its place
+            one = payloads.artifact(kind, api.retrieve(kind, artifact_id))
+            if not one.is_lost:
+                return one
+    return _best(kind, api.listed(kind, recording_id=recording_id))
 
 
 def _best(kind: Kind, rows: Iterable[object]) -> Artifact | None:

@@ -50,7 +50,8 @@ def fetch_recording(world: World, bot: Bot, recording: Recording, place: Place) 
     bare = Meeting(bot.facts, recording.facts, (), (), None)
     if recording.code in ("failed", "deleted"):
         raise _gone(f"recording {recording.recording_id}", recording.code, recording.sub_code)
-    found = artifacts.find(world.api, recording)
+    known = {kind: i for r, kind, i in world.options.known_artifacts if r == recording.recording_id}
+    found = artifacts.find(world.api, recording, known)
     found = artifacts.settled(world.api, found, place.until, world.policy, world.halt)
     if found.is_under_way:
         reason = f"The audio of recording {recording.recording_id} is still being made."

@@ -9,7 +9,8 @@ WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
 """Events after which there may be something to fetch. Others are taken note of and left alone."""
 
 _ARTIFACTS = ("audio_separate", "audio_mixed")
-_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+ID = r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}"
+"""An id as Recall makes them, or another that is a good file name everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Told:
     message_id: str = ""
     recording_id: str = ""
     artifacts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the bot's id can be one."""
+        return re.fullmatch(ID, self.bot_id) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +73,4 @@ def _id(data: Any, what: str) -> str:
     """The id of a bot, recording or artifact as the message has it, or empty."""
     found = data.get(what) if isinstance(data, dict) else None
     value = found.get("id") if isinstance(found, dict) else None
-    return value if isinstance(value, str) and _ID.fullmatch(value) else ""
+    return value if isinstance(value, str) and re.fullmatch(ID, value) else ""

@@ -24,14 +24,14 @@ from typing import Any
 from recall_audio.errors import UsageError
 from recall_audio.files import disk_error, sweep_parts, write_json
 from recall_audio.listen.entries import KIND, MOST_MESSAGES, Entry, read_entry, seconds, stamp
-from recall_audio.listen.events import Told
+from recall_audio.listen.events import ID, Told
 
 KEPT_S = 3 * 86_400.0
 """How long what is done is remembered: Svix repeats a message for little more than a day."""
 
 _WAITS_FIRST_S, _WAITS_MOST_S = 60.0, 3600.0
 _OLD_PART_S = 3600.0
-_NAME = re.compile(r"([0-9A-Za-z_-]{1,64})\.json")
+_NAME = re.compile(ID + r"\.json")
 
 
 class Queue:
