@@ -1,6 +1,7 @@
 """The stand-in as a server on loopback."""
 
 import contextlib
+import itertools
 import os
 import socket
 import ssl
@@ -53,6 +54,7 @@ class StandIn:
         requests: every request so far, in order of arrival.
         created: bots that were created: what was sent, what was made.
         bot_ids: the bots that have recordings.
+        numbers: of the answers, in their request ids.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class StandIn:
         self.created = self._routes.created
         self.script = FaultScript(faults)
         self.closing = threading.Event()
+        self.numbers = itertools.count(1)
         self._port, self._tls = port, tls
         self._server: _Server | None = None
 
@@ -149,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         reply = standin.script.next(self.command, self.path)
         right = standin.answer(request, body, reply)
         id_header = "x-amz-request-id" if path.startswith("/store/") else "x-request-id"
-        right.headers.setdefault(id_header, f"standin-{len(standin.requests):06d}")
+        right.headers.setdefault(id_header, f"standin-{next(standin.numbers):06d}")
         self._send(_spoilt(right, reply), reply)
 
     def _send(self, answer: Response, reply: Reply) -> None:

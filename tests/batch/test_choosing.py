@@ -1,0 +1,125 @@
+"""Which bots a batch is of, how many it begins, and what it says when it ends."""
+
+import io
+import json
+import sys
+
+import pytest
+from batch.lab import Lab
+
+from recall_audio.batch import room
+from recall_audio.cli.progress import speed
+
+
+def fetched(lab: Lab, *arguments: str) -> list[str]:
+    """The bots of a ``fetch``, in order."""
+    ran = lab.run("fetch", *arguments, "--out", lab.out, "--json")
+    assert ran.code == 0, ran.err
+    return [o["bot_id"] for o in ran.outcomes()]
+
+
+def test_ids_come_from_arguments_and_a_file_each_once_in_order(lab: Lab) -> None:
+    a, b, c = lab.serve(3).bot_ids
+    (lab.root / "ids.txt").write_text(f"\ufeff# tonight\r\n{b}\r\n\r\n  {a} # again\r\n{c}\r\n{c}")
+    assert fetched(lab, a, "--ids-file", "ids.txt") == [a, b, c]
+    assert len(lab.server.paths("/bot/")) == 3
+
+
+def test_ids_come_from_a_column_of_a_csv(lab: Lab) -> None:
+    a, b = lab.serve(2).bot_ids
+    (lab.root / "night.csv").write_text(
+        f'when,"bot id",title\n1,{a},"=HYPERLINK(""x""), quoted"\n2,{b},"two\nlines"\n3,,none\n4,{a},\n'
+    )
+    assert fetched(lab, "--ids-file", "night.csv", "--ids-column", "bot id") == [a, b]
+    wrong = lab.run("fetch", "--ids-file", "night.csv", "--ids-column", "bot")
+    assert wrong.code == 2
+    assert "bot id" in wrong.err
+
+
+def test_ids_come_from_stdin(lab: Lab) -> None:
+    a, b = lab.serve(2).bot_ids
+    lab.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{b}\n{a}\n{b}\n".encode())))
+    assert fetched(lab, "--ids-file", "-") == [b, a]
+
+
+@pytest.mark.parametrize("wrong", [["--ids-file", "nowhere.txt"], ["--ids-column", "x"], [], ["  "]])
+def test_no_ids_is_wrong_usage_and_asks_nothing(lab: Lab, wrong: list[str]) -> None:
+    server = lab.serve(1)
+    assert lab.run("run", *wrong).code == 2
+    assert server.requests == []
+
+
+def test_bots_lists_ids_to_pipe_into_run(lab: Lab) -> None:
+    server = lab.serve(5, page_size=2)
+    listed = lab.run("bots", "--since", "2026-01-01", "--status", "done", "--platform", "zoom")
+    assert listed.out.split() == server.bot_ids
+    assert len(server.paths("/bot/")) == 3, "three pages"
+    assert lab.run("bots", "--until", "2026-01-01").out == ""
+    assert lab.run("bots", "--platform", "webex").out == ""
+    rows = [json.loads(line) for line in lab.run("bots", "--json").out.splitlines()]
+    assert [r["bot_id"] for r in rows] == server.bot_ids
+    assert {(r["status"], r["platform"], r["recordings"]) for r in rows} == {("done", "zoom", 1)}
+    assert lab.run("bots", "--since", "yesterday").code == 2
+
+
+def test_max_failures_begins_no_further_bot(lab: Lab) -> None:
+    server = lab.serve(1)
+    unknown = [f"00000000-0000-4000-8000-{i:012d}" for i in range(40)]
+    ran = lab.run("run", *unknown, *server.bot_ids, "--out", lab.out, "--json", "--max-failures", "2")
+    assert ran.code == 1
+    assert set(ran.statuses()) == {"failed gone"}
+    assert 2 <= len(server.requests) <= 8, "those that the fetcher was ahead by"
+    assert f"{41 - len(ran.outcomes())} not begun." in ran.err
+    assert len(lab.journal()) == len(ran.outcomes())
+
+
+@pytest.mark.parametrize(("free_bytes", "asks"), [(1 << 20, False), (room.RESERVE_BYTES + 1000, True)])
+def test_row_36_without_room_nothing_is_begun_and_the_exit_code_is_4(
+    lab: Lab, free_bytes: int, asks: bool
+) -> None:
+    """Too little for a download, and too little for what processing writes; then room, and it goes on."""
+    server = lab.serve(3)
+
+    class Full:
+        free = free_bytes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room.shutil, "disk_usage", lambda _: Full)
+        patch.setattr("recall_audio.fetch.download._Download._check_disk", lambda *_: None)
+        ran = lab.batch()
+    assert ran.code == 4
+    assert "room on the disk" in ran.err
+    assert bool(server.requests) is asks
+    assert not list(lab.out.glob("*/*/talk.json"))
+    assert [o.status for o in lab.here()] == ["done"] * 3
+
+
+def test_a_summary_has_a_row_a_bot_and_its_reason(lab: Lab) -> None:
+    server = lab.serve(4)
+    unknown = "00000000-0000-4000-8000-000000000000"
+    ran = lab.run("run", *server.bot_ids, unknown, "--out", lab.out)
+    assert ran.code == 1
+    for bot_id in [*server.bot_ids, unknown]:
+        assert bot_id[:10] in ran.out
+    assert "knows no bot" in " ".join(ran.out.split())
+    assert ran.err.splitlines()[-1] == "4 done, 1 failed."
+    assert "5 of 5" in ran.err
+
+
+def test_speed_counts_what_was_done_now_and_says_when_it_ends() -> None:
+    assert speed(30, 120, 20, 60.0) == "30 of 120, 20 a minute, about 0:04:30 left"
+    assert speed(10, 120, 0, 5.0) == "10 of 120"
+    assert speed(120, 120, 120, 7200.0) == "120 of 120, 1 a minute"
+
+
+def test_log_lines_are_json_with_request_ids_and_nothing_else_is_on_stderr(lab: Lab) -> None:
+    server = lab.serve(2)
+    ran = lab.batch("--log-format", "json", "-v")
+    lines = [json.loads(line) for line in ran.err.splitlines()]
+    requests = [line for line in lines if "request_id" in line]
+    assert sorted(line["request_id"] for line in requests) == [
+        f"standin-{n + 1:06d}" for n in range(len(server.requests))
+    ]
+    assert {line["status"] for line in requests} == {200}
+    assert lines[-1]["done"] == 2
+    assert not any("?" in line["message"] and "?..." not in line["message"] for line in lines)

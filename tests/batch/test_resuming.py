@@ -1,0 +1,137 @@
+"""What is done costs nothing; a changed option or a changed byte costs what depends on it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batch.lab import Lab
+
+from recall_audio import __version__
+from recall_audio.workflow.plan import STAGES
+
+
+def stages(folder: Path) -> dict[str, dict[str, Any]]:
+    """What ``run.json`` says of each stage."""
+    return {s["name"]: s for s in json.loads((folder / "run.json").read_text())["stages"]}
+
+
+def change(file: Path) -> None:
+    """Other bytes, as many as before."""
+    data = bytearray(file.read_bytes())
+    data[-4:] = bytes(b ^ 1 for b in data[-4:])
+    file.write_bytes(data)
+
+
+def parts_of(undisturbed: Mapping[str, bytes], lab: Lab) -> Mapping[str, bytes]:
+    """The results of those bots that are served here."""
+    return {n: b for n, b in undisturbed.items() if n.startswith(tuple(lab.server.bot_ids))}
+
+
+def test_a_batch_that_is_done_costs_no_request_and_starts_no_process(
+    lab: Lab, undisturbed: Mapping[str, bytes]
+) -> None:
+    server = lab.serve(12)
+    assert lab.batch("--jobs", "2").code == 0
+    assert lab.results() == undisturbed
+    asked = len(server.requests)
+    lab.poison(light=True)
+    again = lab.batch()
+    assert (again.code, len(server.requests), lab.tried()) == (0, asked, [])
+    assert all(o["reused"] for o in again.outcomes())
+    assert again.err.splitlines()[-1] == "12 done before."
+
+
+def test_another_loudness_needs_no_network_and_leaves_decoding_alignment_and_speech_alone(lab: Lab) -> None:
+    server = lab.serve(1)
+    lab.here()
+    folder, asked = lab.folder(0), len(server.requests)
+    before = stages(folder)
+    work = {f: f.stat().st_mtime_ns for f in folder.glob(".work/*.s16")}
+    assert work
+    told = lab.run("run", *server.bot_ids, "--out", lab.out, "--lufs", "-16", "--dry-run")
+    assert "stems, report" in " ".join(told.out.split())
+    assert lab.batch("--lufs", "-16").code == 0
+    after = stages(folder)
+    assert [n for n in STAGES if after[n] != before[n]] == ["stems", "report"]
+    assert {f: f.stat().st_mtime_ns for f in work} == work
+    assert len(server.requests) == asked
+
+
+def test_verify_makes_a_changed_result_again_without_the_network(
+    lab: Lab, undisturbed: Mapping[str, bytes]
+) -> None:
+    server = lab.serve(3)
+    lab.here()
+    asked, before = len(server.requests), stages(lab.folder(1))
+    change(next(lab.folder(1).glob("stems/*.wav")))
+    assert all(o.reused for o in lab.here()), "its size has not changed"
+    ran = lab.batch("--verify")
+    assert [o["reused"] for o in ran.outcomes()] == [True, False, True]
+    assert len(server.requests) == asked
+    assert lab.results() == parts_of(undisturbed, lab)
+    after = stages(lab.folder(1))
+    assert [n for n in STAGES if after[n] != before[n]] == ["stems", "report"]
+
+
+def test_verify_fetches_a_changed_download_again_and_nothing_else(
+    lab: Lab, undisturbed: Mapping[str, bytes]
+) -> None:
+    server = lab.serve(2)
+    lab.here()
+    change(lab.folder(0) / "source" / "mixed.raw")
+    asked = len(server.requests)
+    assert [o.status for o in lab.here(verify=True)] == ["done"] * 2
+    media = [r.path for r in server.requests[asked:] if r.path.endswith(".raw")]
+    assert [p.rpartition("/")[2] for p in media] == ["mix.raw"]
+    assert lab.results() == parts_of(undisturbed, lab)
+
+
+def test_force_does_everything_again_and_comes_to_the_same(lab: Lab) -> None:
+    server = lab.serve(1)
+    lab.here()
+    before, asked = lab.results(), len(server.requests)
+    assert [o.reused for o in lab.here(force=True)] == [False]
+    assert len(server.requests) > asked
+    assert lab.results() == before
+
+
+def test_another_versions_results_are_kept_or_named_with_what_is_redone(lab: Lab) -> None:
+    lab.serve(1)
+    lab.here()
+    manifest = lab.folder(0) / "run.json"
+    written = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(written | {"version": "0.0.1"}))
+    assert [o.reused for o in lab.here()] == [True], "another version alone changes no result"
+    for stage in written["stages"]:
+        stage["key"] = "of another revision" if stage["name"] in ("talk", "report") else stage["key"]
+    manifest.write_text(json.dumps(written | {"version": "0.0.1"}))
+    dry = lab.run("run", *lab.server.bot_ids, "--out", lab.out, "--dry-run")
+    assert "0.0.1" in dry.out
+    assert "talk, report" in " ".join(dry.out.split())
+    ran = lab.batch()
+    assert (ran.code, ran.outcomes()[0]["reused"]) == (0, False)
+    assert f"made by version 0.0.1; this is {__version__}, which redoes talk, report" in ran.err
+
+
+@pytest.mark.parametrize("name", ["run.json", "crashes.json", "journal.jsonl", "recording.json"])
+def test_a_damaged_file_of_ours_is_no_verdict(lab: Lab, undisturbed: Mapping[str, bytes], name: str) -> None:
+    """Whatever stands in it, the next run comes to the same results."""
+    lab.serve(1)
+    lab.here()
+    place = lab.out if name == "journal.jsonl" else lab.folder(0)
+    schema = name.removesuffix(".json").encode()
+    for damage in (
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"schema": "recall-audio/%b/1"}' % schema,
+    ):
+        (place / name).write_bytes(damage)
+        assert [o.status for o in lab.here()] == ["done"], damage[:40]
+        if name in ("crashes.json", "journal.jsonl"):
+            (place / name).unlink()  # harmless where it is; not a result
+        assert lab.results() == parts_of(undisturbed, lab), damage[:40]
