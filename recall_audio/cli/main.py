@@ -80,8 +80,8 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retur
     """Run a command line and give its exit code; every error has become a sentence on stderr."""
     try:
         code: Any = group.main(args=arguments, prog_name="recall-audio", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _say_interrupted(130)
+    except click.exceptions.Abort as abort:  # what click makes of either
+        return _say_interrupted(143 if isinstance(abort.__cause__, Terminated) else 130)
     except click.ClickException as error:
         error.show()
         return 2
@@ -105,7 +105,7 @@ def _say(error: errors.RecallAudioError) -> int:
 
 
 def _say_interrupted(code: int) -> int:
-    logs.say("\nInterrupted. Finished work is kept; run the same command again to go on.")
+    logs.say("Interrupted. Finished work is kept; run the same command again to go on.")
     return code
 
 

@@ -1,0 +1,183 @@
+"""The folder that is the queue: nothing in it is lost, whoever adds, takes or dies at whatever moment."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recall_audio.errors import UsageError
+from recall_audio.listen import Queue, Told, events
+
+BOT = "11111111-1111-4111-8111-111111111111"
+OTHER = "22222222-2222-4222-8222-222222222222"
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    return Queue(tmp_path / "queue")
+
+
+def told(message: str, bot: str = BOT, **artifacts: str) -> Told:
+    return Told(bot, message, "rec-00000001", artifacts)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.glob("*.json"))
+
+
+def due(queue: Queue) -> list[str]:
+    return queue.due(time.time())
+
+
+def test_messages_of_one_bot_make_one_entry_that_knows_what_they_said(queue: Queue) -> None:
+    assert queue.add(told("msg_1", audio_separate="art-1"))
+    assert queue.add(told("msg_2", audio_mixed="art-2"))
+    assert not queue.add(told("msg_1", audio_separate="art-1"))
+    assert due(queue) == [BOT]
+    entry = queue.take(BOT)
+    assert entry is not None
+    assert entry.recordings == {"rec-00000001": {"audio_separate": "art-1", "audio_mixed": "art-2"}}
+    assert entry.messages == ("msg_1", "msg_2")
+
+
+def test_what_was_heard_of_first_comes_first(queue: Queue) -> None:
+    for bot in (OTHER, BOT):
+        queue.add(told("msg", bot))
+    assert due(queue) == [OTHER, BOT]
+
+
+@pytest.mark.parametrize("place", ["waiting", "taken", "done", "failed"])
+def test_a_message_is_known_wherever_its_entry_has_got_to(queue: Queue, place: str) -> None:
+    queue.add(told("msg_1"))
+    if place != "waiting":
+        entry = queue.take(BOT)
+        assert entry is not None
+        if place != "taken":
+            queue.finish(entry, [], failed=place == "failed")
+    assert not queue.add(told("msg_1"))
+    assert due(queue) == ([BOT] if place == "waiting" else [])
+
+
+def test_what_comes_while_a_bot_is_worked_on_is_not_lost_by_its_end(queue: Queue) -> None:
+    ends: list[Callable[..., None]] = [
+        lambda entry: queue.finish(entry, [], failed=False),
+        lambda entry: queue.put_back(entry, "waiting"),
+    ]
+    for n, end in enumerate(ends):
+        queue.add(told(f"msg_{n}"))
+        entry = queue.take(BOT)
+        queue.add(told(f"msg_{n}_later"))
+        end(entry)
+        assert due(queue) == [BOT], "to be looked at again, and at once"
+        again = queue.take(BOT)
+        assert again is not None
+        assert again.messages == (f"msg_{n}_later",)
+        queue.finish(again, [], failed=False)
+
+
+def test_what_waits_waits_longer_each_time_and_no_longer_once_a_message_comes(queue: Queue) -> None:
+    queue.add(told("msg_1"))
+    waits = []
+    for _ in range(8):
+        entry = queue.take(BOT)
+        assert entry is not None
+        before = time.time()
+        queue.put_back(entry, "waiting")
+        assert due(queue) == []
+        ahead = [s for s in range(0, 7300, 30) if queue.due(before + s) == [BOT]]
+        waits.append(ahead[0])
+    assert waits == sorted(waits)
+    assert waits[0] in (60, 90)
+    assert waits[-1] in (3600, 3630)
+    queue.add(told("msg_2"))
+    assert due(queue) == [BOT]
+
+
+def test_an_entry_that_was_taken_by_somebody_who_is_no_more_comes_back(queue: Queue) -> None:
+    queue.add(told("msg_1"))
+    queue.take(BOT)
+    new = Queue(queue.folder)
+    assert (due(new), new.recover(), due(new)) == ([], 1, [BOT])
+    assert names(queue.folder / "taken") == []
+
+
+def test_an_entry_caught_between_two_places_counts_once(queue: Queue) -> None:
+    queue.add(told("msg_1"))
+    queue.take(BOT)
+    # Killed after the link was made and before the old name was removed.
+    (queue.folder / f"{BOT}.json").hardlink_to(queue.folder / "taken" / f"{BOT}.json")
+    queue.recover()
+    assert due(queue) == [BOT]
+    assert names(queue.folder / "taken") == []
+
+
+def test_done_entries_say_how_they_ended_and_go_after_some_days(queue: Queue) -> None:
+    import os
+
+    queue.add(told("msg_1"))
+    entry = queue.take(BOT)
+    assert entry is not None
+    queue.finish(entry, [{"bot_id": BOT, "status": "done"}], failed=False)
+    done = queue.folder / "done" / f"{BOT}.json"
+    assert json.loads(done.read_text())["outcomes"] == [{"bot_id": BOT, "status": "done"}]
+    queue.tidy()
+    assert done.is_file()
+    long_ago = time.time() - 30 * 86_400
+    os.utime(done, (long_ago, long_ago))
+    queue.tidy()
+    assert not done.exists()
+
+
+def test_a_failed_entry_that_is_moved_back_is_tried_again(queue: Queue) -> None:
+    queue.add(told("msg_1"))
+    entry = queue.take(BOT)
+    assert entry is not None
+    queue.finish(entry, [], failed=True)
+    (queue.folder / "failed" / f"{BOT}.json").rename(queue.folder / f"{BOT}.json")
+    assert due(queue) == [BOT]
+    again = queue.take(BOT)
+    assert again is not None
+    queue.finish(again, [], failed=False)
+    assert names(queue.folder / "failed") == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": "recall-audio/queued/1"}', "\udcff"])
+def test_an_entry_that_nobody_can_read_is_a_bot_all_the_same(queue: Queue, content: str) -> None:
+    (queue.folder / f"{BOT}.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert due(queue) == [BOT]
+    entry = queue.take(BOT)
+    assert entry is not None
+    assert entry.bot_id == BOT
+
+
+def test_only_one_works_a_queue_off(queue: Queue) -> None:
+    with queue.alone(), pytest.raises(UsageError), Queue(queue.folder).alone():
+        pass
+    with Queue(queue.folder).alone():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("body", "is_odd"),
+    [
+        (b"", True),
+        (b"[" * 100_000, True),
+        (b"\xff\xfe", True),
+        (b"[]", False),
+        (b'{"event": "bot.status_change", "data": {"bot_id": "x"}}', False),
+        (b'{"event": "transcript.done", "data": {"bot": {"id": "11111111-1111"}}}', False),
+        (b'{"event": 7}', False),
+        (b'{"event": "recording.done"}', True),
+        (b'{"event": "recording.done", "data": []}', True),
+        (b'{"event": "recording.done", "data": {"bot": {"id": "../../../etc/passwd"}}}', True),
+        (b'{"event": "recording.done", "data": {"bot": {"id": 12345678}}}', True),
+        (b'{"event": "audio_mixed.done", "data": {"bot": null, "recording": {"id": "12345678"}}}', True),
+    ],
+)
+def test_what_names_no_bot_asks_for_nothing(body: bytes, is_odd: bool) -> None:
+    read = events.read(body, "msg_1")
+    assert isinstance(read, events.Nothing)
+    assert read.is_odd is is_odd
+    assert "passwd" not in read.why
