@@ -44,6 +44,8 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
     folder, follow = values.pop("folder"), values.pop("follow")
     if follow and folder is None:
         raise click.UsageError("--follow needs the --queue to follow.")
+    if folder is not None and values["dry_run"]:
+        raise click.UsageError("--dry-run looks at bots that are named, not at a --queue.")
     ids = read_ids(bot_ids, ids_file, ids_column, may_be_none=folder is not None)
     region, as_json, quiet = values.pop("region"), values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
