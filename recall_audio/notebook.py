@@ -134,22 +134,56 @@ class Recording:
             return Stem(label, self.folder / found[label])
         raise ItemError(f"No stem of {label!r}.", f"There are: {', '.join(found) or 'none'}.", code="no_stem")
 
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Who speaks when, a lane a speaker; gives the matplotlib Axes."""
-        from recall_audio.report.plots import plot_timeline
+    @cached_property
+    def features(self) -> "pd.DataFrame":
+        """How each voice sounds where its speaker speaks alone, a row a turn: pitch, level, pace, brightness.
 
-        return plot_timeline(documents.need(self.documents, "segments")["speakers"], self.duration_s, ax)
+        Takes about a minute for an hour of talk, once. A figure that cannot be given is NA, never NaN, and
+        the column ``reasons`` says why. The columns: :class:`recall_audio.model.features.VoiceFeatures`.
+        """
+        from recall_audio.workflow.features import features_table, measure_features
+
+        frame = _frame(features_table(measure_features(self.folder)))
+        figures = [c for c in frame.columns if c not in ("speaker", "backchannel_candidate", "reasons")]
+        return frame.astype(dict.fromkeys(figures, "Float64"))
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Who speaks when, a lane a speaker, silent people too; gives the matplotlib Axes."""
+        from recall_audio.report.plots import plot_timeline
+        from recall_audio.workflow.measuring import presence_in
+
+        spoken = documents.need(self.documents, "segments")["speakers"]
+        return plot_timeline(spoken, self.duration_s, ax, self.speakers, presence_in(self.documents))
+
+    def plot_overlap(self, ax: "Axes | None" = None) -> "Axes":
+        """Who speaks at once with whom, in seconds and as shares; gives the matplotlib Axes."""
+        from recall_audio.report.plots import plot_overlap
+
+        return plot_overlap(documents.need(self.documents, "talk"), ax, self.speakers)
+
+    def plot_alignment(self, ax: "Axes | None" = None) -> "Axes":
+        """Where each part lies, how well it fits there, its steps and status; gives the matplotlib Axes."""
+        from recall_audio.report.plot_alignment import plot_alignment
+
+        owners = {
+            i: self.speakers[label] or label for i, label in tables.labels_by_id(self.documents).items()
+        }
+        parts = documents.need(self.documents, "alignment")["parts"]
+        return plot_alignment(parts, self.duration_s, ax, owners)
 
     def __repr__(self) -> str:
         return f"Recording({str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
-        """Shown by Jupyter: the table of who spoke how much, and the warnings."""
+        """Shown by Jupyter: who speaks when, the table of who spoke how much, and the warnings."""
         if "talk" not in self.documents:
             return f"<p>{escape(repr(self))}: not processed</p>"
+        from recall_audio.report.plot_parts import as_image
+
         told = "".join(f"<li>{escape(w)}</li>" for w in self.warnings)
         table: Any = self.talk
-        return f"<p><b>{escape(self.folder.name)}</b></p>{table.round(3).to_html()}<ul>{told}</ul>"
+        shown = as_image(self.plot, f"Who speaks when in {self.folder.name}")
+        return f"<p><b>{escape(self.folder.name)}</b></p>{shown}{table.round(3).to_html()}<ul>{told}</ul>"
 
 
 def open(folder: str | Path) -> Recording:

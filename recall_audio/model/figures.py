@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from recall_audio.model.shown import as_html
+
 
 class Figures:
     """Base of values with figures: frozen dataclasses with a field ``reasons``, one sentence a null field."""
@@ -28,6 +30,10 @@ class Figures:
                 result[field.name] = None
                 result[f"{field.name}_reason"] = self.reasons[field.name]
         return result
+
+    def _repr_html_(self) -> str:
+        """Shown by Jupyter: the figures as a table."""
+        return as_html(type(self).__name__, self.to_json())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,180 @@
-"""Pictures for notebooks and papers, drawn by matplotlib."""
+"""Pictures for notebooks and papers, drawn by matplotlib: who speaks when, and who over whom.
+
+Colours are told apart by colour-blind readers (Okabe & Ito 2008) and, being of different lightness, in black
+and white. What a colour means stands in the picture, and position and text say the same.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from recall_audio.report.plot_parts import (
+    NOTE,
+    SPEECH,
+    STEP,
+    TEXT,
+    clock_axis,
+    families,
+    figure_axes,
+    readable,
+)
+from recall_audio.report.stretches import Stretches, joined, stretches, total_s, without
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F")
-# Okabe and Ito (2008): told apart by colour-blind readers too.
+Rows = Sequence[Sequence[float]]
+Names = Mapping[str, str | None]
+
+_WIDE = 8  # from so many on the caption has room on one line
+_DARK = 0.2  # the darkest shade stands for no less than this share
+_WHOLE_CELL = 7  # up to so many speakers the matrix has room for large figures
 
 
 def plot_timeline(
-    speakers: Mapping[str, Sequence[Sequence[float]]], duration_s: float, ax: "Axes | None" = None
+    speakers: Mapping[str, Rows],
+    duration_s: float,
+    ax: "Axes | None" = None,
+    names: Names | None = None,
+    presence: Mapping[str, Rows] | None = None,
 ) -> "Axes":
-    """Who speaks when: a lane a speaker, in the order given, time to the right.
+    """Who speaks when: a lane a speaker, in the order given, silent people too; time to the right.
+
+    ::
+
+        Ann Lee   ──████───██░░──────────     24 %      █ alone   ░ while others speak   ─ present
+        Jo        ────────────░░███──           5 %
 
     Args:
         speakers: label to rows ``[start_s, end_s]`` on the mix's clock.
         duration_s: length of the meeting, seconds.
         ax: where to draw; a new figure where None.
+        names: label to the name to show; labels where there is none.
+        presence: label to when they were there; not drawn where None.
 
     Returns:
-        The Axes, to be changed or saved.
+        The Axes, in seconds and lanes from 0 on, to be changed or saved.
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.ticker import FuncFormatter
-
-    if ax is None:
-        _, ax = plt.subplots(figsize=(10, 0.5 + 0.4 * max(len(speakers), 1)), layout="constrained")
-    for lane, (label, spans) in enumerate(speakers.items()):
-        bars = [(start, end - start) for start, end in spans]
-        ax.broken_barh(bars, (lane - 0.4, 0.8), facecolors=_COLOURS[lane % len(_COLOURS)], label=label)
-    ax.set_yticks(range(len(speakers)), list(speakers))
-    ax.set_ylim(len(speakers) - 0.5, -0.5)
-    ax.set_xlim(0, duration_s)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda s, _: clock(s)))
-    ax.set_xlabel("time on the mix's clock")
-    ax.spines[["top", "right"]].set_visible(False)
+    ax = figure_axes(ax, 10.0, 1.1 + 0.36 * max(len(speakers), 1))
+    speech = {label: stretches(rows) for label, rows in speakers.items()}
+    talk_s = sum(total_s(s) for s in speech.values())
+    for lane, (label, own) in enumerate(speech.items()):
+        others = joined([row for other, rows in speech.items() if other != label for row in rows])
+        alone = without(own, others)
+        for a, b in stretches((presence or {}).get(label)):
+            ax.plot((a / 1000, b / 1000), (lane, lane), color=NOTE, linewidth=0.8, zorder=1)
+        _bars(ax, lane, alone, SPEECH)
+        _bars(ax, lane, without(own, alone), STEP)
+        share = f"{100 * total_s(own) / talk_s:.1f} %" if talk_s else "–"
+        _beside(ax, lane, share if own or not talk_s else "silent")
+    _lanes(ax, [readable(label, names) for label in speakers])
+    if speakers:
+        _beside(ax, -0.75, "of all talk")
+    clock_axis(ax, duration_s)
+    _legend(ax, {"speaks alone": SPEECH, "speaks while others do": STEP}, bool(presence) and "present")
     return ax
 
 
-def clock(seconds: float) -> str:
-    """``m:ss``, or ``h:mm:ss`` from an hour on."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+def _bars(ax: "Axes", lane: int, found: Stretches, colour: str) -> None:
+    """Stretches as bars; the thin edge keeps one of a tenth of a second visible in an hour."""
+    bars = [(a / 1000, (b - a) / 1000) for a, b in found]
+    ax.broken_barh(bars, (lane - 0.36, 0.72), facecolors=colour, edgecolors=colour, linewidth=0.5, zorder=2)
+
+
+def _beside(ax: "Axes", lane: float, words: str) -> None:
+    """Words to the right of a lane."""
+    at = ax.get_yaxis_transform()
+    ax.text(1.008, lane, words, transform=at, va="center", ha="left", fontsize="small", color=TEXT)
+
+
+def _lanes(ax: "Axes", words: Sequence[str]) -> None:
+    ax.set_yticks(range(len(words)), list(words), fontfamily=families())
+    ax.set_ylim(max(len(words), 1) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _legend(ax: "Axes", patches: Mapping[str, str], line: str | bool) -> None:
+    """What the colours mean, above the picture."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [Patch(color=colour, label=name) for name, colour in patches.items()]
+    if line:
+        handles.append(Line2D([], [], color=NOTE, linewidth=0.8, label=str(line)))
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        ncols=len(handles),
+        frameon=False,
+        fontsize="small",
+        handlelength=1.2,
+        columnspacing=1.5,
+        borderaxespad=0.2,
+    )
+
+
+def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names | None = None) -> "Axes":
+    """Who speaks at once with whom: speaker by speaker.
+
+    ::
+
+                   Ann     Ben     Cem
+            Ann   123 s    8 %     0 %        above the diagonal: share of the shorter talk of the two
+            Ben    4.1 s   51 s    2 %        below: seconds
+            Cem    0.0 s   0.9 s   40 s       on it: talk
+
+    Args:
+        talk: ``talk.json``.
+        ax: where to draw; a new figure where None.
+        names: label to the name to show; labels where there is none.
+
+    Returns:
+        The Axes; columns and rows from 0 on.
+    """
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+
+    labels = list(talk["speakers"])
+    n = len(labels)
+    shares, words = np.full((max(n, 1), max(n, 1)), np.nan), {}
+    for i, label in enumerate(labels):
+        words[i, i] = _seconds(talk["speakers"][label]["talk_s"])
+    for pair in talk["pairs"]:
+        i, j = sorted((labels.index(pair["a"]), labels.index(pair["b"])))
+        share = pair["overlap_of_shorter"]
+        words[j, i] = _seconds(pair["overlap_s"])
+        words[i, j] = "–" if share is None else _percent(share)
+        shares[i, j] = shares[j, i] = np.nan if share is None else share
+    shown = [readable(label, names) for label in labels]
+    longest, side = max(map(len, shown), default=0), n * (0.82 if n <= _WHOLE_CELL else 0.66)
+    ax = figure_axes(ax, max(side, 2.2) + 0.085 * longest + 0.4, max(side, 1.0) + 0.062 * longest + 0.9)
+    top = max(_DARK, float(np.nanmax(shares, initial=0.0)))
+    blues = LinearSegmentedColormap.from_list("speech", ["#F2F7FB", SPEECH])
+    shades = blues.with_extremes(bad="#EEEEEE")
+    ax.imshow(np.ma.masked_invalid(shares), cmap=shades, vmin=0.0, vmax=top, aspect="equal")
+    for (row, column), said in words.items():
+        dark = row != column and shares[row, column] > 0.7 * top
+        colour = "white" if dark else TEXT
+        ax.text(column, row, said, ha="center", va="center", color=colour, fontsize="small")
+    ax.set_xticks(range(n), shown, fontfamily=families(), rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(n), shown, fontfamily=families())
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=1.5)
+    ax.tick_params(which="minor", length=0)
+    caption = "below the diagonal: both speak (s)   above: share of the shorter talk   on it: talk (s)"
+    ax.set_title(
+        caption if n >= _WIDE else caption.replace("   ", "\n"), fontsize="small", loc="left", color=TEXT
+    )
+    return ax
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"

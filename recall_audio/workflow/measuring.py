@@ -66,6 +66,17 @@ def presence_of(
     }
 
 
+def presence_in(documents: Documents) -> dict[str, list[list[float]]]:
+    """The same, from a recording's files.
+
+    Raises:
+        ItemError: one of them is not there.
+    """
+    meeting = Meeting.from_json(need(documents, "recording"))
+    alignment = Alignment.from_json(need(documents, "alignment"))
+    return presence_of(meeting, alignment, labels_by_id(documents))
+
+
 def cuts_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, list[float]]:
     """Where each label's parts begin and end on the mix's clock: overlaps cut there are undetermined."""
     found: dict[str, list[float]] = {}
