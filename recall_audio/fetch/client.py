@@ -72,9 +72,9 @@ class Api:
         return attempt(once, self._policy.retry, self._halt, worth_it)
 
     def _exchange(self, call: Call, what: str) -> Any:
-        now = self._policy.now()
-        asked = protocol.Asked(what, self._settings.where, KEY_VARIABLE, now)
         answer = self._answer(call)
+        now = self._policy.now()  # a wait that is asked for begins with the answer
+        asked = protocol.Asked(what, self._settings.where, KEY_VARIABLE, now)
         try:
             return protocol.value(answer, asked)
         except TransientError as error:

@@ -142,6 +142,11 @@ class Lab:
         file = self.out / "journal.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
+    def n_ended(self) -> int:
+        """Whole lines of the journal."""
+        file = self.out / "journal.jsonl"
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
     def results(self) -> Mapping[str, bytes]:
         """Every file whose bytes are a result."""
         return results(self.out)

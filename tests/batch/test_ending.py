@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from batch.lab import LONGEST_S, Lab
 
-from recall_audio.standin import Fault, Reply
+from recall_audio.standin import Fault, Reply, meeting
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and process groups")
 
@@ -40,6 +40,11 @@ def began(lab: Lab) -> bool:
     return any(lab.out.glob("*/*/.work"))
 
 
+def recording_of(folder: Path) -> str:
+    """The id of a meeting's recording."""
+    return meeting(folder).recording_id
+
+
 def parts_of(undisturbed: Mapping[str, bytes], lab: Lab) -> Mapping[str, bytes]:
     """The results of those bots that are served here."""
     return {n: b for n, b in undisturbed.items() if n.startswith(tuple(lab.server.bot_ids))}
@@ -49,10 +54,11 @@ def parts_of(undisturbed: Mapping[str, bytes], lab: Lab) -> Mapping[str, bytes]:
 def test_row_40_a_signal_while_recordings_are_processed_ends_all_and_a_second_run_goes_on(
     lab: Lab, undisturbed: Mapping[str, bytes], number: signal.Signals
 ) -> None:
-    """The signal comes when the first of twelve is done: the others are fetched, worked on or not begun."""
-    server = lab.serve(12)
+    """The signal comes when the first of twelve is done. The last one's download stalls: none comes too late."""
+    stalled = Fault(recording_of(lab.meetings[11]) + "/mix", [Reply(chunk_bytes=1000, pause_s=600.0)], True)
+    server = lab.serve(12, stalled)
     run = lab.start("run", *server.bot_ids, "--out", lab.out, "--jobs", "2", "--json")
-    until(lab.journal, "the first outcome")
+    until(lab.n_ended, "the first outcome")
     run.send_signal(number)
     ended = lab.ended(run)
     assert ended.code == CODES[number]
@@ -62,11 +68,12 @@ def test_row_40_a_signal_while_recordings_are_processed_ends_all_and_a_second_ru
     assert ended.outcomes() == [{k: v for k, v in line.items() if k != "at"} for line in lab.journal()]
     done = {o["bot_id"] for o in ended.outcomes() if o["status"] == "done"}
 
+    server.script = type(server.script)([])
     asked = len(server.requests)
     assert lab.batch().code == 0
     again = [r.path for r in server.requests[asked:]]
     assert not [p for p in again if any(bot_id in p for bot_id in done)]
-    media = [p for p in server.paths(".raw")]
+    media = server.paths(".raw")
     assert len(media) - len(set(media)) <= 3, "but for the bot whose download was broken off, each file once"
     assert lab.results() == undisturbed
 
@@ -109,7 +116,7 @@ def test_row_37_a_batch_killed_with_all_its_processes_goes_on_to_the_same_bytes(
     moments: list[Callable[[], object]] = [
         lambda: server.paths("mix.raw"),
         lambda: began(lab),
-        lambda: len(lab.journal()) >= 4,
+        lambda: lab.n_ended() >= 4,
     ]
     for moment in moments:
         run = lab.start("run", *server.bot_ids, "--out", lab.out, "--jobs", "2")
@@ -123,9 +130,7 @@ def test_row_37_a_batch_killed_with_all_its_processes_goes_on_to_the_same_bytes(
     assert not list(lab.out.rglob("*.part"))
 
 
-@pytest.mark.parametrize(
-    "locks", [True, False], ids=["with locks", "on a file system whose locks do nothing"]
-)
+@pytest.mark.parametrize("locks", [True, False], ids=["with locks", "where locks do nothing"])
 def test_row_38_two_batches_of_the_same_bots_in_one_folder_do_each_other_no_harm(
     lab: Lab, undisturbed: Mapping[str, bytes], locks: bool
 ) -> None:
@@ -158,8 +163,7 @@ def test_row_3_a_429_to_one_process_holds_the_other_too(lab: Lab) -> None:
 
     server.script.next = noted  # type: ignore[method-assign]
     first = lab.start("fetch", server.bot_ids[0], "--out", lab.out)
-    held: Callable[[], list[Path]] = lambda: list((lab.root / "state").rglob("held_until"))  # noqa: E731
-    until(held, "the hold")
+    until(lambda: list((lab.root / "state").rglob("held_until")), "the hold")
     assert len(times) == 1
     second = lab.start("fetch", server.bot_ids[1], "--out", lab.out)
     assert [lab.ended(first).code, lab.ended(second).code] == [0, 0]
