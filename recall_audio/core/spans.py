@@ -24,13 +24,14 @@ Spans = npt.NDArray[np.int64]
 EMPTY: Spans = np.empty((0, 2), dtype=np.int64)
 
 
-def spans(rows: Iterable[Sequence[int]]) -> Spans:
+def spans(rows: Iterable[Sequence[int]] | Spans) -> Spans:
     """Spans of any rows ``start, end``: sorted, joined where they touch or overlap, empty ones dropped.
 
     Raises:
         ValueError: a row ends before it starts.
     """
-    table = np.array([(int(a), int(b)) for a, b in rows], dtype=np.int64).reshape(-1, 2)
+    given = rows if isinstance(rows, np.ndarray) else [(int(a), int(b)) for a, b in rows]
+    table = np.array(given, dtype=np.int64).reshape(-1, 2)
     if np.any(table[:, 1] < table[:, 0]):
         raise ValueError("a span ends before it starts")
     return _joined(table[table[:, 1] > table[:, 0]], 0)
@@ -49,7 +50,8 @@ def _joined(table: Spans, gap: int) -> Spans:
 
 def from_seconds(rows: Iterable[Sequence[float]]) -> Spans:
     """Spans of rows ``start_s, end_s``, to the nearest sample."""
-    return spans((round(a * RATE_HZ), round(b * RATE_HZ)) for a, b in rows)
+    table = np.array([(a, b) for a, b in rows], dtype=np.float64).reshape(-1, 2)
+    return spans(np.rint(table * RATE_HZ).astype(np.int64))
 
 
 def to_seconds(a: Spans) -> list[list[float]]:

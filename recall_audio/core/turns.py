@@ -17,6 +17,7 @@ pauses, gaps, offsets, here for N speakers); G. Cooney & A. Reece, NaturalTurn, 
 E. Ekstedt & G. Skantze, Voice Activity Projection, Interspeech 2022 (backchannels).
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -144,12 +145,18 @@ def _left_out(step: Step, schedule: Schedule, options: TalkOptions) -> LeftOut:
 
 def starts_cut(schedule: Schedule, label: str, at: int, tolerance: int) -> bool:
     """Speech that starts at `at` began before its recording did, as far as one can tell."""
-    return bool(np.min(np.abs(schedule.starts[label] - at)) <= tolerance)
+    return _is_near(schedule.starts[label], at, tolerance)
 
 
 def ends_cut(schedule: Schedule, label: str, at: int, tolerance: int) -> bool:
     """Speech that ends at `at` was cut there, as far as one can tell."""
-    return bool(np.min(np.abs(schedule.ends[label] - at)) <= tolerance)
+    return _is_near(schedule.ends[label], at, tolerance)
+
+
+def _is_near(moments: npt.NDArray[np.int64], at: int, tolerance: int) -> bool:
+    """Whether one of some moments, in order, lies within the tolerance of another."""
+    i = bisect_left(moments, at - tolerance)
+    return bool(i < len(moments) and moments[i] <= at + tolerance)
 
 
 REASONS: Mapping[LeftOut, str] = {

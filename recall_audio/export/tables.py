@@ -7,6 +7,7 @@ can be put below each other. A figure that is None is an empty cell, and the col
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -43,14 +44,14 @@ def columns_of(*kinds: type) -> dict[str, Type]:
     """
     columns: dict[str, Type] = {}
     reasons = False
-    for field in (field for kind in kinds for field in fields(kind)):
-        plain = _plain_type(field.type)
-        if plain is Distribution:
-            columns |= {f"{field.name}_{part}": "number" for part in ("median", "q1", "q3")}
-            columns[f"{field.name}_n"] = "integer"
-        elif plain in _TYPES:
-            columns[field.name] = _TYPES[plain]
-        reasons = reasons or field.name == "reasons"
+    for name, kind in (pair for one in kinds for pair in _figures(one)):
+        if kind is Distribution:
+            columns |= {f"{name}_{part}": "number" for part in ("median", "q1", "q3")}
+            columns[f"{name}_n"] = "integer"
+        elif kind is dict:
+            reasons = True
+        else:
+            columns[name] = _TYPES[kind]
     return columns | ({"reasons": "string"} if reasons else {})
 
 
@@ -58,17 +59,26 @@ def cells_of(*values: Any) -> list[Any]:
     """The cells of values, in the order of :func:`columns_of`."""
     cells: list[Any] = []
     reasons: dict[str, str] | None = None
-    for value, field in ((v, f) for v in values for f in fields(v)):
-        cell = getattr(value, field.name)
-        if field.name == "reasons":
-            reasons = (reasons or {}) | cell
-        elif isinstance(cell, Distribution):
-            cells += [cell.median, cell.q1, cell.q3, cell.n]
-            reasons = (reasons or {}) | ({field.name: cell.reason} if cell.reason else {})
-        elif _plain_type(field.type) in _TYPES:
-            cells.append(cell)
+    for value in values:
+        whole: type = type(value)
+        for name, kind in _figures(whole):
+            cell = getattr(value, name)
+            if kind is dict:
+                reasons = (reasons or {}) | cell
+            elif kind is Distribution:
+                cells += [cell.median, cell.q1, cell.q3, cell.n]
+                reasons = (reasons or {}) | ({name: cell.reason} if cell.reason else {})
+            else:
+                cells.append(cell)
     told = [] if reasons is None else ["; ".join(f"{name}: {why}" for name, why in reasons.items())]
     return cells + told
+
+
+@cache
+def _figures(kind: type) -> tuple[tuple[str, type], ...]:
+    """A value's fields that become cells, and as what: a plain type, a distribution, or dict for reasons."""
+    found = ((f.name, dict if f.name == "reasons" else _plain_type(f.type)) for f in fields(kind))
+    return tuple((name, what) for name, what in found if what in (*_TYPES, Distribution, dict))
 
 
 def _plain_type(annotation: Any) -> Any:

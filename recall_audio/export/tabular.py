@@ -58,7 +58,10 @@ def record_batch(table: Table, rows: Sequence[Row]) -> Any:
         "boolean": pyarrow.bool_(),
     }
     schema = pyarrow.schema([(name, types[kind]) for name, kind in table.columns.items()])
-    columns = [[_text(row[i]) for row in rows] for i in range(len(schema))]
+    columns = [
+        [_text(row[i]) for row in rows] if kind == "string" else [row[i] for row in rows]
+        for i, kind in enumerate(table.columns.values())
+    ]
     arrays = [pyarrow.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)]
     return pyarrow.record_batch(arrays, schema=schema)
 

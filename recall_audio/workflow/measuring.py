@@ -16,7 +16,7 @@ from recall_audio.workflow.tables import labels_by_id
 
 
 def talk_of(documents: Documents, options: TalkOptions) -> Talk:
-    """Measure talk from a recording's segments and alignment.
+    """Measure talk from a recording's segments and alignment; without the sensitivity table.
 
     Raises:
         ItemError: segments or alignment are not there.
@@ -34,14 +34,18 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
         uncertainty_ms=uncertainty_of(alignment, labels),
         cuts_s=cuts_of(alignment, labels),
     )
-    measured = measured.with_parameters(speech=segments["parameters"])
+    return measured.with_parameters(speech=segments["parameters"])
+
+
+def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> Talk:
+    """The same with its sensitivity table: do the speakers' ranks depend on a parameter?"""
+    segments = need(documents, "segments")
     bridge_s, shortest_s = (segments["parameters"][k] for k in ("bridge_s", "shortest_s"))
     variants = bridge_variants(segments["unbridged"], shortest_s, options)
     chosen = f"bridge {bridge_s:g} s"
     variants[chosen] = segments["speakers"]
     thresholds = [OtherThreshold(**other) for other in segments["other_thresholds"]]
-    table = measure_sensitivity(variants, chosen, alignment.duration_s, thresholds)
-    return measured.with_sensitivity(table)
+    return talk.with_sensitivity(measure_sensitivity(variants, chosen, talk.duration_s, thresholds))
 
 
 def presence_of(

@@ -28,7 +28,7 @@ from recall_audio.model.pseudonyms import Pseudonyms, Recoded
 from recall_audio.workflow.documents import Documents, need, read_documents
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import describe
-from recall_audio.workflow.measuring import talk_of, view_of
+from recall_audio.workflow.measuring import talk_of, view_of, with_sensitivity
 from recall_audio.workflow.plan import stage_keys
 from recall_audio.workflow.recoding import recode_documents, renamed
 from recall_audio.workflow.reporting import render_report
@@ -137,7 +137,8 @@ def _write(coded: Documents, known: Recoded, target: Layout, stems: list[Path]) 
     """Everything but the stems; ``run.json`` last."""
     run = coded.pop("run")
     if {"segments", "alignment"} <= coded.keys():
-        talk = talk_of(coded, TalkOptions(**run["parameters"]["talk"]))
+        options = TalkOptions(**run["parameters"]["talk"])
+        talk = with_sensitivity(talk_of(coded, options), coded, options)
         coded["talk"] = talk.to_json()
         with atomic(target.folder / "segments.rttm") as stream:
             stream.write(b"".join(rttm(view_of(coded, talk)).values()))

@@ -22,7 +22,7 @@ from recall_audio.workflow.audio import Audio, decode_all
 from recall_audio.workflow.documents import read_documents
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import Manifest, StageResult
-from recall_audio.workflow.measuring import talk_of, view_of
+from recall_audio.workflow.measuring import talk_of, view_of, with_sensitivity
 from recall_audio.workflow.stems import export_stems
 from recall_audio.workflow.voices import Original, StemSources
 
@@ -139,7 +139,7 @@ def talk(job: Job) -> StageResult:
     if not job.has_tracks:
         return StageResult(status="skipped")
     documents = read_documents(job.layout.folder)
-    measured = talk_of(documents, job.options.talk)
+    measured = with_sensitivity(talk_of(documents, job.options.talk), documents, job.options.talk)
     path = job.layout.folder / "segments.rttm"
     with atomic(path) as stream:
         stream.write(b"".join(rttm(view_of(documents, measured)).values()))
