@@ -8,10 +8,12 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json
-from recall_audio.listen.events import Told
+from recall_audio.listen.events import ARTIFACTS, Told
 
 KIND = "queued"
 MOST_MESSAGES = 200
+OTHERS_WITHIN_S = 60.0
+"""After a message of one artifact, this long for the others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,27 @@ class Entry:
     why: str = ""
 
     def with_told(self, told: Told) -> "Entry":
-        """The entry with one message more: what waits need not wait any longer."""
+        """The entry with one message more: what waits need not wait any longer.
+
+        Where others are to follow within moments, they are given a minute: each look costs calls of the API.
+        """
         recordings = {k: dict(v) for k, v in self.recordings.items()}
-        if told.recording_id:
-            recordings.setdefault(told.recording_id, {}).update(told.artifacts)
+        known = recordings.setdefault(told.recording_id, {}) if told.recording_id else {}
+        known.update(told.artifacts)
         messages = (*self.messages, told.message_id) if told.message_id else self.messages
+        is_due = bool(self.since) and self.not_before is None
+        is_all = told.is_all or all(kind in known for kind in ARTIFACTS)
         return replace(
             self,
             since=self.since or stamp(time.time()),
             recordings=recordings,
             messages=messages[-MOST_MESSAGES:],
-            not_before=None,
+            not_before=None if is_due or is_all else self._soon(),
         )
+
+    def _soon(self) -> str:
+        others = time.time() + OTHERS_WITHIN_S
+        return stamp(min(others, seconds(self.not_before) or others))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the entry's file."""

@@ -8,7 +8,7 @@ from typing import Any
 WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
 """Events after which there may be something to fetch. Others are taken note of and left alone."""
 
-_ARTIFACTS = ("audio_separate", "audio_mixed")
+ARTIFACTS = ("audio_separate", "audio_mixed")
 ID = r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}"
 """An id as Recall makes them, or another that is a good file name everywhere."""
 
@@ -22,12 +22,14 @@ class Told:
         message_id: the message's own; the same however often it is delivered. Empty where somebody else asks.
         recording_id: which recording, or empty.
         artifacts: ids of what is done, by kind (``audio_separate``, ``audio_mixed``).
+        is_all: whether nothing more is to come of this recording.
     """
 
     bot_id: str
     message_id: str = ""
     recording_id: str = ""
     artifacts: dict[str, str] = field(default_factory=dict)
+    is_all: bool = True
 
     @property
     def is_sound(self) -> bool:
@@ -65,8 +67,10 @@ def read(body: bytes, message_id: str) -> Told | Nothing:
     bot_id = _id(data, "bot")
     if not bot_id:
         return Nothing(f"{event} names no bot", is_odd=True)
-    found = {kind: _id(data, kind) for kind in _ARTIFACTS}
-    return Told(bot_id, message_id, _id(data, "recording"), {k: v for k, v in found.items() if v})
+    found = {kind: _id(data, kind) for kind in ARTIFACTS}
+    artifacts = {kind: value for kind, value in found.items() if value}
+    # recording.done says of all that was made of a recording that it is there.
+    return Told(bot_id, message_id, _id(data, "recording"), artifacts, is_all=event == "recording.done")
 
 
 def _id(data: Any, what: str) -> str:

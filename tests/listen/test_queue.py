@@ -19,8 +19,8 @@ def queue(tmp_path: Path) -> Queue:
     return Queue(tmp_path / "queue")
 
 
-def told(message: str, bot: str = BOT, **artifacts: str) -> Told:
-    return Told(bot, message, "rec-00000001", artifacts)
+def told(message: str, bot: str = BOT, *, is_all: bool = True, **artifacts: str) -> Told:
+    return Told(bot, message, "rec-00000001", artifacts, is_all)
 
 
 def names(folder: Path) -> list[str]:
@@ -40,6 +40,20 @@ def test_messages_of_one_bot_make_one_entry_that_knows_what_they_said(queue: Que
     assert entry is not None
     assert entry.recordings == {"rec-00000001": {"audio_separate": "art-1", "audio_mixed": "art-2"}}
     assert entry.messages == ("msg_1", "msg_2")
+
+
+def test_a_bot_is_looked_at_once_all_its_audio_was_told_of_or_a_minute_after_the_first(queue: Queue) -> None:
+    queue.add(told("msg_1", is_all=False, audio_mixed="art-1"))
+    assert due(queue) == []
+    assert queue.due(time.time() + 50) == []
+    assert queue.due(time.time() + 61) == [BOT]
+    queue.add(told("msg_2", is_all=False, audio_separate="art-2"))
+    assert due(queue) == [BOT]
+    queue.add(told("msg_3", OTHER, is_all=False, audio_mixed="art-1"))
+    queue.add(told("msg_4", OTHER))
+    assert due(queue) == [BOT, OTHER]
+    queue.add(told("msg_5", is_all=False))
+    assert due(queue) == [OTHER, BOT], "what is due stays due"
 
 
 def test_what_was_heard_of_first_comes_first(queue: Queue) -> None:
