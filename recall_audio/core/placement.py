@@ -15,13 +15,13 @@ the other is 10 dB louder there (two devices, one of them muted).
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from recall_audio.core.resample import REACH, SAME_PLACE
-from recall_audio.core.stretch import Samples, Source, Stretch
+from recall_audio.core.stretch import Source, Stretch
 
 FADE_S = 0.005
 """Length of a fade at an edge, and of a cross-fade, seconds."""
@@ -33,23 +33,17 @@ _LISTEN_S = 1.0
 """Length of the pieces in which an overlap is shared out, seconds."""
 
 
-def plan(
-    sources: Sequence[Source],
-    n_samples: int,
-    rate_hz: int,
-    release: Callable[[Samples], None] = lambda _: None,
-) -> tuple[Stretch, ...]:
+def plan(sources: Sequence[Source], n_samples: int, rate_hz: int) -> tuple[Stretch, ...]:
     """Lay parts on a track: in order of time, fades set, overlaps shared out.
 
     Args:
         sources: one person's parts.
         n_samples: length of the track.
         rate_hz: its rate, and the parts'.
-        release: called with a part's samples when some were read, as overlaps are; to give memory back.
     """
     lines = [s for i, source in enumerate(sources) for s in _lines(i, source, rate_hz)]
     lines = [s for s in lines if s.stop > 0 and s.start < n_samples]
-    owned = _share_out(lines, sources, rate_hz, release)
+    owned = _share_out(lines, sources, rate_hz)
     faded = _join(owned, sources, round(FADE_S * rate_hz))
     return tuple(s for s in faded if s.stop > 0 and s.start < n_samples)
 
@@ -81,9 +75,7 @@ def _settled(line: Stretch) -> Stretch:
     return replace(line, step=1.0, at=float(whole) if abs(line.at - whole) < SAME_PLACE else line.at)
 
 
-def _share_out(
-    lines: Sequence[Stretch], sources: Sequence[Source], rate_hz: int, release: Callable[[Samples], None]
-) -> list[Stretch]:
+def _share_out(lines: Sequence[Stretch], sources: Sequence[Source], rate_hz: int) -> list[Stretch]:
     """Cut lines so that each moment belongs to one of them at most."""
     waiting = sorted(lines, key=lambda s: (s.start, s.stop))
     edges = sorted({e for s in waiting for e in (s.start, s.stop)})
@@ -96,8 +88,6 @@ def _share_out(
         step = stop - start if len(playing) < 2 else round(_LISTEN_S * rate_hz)
         for a in range(start, stop, step) if playing else ():
             _give(owned, playing, sources, a, min(a + step, stop))
-            for s in playing if len(playing) > 1 else ():
-                release(sources[s.source].samples)
     return owned
 
 

@@ -63,7 +63,6 @@ def _half_band() -> FloatArray:
 
 
 def _add_piece(out: FloatArray, samples: Samples, piece: Piece, start: int) -> None:
-    samples = np.asarray(samples)  # a view: a mapped file's own slices cost more than what is done with them
     first = max(0, int(np.ceil(piece.mix_start_s * RATE_HZ)) - start)
     # A little past the end: the part may be a few samples longer than its last knot says.
     last = min(len(out), int(np.ceil(piece.mix_end_s * RATE_HZ)) - start)

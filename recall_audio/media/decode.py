@@ -35,7 +35,7 @@ def decode(
 
     Args:
         path: MP3, Ogg (Opus, Vorbis), MP4/M4A, WAV, FLAC or headerless PCM; its bytes decide which.
-        work: the file to write; :func:`recall_audio.media.work.open_work` reads it.
+        work: the file to write; :func:`recall_audio.media.pages.open_work` reads it.
         declared_format: what the API called it; ``raw`` allows bytes without a header.
         declared_s: the length the API declared; the decoding stops a little after it.
         options: rate of the working file, and the limits.

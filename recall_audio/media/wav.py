@@ -143,8 +143,8 @@ def _range(start_s: float, end_s: float | None, rate_hz: int, n_frames: int) -> 
 def _read_packed(path: Path, start_s: float, end_s: float | None) -> tuple[Floats, int]:
     """The same for formats that libsndfile reads in part or not at all: decode, then cut."""
     from recall_audio.media.decode import decode
+    from recall_audio.media.pages import open_work
     from recall_audio.media.source import probe
-    from recall_audio.media.work import open_work
     from recall_audio.model.options import DecodeOptions
 
     rate_hz = probe(path).rate_hz

@@ -1,4 +1,4 @@
-"""Working files: headerless 16-bit mono PCM, written in blocks, read through a memory map."""
+"""Working files: headerless 16-bit mono PCM, written in blocks; ``pages`` reads them."""
 
 from pathlib import Path
 from types import TracebackType
@@ -27,18 +27,6 @@ def to_int16(block: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> Sample
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1.0, out=scaled)
     whole: Samples = scaled.astype("<i2")
     return whole
-
-
-def open_work(path: Path) -> Samples:
-    """A working file as a read-only int16 array, shape (n,), that the system pages in as it is read.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-    """
-    n_samples = path.stat().st_size // 2
-    if n_samples == 0:
-        return np.empty(0, dtype=np.int16)  # an empty file cannot be mapped
-    return np.memmap(path, dtype="<i2", mode="r", shape=(n_samples,))
 
 
 class WorkFull(Exception):

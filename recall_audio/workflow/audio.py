@@ -8,7 +8,7 @@ from typing import Any
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, write_json
 from recall_audio.media.decode import check_duration, decode
-from recall_audio.media.work import open_work
+from recall_audio.media.pages import open_work
 from recall_audio.model.findings import Finding
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.tracks import Samples

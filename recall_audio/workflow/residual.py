@@ -9,7 +9,6 @@ from recall_audio.core.resample import read_near
 from recall_audio.core.residual import HOP_S, LOW_HZ, MARGIN, left_over, lowered, unexplained
 from recall_audio.core.spans import to_seconds
 from recall_audio.core.stretch import Signal, Source, Stretch, render
-from recall_audio.media.pages import release
 from recall_audio.model.findings import Finding
 from recall_audio.model.stems import Residual
 from recall_audio.model.tracks import Samples, Track
@@ -25,7 +24,7 @@ def check_residual(tracks: Sequence[Track], mix: Samples, tick: Tick) -> Residua
     placed = []
     for track in tracks:
         sources = tuple(Source(p.samples, p.time_map) for p in track.parts)
-        placed.append((plan(sources, len(mix), RATE_HZ, release), sources))
+        placed.append((plan(sources, len(mix), RATE_HZ), sources))
     totals, rests = [np.empty(0)], [np.empty(0)]
     size = HOP_S * RATE_HZ
     end = (len(mix) - RATE_HZ) // size * size + size  # the last window is whole
@@ -34,7 +33,6 @@ def check_residual(tracks: Sequence[Track], mix: Samples, tick: Tick) -> Residua
         heard = read_near(mix, start - MARGIN, 1.0, stop - start + 2 * MARGIN)
         low = np.zeros((stop - start) // size * LOW_HZ, np.float32) if heard is None else lowered(heard)
         total, rest = left_over(low, [s for p in placed if (s := _low(*p, start, stop)) is not None])
-        release(mix)
         totals.append(total)
         rests.append(rest)
         tick()
@@ -45,8 +43,6 @@ def check_residual(tracks: Sequence[Track], mix: Samples, tick: Tick) -> Residua
 def _low(stretches: Sequence[Stretch], sources: Sequence[Source], start: int, stop: int) -> Signal | None:
     """A track at 4 kHz, None where it is silent."""
     block = render(stretches, sources, start - MARGIN, stop + MARGIN, draft=True)
-    for source in sources:
-        release(source.samples)
     return lowered(block) if block.any() else None
 
 

@@ -12,9 +12,8 @@ from recall_audio.core.stretch import Signal, Source, Stretch, render
 from recall_audio.errors import ItemError
 from recall_audio.files import temporary_beside
 from recall_audio.media.decode import decode
-from recall_audio.media.pages import release
+from recall_audio.media.pages import open_work
 from recall_audio.media.source import probe
-from recall_audio.media.work import open_work
 from recall_audio.model.options import DecodeOptions
 from recall_audio.model.tracks import Samples, Track
 from recall_audio.units import RATE_HZ
@@ -83,10 +82,7 @@ class Voice:
 
     def read(self, start: int, stop: int) -> Signal:
         """Samples [start, stop), shape (stop - start,)."""
-        block = render(self.stretches, self.sources, start, stop)
-        for source in self.sources:
-            release(source.samples)
-        return block
+        return render(self.stretches, self.sources, start, stop)
 
 
 def length_at(n_samples: int, rate_hz: int) -> int:
@@ -117,7 +113,7 @@ def opened(
             samples = part.samples if same else stack.enter_context(_again(part.part_id, rate_hz, sources))
             parts.append(Source(samples, part.time_map))
             del samples
-        yield Voice(track.label, rate_hz, n_out, tuple(parts), plan(parts, n_out, rate_hz, release), speech)
+        yield Voice(track.label, rate_hz, n_out, tuple(parts), plan(parts, n_out, rate_hz), speech)
         parts.clear()
 
 

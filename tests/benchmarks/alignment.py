@@ -29,7 +29,7 @@ import makers  # noqa: E402
 
 from recall_audio.core.align import align_part, reconcile  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
-from recall_audio.media.work import open_work  # noqa: E402
+from recall_audio.media.pages import open_work  # noqa: E402
 from recall_audio.model.alignment import PartAlignment  # noqa: E402
 from recall_audio.model.options import AlignOptions  # noqa: E402
 from recall_audio.model.timemap import TimeMap  # noqa: E402

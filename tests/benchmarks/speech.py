@@ -29,7 +29,7 @@ from recall_audio.core.speech_evidence import part_evidence  # noqa: E402
 from recall_audio.core.speech_placed import on_mix  # noqa: E402
 from recall_audio.detector import load  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
-from recall_audio.media.work import open_work  # noqa: E402
+from recall_audio.media.pages import open_work  # noqa: E402
 from recall_audio.model.options import SpeechOptions  # noqa: E402
 from recall_audio.model.timemap import TimeMap  # noqa: E402
 from recall_audio.model.tracks import PlacedPart, Track  # noqa: E402

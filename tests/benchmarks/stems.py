@@ -29,7 +29,7 @@ from recall_audio.core.placement import plan  # noqa: E402
 from recall_audio.core.resample import read_at  # noqa: E402
 from recall_audio.core.spans import EMPTY, Spans, spans  # noqa: E402
 from recall_audio.core.stretch import Source, render  # noqa: E402
-from recall_audio.media.work import open_work  # noqa: E402
+from recall_audio.media.pages import open_work  # noqa: E402
 from recall_audio.model.options import StemOptions  # noqa: E402
 from recall_audio.model.timemap import TimeMap  # noqa: E402
 from recall_audio.model.tracks import PlacedPart, Samples, Track  # noqa: E402

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from recall_audio.errors import ItemError
 from recall_audio.media.decode import check_duration, decode
+from recall_audio.media.pages import open_work
 from recall_audio.media.source import opened, probe
-from recall_audio.media.work import open_work
 from recall_audio.model.containers import mpeg_frame
 from recall_audio.model.options import DecodeOptions
 

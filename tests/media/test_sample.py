@@ -13,7 +13,7 @@ import voices
 
 from recall_audio.core import spans
 from recall_audio.media.decode import decode
-from recall_audio.media.work import open_work
+from recall_audio.media.pages import open_work
 from recall_audio.model.timemap import TimeMap
 
 RATE = 16_000
