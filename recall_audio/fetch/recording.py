@@ -88,6 +88,8 @@ def _assembled(world: World, bare: Meeting, found: Found, place: Place) -> Fetch
     media, failures = fetch_files(world, files, ledger, place.progress)
     who = attendance(world.api, world.store, found.events)
     _check_something_came(failures, files)
+    if found.mixed is not None and found.mixed.is_lost:
+        media[MIXED] = MediaFile(format=found.mixed.format, problem=found.mixed.code)
     meeting = _meeting(bare, entries, files, media, who)
     findings += [_problem(name, error) for name, error in failures.items()]
     meeting = replace(meeting, findings=(*findings, *who.findings))

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -132,15 +132,32 @@ def _outcome(
     layout: Layout, meeting: Meeting, started: float, warnings: list[dict[str, Any]], *, reused: bool
 ) -> Outcome:
     """How a finished recording counts, by the warnings of its stages."""
-    codes = LOSSES | {m.problem for m in (meeting.mix, *(p.media for p in meeting.parts)) if m and m.problem}
-    lost = next((w for w in warnings if w["code"] in codes), None)
+    code, message = next(_losses(meeting, warnings), ("", ""))
     return Outcome(
         bot_id=meeting.bot_id,
         recording_id=meeting.recording_id,
-        status="partial" if lost else "done",
+        status="partial" if code else "done",
         folder=str(layout.folder),
-        code=lost["code"] if lost else "",
-        message=lost["message"] if lost else "",
+        code=code,
+        message=message,
         seconds=round(time.monotonic() - started, 3),
         reused=reused,
     )
+
+
+def _losses(meeting: Meeting, warnings: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Code and message of whatever is lost for good; of a file that could not be had, the code says why.
+
+    Audio that was never recorded is none: mixed audio that failed or could not be had is.
+    """
+    why = {p.part_id: p.media.problem for p in meeting.parts}
+    for warning in warnings:
+        code: str | None = warning["code"]
+        if code == "no_audio_mixed":
+            code = meeting.mix.problem if meeting.mix else None
+        elif code == "part_missing":
+            code = why.get(warning["where"]) or code
+        elif code not in LOSSES:
+            code = None
+        if code is not None:
+            yield code, warning["message"]

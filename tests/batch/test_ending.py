@@ -54,7 +54,7 @@ def parts_of(undisturbed: Mapping[str, bytes], lab: Lab) -> Mapping[str, bytes]:
 def test_row_40_a_signal_while_recordings_are_processed_ends_all_and_a_second_run_goes_on(
     lab: Lab, undisturbed: Mapping[str, bytes], number: signal.Signals
 ) -> None:
-    """The signal comes when the first of twelve is done. The last one's download stalls: none comes too late."""
+    """The signal comes when the first of twelve is done. The last download stalls: it cannot be over."""
     stalled = Fault(recording_of(lab.meetings[11]) + "/mix", [Reply(chunk_bytes=1000, pause_s=600.0)], True)
     server = lab.serve(12, stalled)
     run = lab.start("run", *server.bot_ids, "--out", lab.out, "--jobs", "2", "--json")
