@@ -72,5 +72,6 @@ def process_folders(
     """Process recordings that are already on disk; no network, no journal. As :func:`run` otherwise."""
     report, stop = progress or silent, Event()
     ears = Ears(report, ended or silent, None)
-    with catching(request, executor, stop), pool_for(request, report, executor) as pool:
-        return Running(request, pool, Room(request.out), ears, stop).through(of_folders(folders))
+    found = list(folders)
+    with catching(request, executor, stop), pool_for(request, report, executor, found) as pool:
+        return Running(request, pool, Room(request.out), ears, stop).through(of_folders(found))

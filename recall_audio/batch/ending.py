@@ -61,7 +61,8 @@ def _crashed(
     full: RecallAudioError | None = None
     is_set_aside = False
     try:
-        is_set_aside = known.note_crash(folder, error.code, error.message)
+        times = error.facts.get("times", 1)  # a cluster has tried it several times already
+        is_set_aside = known.note_crash(folder, error.code, error.message, times)
     except MachineError as disk:
         full = disk
     hint = "It is set aside: --force tries again." if is_set_aside else "The next run tries it once more."

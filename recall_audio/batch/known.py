@@ -81,12 +81,12 @@ def set_aside_error(folder: Path) -> ItemError:
     )
 
 
-def note_crash(folder: Path, code: str, message: str) -> bool:
+def note_crash(folder: Path, code: str, message: str, more_times: int = 1) -> bool:
     """Remember that a recording ended its process (or had to be ended); True where it is now set aside.
 
     Another version of the package counts from the start: it may have learnt to live with it.
     """
-    times = _crashes(folder) + 1
+    times = _crashes(folder) + more_times
     at = datetime.now(UTC).isoformat(timespec="seconds")
     body = {"version": __version__, "times": times, "last": {"at": at, "code": code, "message": message}}
     write_json(folder / _MARKER, "crashes", body)

@@ -1,19 +1,24 @@
 """Where a batch's recordings are processed, and how it is interrupted there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from threading import Event
 
 from recall_audio.batch.here import Here
 from recall_audio.batch.request import Progress, Request
 from recall_audio.batch.signals import Deferred
+from recall_audio.batch.tasks import Task
 from recall_audio.batch.workers import Workers
+from recall_audio.errors import UsageError
 
 
 def _is_here(request: Request, given: Executor | None) -> bool:
     """Whether recordings are processed in the calling thread itself."""
-    return given is None and request.options is not None and not request.isolate and request.jobs == 1
+    if given is not None or request.cluster:
+        return False
+    return request.options is not None and not request.isolate and request.jobs == 1
 
 
 def catching(request: Request, given: Executor | None, stop: Event) -> AbstractContextManager[object]:
@@ -23,22 +28,39 @@ def catching(request: Request, given: Executor | None, stop: Event) -> AbstractC
 
 
 @contextmanager
-def pool_for(request: Request, report: Progress, given: Executor | None) -> Iterator[Executor]:
-    """Where recordings are processed."""
+def pool_for(
+    request: Request, report: Progress, given: Executor | None, folders: Iterable[Path] = ()
+) -> Iterator[Executor]:
+    """Where recordings are processed: those of `folders`, or what comes below the output folder."""
+
+    def told(task: Task, what: str, done: int, total: int) -> None:
+        report(task.folder.name, what, done, total)
+
     if given is not None:
         yield given
     elif _is_here(request, given):
         yield Here(report)
+    elif request.cluster:
+        _check_timeout(request)
+        from recall_audio.batch.joining import connected
+
+        shared = {folder.parent.parent for folder in folders} or {request.out}
+        with connected(request.cluster, shared, request.jobs, told) as pool:
+            yield pool
     else:
-        workers = Workers(
-            request.jobs,
-            request.item_timeout_s,
-            lambda task, what, done, total: report(task.folder.name, what, done, total),
-        )
+        workers = Workers(request.jobs, request.item_timeout_s, told)
         try:
             yield workers
         finally:
             workers.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_timeout(request: Request) -> None:
+    if request.item_timeout_s is not None:
+        raise UsageError(
+            "A time limit for each recording is for the processes of this machine, not for a cluster's.",
+            "Leave out --item-timeout, or leave out --cluster.",
+        )
 
 
 def silent(*_: object) -> None:

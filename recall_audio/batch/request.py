@@ -38,6 +38,8 @@ class Request:
         item_timeout_s: longest time for processing one recording, seconds; None for no limit. Isolated only.
         max_failures: begin no further bot after so many have failed for good; None for no limit.
         verify: hash what earlier runs left, downloads and results, and redo what has changed.
+        cluster: address of a Dask scheduler whose workers process, ``tcp://HOST:8786``; empty for this
+            machine. Then `jobs` is how many recordings it is given at once, if that is more than its threads.
     """
 
     out: Path
@@ -50,6 +52,7 @@ class Request:
     item_timeout_s: float | None = None
     max_failures: int | None = None
     verify: bool = False
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class Running:
         self._enough = enough or threading.Event()
         self._stopped_by: RecallAudioError | None = None
         self._events: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
-        self._slots = threading.Semaphore(2 * request.jobs + 2)
+        at_once = max(request.jobs, getattr(executor, "at_once", 0))  # a cluster knows its own size
+        self._slots = threading.Semaphore(2 * at_once + 2)
         self._left: dict[int, int] = {}
         self._begun: dict[Future[Outcome], _Begun] = {}
         self._held: list[tuple[Place, Path]] = []
@@ -198,7 +199,9 @@ class Running:
 
     def _submit(self, place: Place, folder: Path, options: Options) -> None:
         ending.say_what_is_redone(folder, options)
-        task = Task(folder, options, self._request.force, self._request.keep_work, self._request.verify)
+        asked = self._request
+        place_of_it = folder.absolute() if asked.cluster else folder
+        task = Task(place_of_it, options, asked.force, asked.keep_work, asked.verify)
         begun = _Begun(place, folder, time.monotonic())
         future: Future[Outcome] = self._executor.submit(tasks.process_safely, task)
         self._begun[future] = begun

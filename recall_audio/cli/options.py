@@ -68,9 +68,12 @@ jobs_option = click.option(
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
-    help="Recordings processed side by side.",
+    help="Recordings processed side by side; with --cluster at least as many as it has threads.",
 )
 batch_options = stacked(
+    click.option("--cluster", default="", metavar="ADDRESS",
+                 help="Process on a Dask cluster, tcp://HOST:8786, instead of this machine; its workers "
+                 "have to see the output folder. Extra `cluster`."),
     click.option("--item-timeout", "item_timeout_s", type=click.FloatRange(min=0, min_open=True),
                  metavar="SECONDS", help="End the processing of a recording that takes longer."),
     click.option("--verify", is_flag=True,

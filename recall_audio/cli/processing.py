@@ -110,6 +110,7 @@ def _request(out: Path, values: dict[str, Any]) -> "Request":
         item_timeout_s=values["item_timeout_s"],
         max_failures=values.get("max_failures"),
         verify=values["verify"],
+        cluster=values["cluster"],
     )
 
 

@@ -24,6 +24,11 @@ _AUDIO = ("align", "speech", "stems")
 # Stages that read decoded audio; where none of them runs, nothing is decoded.
 
 
+def revisions() -> dict[str, int]:
+    """Every stage's number, which rises when its result for the same input changes."""
+    return dict(_REVISION)
+
+
 def stage_keys(meeting: Meeting, options: Options) -> dict[str, str]:
     """Every stage's key for one recording under these options."""
     facts = meeting.to_json()

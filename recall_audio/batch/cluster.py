@@ -1,0 +1,149 @@
+"""Many machines: an executor over the workers of a Dask cluster.
+
+::
+
+    submit ──▶ waiting ──▶ client ══ scheduler ══▶ workers (processes, on any machine)
+                  ▲           │
+                  └── ended ◀─┘   as many are handed over as there are threads to work on them
+
+A worker that is lost costs a run of what it worked on: the scheduler gives that to another. What ends its
+workers again and again (four times, by the scheduler's ``allowed-failures``) is ``crashed`` for good. Because
+the scheduler blames all that a lost worker had been given, it is given no more than it can work on.
+"""
+
+import itertools
+import pickle
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future
+from typing import Any, TypeVar
+
+from recall_audio.batch import elsewhere
+from recall_audio.batch.elsewhere import Sent
+from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError
+
+T = TypeVar("T")
+Told = Callable[[Any, str, int, int], None]
+"""Called with a call's first argument, what is being done, units done and units in all."""
+
+
+class Cluster(Executor):
+    """An executor whose calls are made by a cluster's workers.
+
+    A future ends with ItemError ``crashed`` where the call ended one worker after another, with MachineError
+    where a worker has another version of this package or does not see the output.
+
+    Args:
+        client: a ``distributed.Client``, which stays the caller's.
+        terms: what a worker has to meet, for :func:`~recall_audio.batch.elsewhere.check`.
+        at_once: calls handed to the cluster at once.
+        told: hears how far calls are, from a thread of the client's.
+    """
+
+    def __init__(
+        self, client: Any, terms: tuple[str, tuple[str, ...]], at_once: int, told: Told | None = None
+    ) -> None:
+        self.at_once = at_once
+        self._pool = client.get_executor(pure=False)
+        self._terms, self._told = terms, told
+        self._topic = f"recall-audio-{secrets.token_hex(6)}"
+        self._waiting: deque[tuple[Future[Any], Sent, int]] = deque()
+        self._begun: dict[Future[Any], Future[Any]] = {}
+        self._items: dict[int, Any] = {}
+        self._numbers = itertools.count()
+        self._lock = threading.RLock()
+        if told is not None:
+            client.subscribe_topic(self._topic, self._hear)
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """Make a picklable call on a worker; keywords are not taken."""
+        if kwargs:
+            raise TypeError("no keywords are taken")
+        future: Future[T] = Future()
+        at = next(self._numbers)
+        call = Sent(elsewhere.answer, self._terms, self._topic, at, pickle.dumps((fn, args)))
+        self._items[at] = args[0] if args else None
+        self._waiting.append((future, call, at))
+        self._hand_over()
+        return future
+
+    def break_off(self) -> None:
+        """Give up all work; what workers are at they leave within seconds. Does not wait."""
+        with self._lock:
+            waiting, begun = list(self._waiting), dict(self._begun)
+            self._waiting.clear()
+            self._begun.clear()
+        for ours, _, _ in waiting:
+            ours.cancel()
+        for theirs, ours in begun.items():
+            theirs.cancel()
+            ours.set_exception(TransientError("Stopped before it was finished.", code="interrupted"))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Give up what is not done, or wait for it."""
+        if cancel_futures:
+            self.break_off()
+        self._pool.shutdown(wait=wait)
+
+    def _hand_over(self) -> None:
+        handed: list[Future[Any]] = []
+        with self._lock:
+            while self._waiting and len(self._begun) < self.at_once:
+                ours, call, at = self._waiting.popleft()
+                if ours.set_running_or_notify_cancel():
+                    key = f"process-{self._topic}-{at}"
+                    theirs = self._pool.submit(pickle.loads, pickle.dumps(call), key=key)
+                    self._begun[theirs] = ours
+                    handed.append(theirs)
+        for theirs in handed:
+            theirs.add_done_callback(self._ended)
+
+    def _ended(self, theirs: "Future[Any]") -> None:
+        with self._lock:
+            ours = self._begun.pop(theirs, None)
+        if ours is not None:
+            try:
+                ours.set_result(theirs.result())
+            except CancelledError:
+                ours.set_exception(_lost_sight())
+            except Exception as error:  # noqa: BLE001 - whatever the call or the cluster raised is handed on
+                ours.set_exception(_as_ours(error))
+        self._hand_over()
+
+    def _hear(self, event: tuple[float, tuple[int, str, int, int]]) -> None:
+        at, what, done, total = event[1]
+        if self._told is not None and self._items.get(at) is not None:
+            self._told(self._items[at], what, done, total)
+
+
+def _lost_sight() -> TransientError:
+    return TransientError("The cluster's scheduler went away.", "Run the same command again.", code="lost")
+
+
+def _as_ours(error: Exception) -> Exception:
+    """The package's own error for what a cluster says of a call."""
+    if isinstance(error, RecallAudioError):
+        return error
+    if type(error).__name__ == "KilledWorker":
+        # args: task, the last worker, the failures allowed. Only the first two differ from run to run.
+        times = getattr(error, "allowed_failures", error.args[2] if len(error.args) > 2 else 0)
+        times = times + 1 if isinstance(times, int) else 1
+        return ItemError(
+            f"It ended {times} of the cluster's workers, one after the other.", code="crashed", times=times
+        )
+    if isinstance(error, ImportError | AttributeError) and "recall_audio" in str(error):
+        return unfit(error)
+    return error
+
+
+def unfit(error: BaseException) -> MachineError:
+    """The error for a worker that cannot even take a call."""
+    lacking = f" ({error})" if isinstance(error, ImportError) else ""
+    return MachineError(
+        f"A worker of the cluster cannot take this package's work: it lacks recall_audio "
+        f"{elsewhere.made_by()}{lacking}.",
+        "Install the same version on the cluster's workers and here.",
+        code="other_version",
+    )
