@@ -32,6 +32,8 @@ FORMATS: tuple[str, ...] = tuple(WRITERS)
 """Every name that ``export --to`` takes."""
 NAMING_AUDIO = frozenset({"seglst", "nemo", "kaldi", "lhotse", "hf"})
 """Formats whose files say where the stems are."""
+HOLDING_AUDIO = frozenset({"hf"})
+"""Formats that want the stems beside their files."""
 
 
 def export(view: ExportView, to: str) -> dict[str, bytes]:
@@ -46,4 +48,4 @@ def export(view: ExportView, to: str) -> dict[str, bytes]:
     return WRITERS[to](view)
 
 
-__all__ = ["FORMATS", "NAMING_AUDIO", "ExportView", "StemFile", "export"]
+__all__ = ["FORMATS", "HOLDING_AUDIO", "NAMING_AUDIO", "ExportView", "StemFile", "export"]

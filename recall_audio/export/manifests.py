@@ -15,6 +15,17 @@ from typing import Any
 from recall_audio.export.timelines import rttm
 from recall_audio.export.view import ExportView, readable
 
+_CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: stems/*
+---
+One row a participant of a meeting: the track of their voice, as long as the meeting, and when they speak in
+it, seconds (`timestamps_start`, `timestamps_end`).
+"""
+
 
 def seglst(view: ExportView) -> dict[str, bytes]:
     """A list of ``{session_id, speaker, start_time, end_time, words, audio_path}``; no words yet."""
@@ -93,20 +104,25 @@ def lhotse(view: ExportView) -> dict[str, bytes]:
 
 
 def hf(view: ExportView) -> dict[str, bytes]:
-    """``stems/metadata.jsonl``: beside the audio it names, as ``audiofolder`` wants it; a row a stem."""
+    """``stems/metadata.jsonl``, a row a stem; the stems are to lie beside it. And a card that says so.
+
+    Loaders refuse a path that leads elsewhere; without the card they take ``Test.wav`` for another split.
+    """
     rows = [
         {
-            "file_name": posixpath.relpath(view.path(stem.file), view.written("stems")),
+            "file_name": posixpath.basename(stem.file),
             "recording_id": view.recording_id,
             "speaker": label,
             "name": readable(view.names.get(label)),
-            "duration_s": stem.n_samples / stem.rate_hz,
+            "duration": stem.n_samples / stem.rate_hz,
+            "sampling_rate": stem.rate_hz,
             "talk_s": view.talk.speakers[label].talk_s,
-            "segments": [[float(a), float(b)] for a, b in view.segments[label]],
+            "timestamps_start": [float(a) for a, _ in view.segments[label]],
+            "timestamps_end": [float(b) for _, b in view.segments[label]],
         }
         for label, stem in view.stems.items()
     ]
-    return {"stems/metadata.jsonl": _lines(rows)}
+    return {"stems/metadata.jsonl": _lines(rows), "README.md": _CARD.encode()}
 
 
 def _recording(view: ExportView, channels: Mapping[str, int]) -> dict[str, Any]:

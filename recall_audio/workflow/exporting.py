@@ -1,9 +1,12 @@
 """Write a recording's results in other tools' formats."""
 
+import os
+import shutil
 from pathlib import Path
 
 from recall_audio import export
-from recall_audio.files import atomic
+from recall_audio.errors import ItemError
+from recall_audio.files import atomic, commit, disk_error, temporary_beside
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.workflow.documents import need, read_documents
@@ -16,6 +19,9 @@ def export_recording(
     folder: Path, form: str, into: Path | None = None, pseudonyms: Pseudonyms | None = None
 ) -> list[Path]:
     """Write one recording in `form` below ``DIR/export/FORMAT`` (or `into`) and give the files written.
+
+    A format that wants the audio beside its files gets links to the stems, or copies where links are not to
+    be had.
 
     Under codes it goes to ``DIR/export/FORMAT-pseudonymised``, with the stems beside it where the format
     names them: paths in it are relative to that folder, because the recording's own path holds its ids.
@@ -31,6 +37,8 @@ def export_recording(
     if pseudonyms is None:
         target = into or folder / "export" / form
         view = view_of(documents, talk_of(documents, options), folder, target)
+        if form in export.HOLDING_AUDIO:
+            written += [_beside(folder / s.file, target / s.file) for s in view.stems.values()]
     else:
         target = into or folder / "export" / f"{form}-pseudonymised"
         coded, known = recode_documents(documents, pseudonyms)
@@ -43,3 +51,24 @@ def export_recording(
             stream.write(content)
         written.append(path)
     return written
+
+
+def _beside(source: Path, target: Path) -> Path:
+    """A file under another name: a hard link, or a copy."""
+    if not source.is_file():
+        raise ItemError(f"{source} is not there.", "Process the recording again.", code="missing_file")
+    temporary = temporary_beside(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(source, temporary)
+        commit(temporary, target)
+    except OSError as error:
+        failure = disk_error(error, target)
+    else:
+        return target
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise failure

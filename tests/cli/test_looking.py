@@ -20,6 +20,25 @@ def test_every_format_is_written_where_it_is_said(processed: Path, command: Comm
         assert all(Path(p).stat().st_size for p in told.splitlines())
 
 
+def test_hugging_faces_folder_holds_the_stems_beside_their_metadata(
+    processed: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> None:
+        raise OSError("another disk")
+
+    for into in ("linked", "copied"):
+        code, told, said = command("export", processed, "--to", "hf", "--into", tmp_path / into)
+        assert code == 0, said
+        folder = tmp_path / into / "stems"
+        rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text("utf-8").splitlines()]
+        assert {r["file_name"] for r in rows} == {p.name for p in (processed / "stems").iterdir()}
+        for row in rows:
+            stem = processed / "stems" / row["file_name"]
+            assert (folder / row["file_name"]).read_bytes() == stem.read_bytes()
+        assert len(told.splitlines()) == len(rows) + 2
+        monkeypatch.setattr("os.link", no_link)
+
+
 def test_tables_say_the_same_as_json_and_as_csv(processed: Path, command: Command) -> None:
     for view in ("align", "talk"):
         as_json = json.loads(command(view, processed, "--format", "json")[1])

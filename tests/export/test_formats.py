@@ -218,11 +218,16 @@ def test_lhotse_manifests_are_read_by_lhotse(tmp_path: Path) -> None:
 
 
 def test_hugging_faces_metadata_lies_beside_the_audio_it_names() -> None:
-    ((name, content),) = export(view_of(), "hf").items()
-    rows = [json.loads(line) for line in content.decode().splitlines()]
-    assert name == "stems/metadata.jsonl"
+    files = export(view_of(), "hf")
+    assert set(files) == {"stems/metadata.jsonl", "README.md"}
+    rows = [json.loads(line) for line in files["stems/metadata.jsonl"].decode().splitlines()]
     assert [r["file_name"] for r in rows] == [f"{label}.wav" for label in SEGMENTS]
-    assert {r["speaker"]: r["segments"] for r in rows} == SEGMENTS
+    spans = {
+        r["speaker"]: [list(t) for t in zip(r["timestamps_start"], r["timestamps_end"], strict=True)]
+        for r in rows
+    }
+    assert spans == SEGMENTS
+    assert {(r["duration"], r["sampling_rate"]) for r in rows} == {(21.0, 16_000)}
     assert [r["talk_s"] for r in rows] == [s.talk_s for s in view_of().talk.speakers.values()]
 
 
