@@ -15,6 +15,9 @@ CallKind = Literal["list", "retrieve", "create"]
 PER_MINUTE: dict[CallKind, int] = {"list": 55, "retrieve": 270, "create": 55}
 """Calls a minute that are made of each kind; the workspace's own limits are 60, 300 and 60."""
 
+MINUTE_S = 60.5
+"""What counts as a minute here: calls may be under way for some time, one longer than the other."""
+
 
 class Pace(Protocol):
     """When the next call may be made. The caller does the waiting, so that it can be stopped."""
@@ -39,11 +42,11 @@ class InProcessPace:
         """Seconds to wait before asking again here; 0: the call is counted and may be made now."""
         with self._lock:
             now, made = self._now(), self._made[kind]
-            free_at = made[0] + 60.0 if len(made) == made.maxlen else 0.0
+            free_at = made[0] + MINUTE_S if len(made) == made.maxlen else 0.0
             wait_s = max(free_at, self._held_until) - now
             if wait_s <= 0.0:
                 made.append(now)
-            return min(max(wait_s, 0.0), 60.0)
+            return min(max(wait_s, 0.0), MINUTE_S)
 
     def hold_until(self, at: float) -> None:
         """Let nobody ask before `at`, seconds since the epoch; a later hold stands."""

@@ -12,18 +12,14 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from recall_audio.fetch.pace import PER_MINUTE, CallKind, InProcessPace, Pace
+from recall_audio.fetch.pace import MINUTE_S, PER_MINUTE, CallKind, InProcessPace, Pace
 from recall_audio.files import state_folder
-
-if TYPE_CHECKING:
-    pass
 
 _LONGEST_HOLD_S = 600.0
 # A hold further ahead is none: the clock was set back.
 _AHEAD_MS = 1000
-_LONGEST_WAIT_S = 60.0
 _Failures = (OSError, sqlite3.Error)
 
 
@@ -37,14 +33,14 @@ class SharedPace:
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
         from filelock import FileLock
-        from pyrate_limiter import Duration, Rate, SQLiteBucket
+        from pyrate_limiter import Rate, SQLiteBucket
 
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._now, self._held, self._lock = now, folder / "held_until", FileLock(folder / "held_until.lock")
         self._alone = InProcessPace(now)
         self._buckets: dict[CallKind, SQLiteBucket] = {
             kind: SQLiteBucket.init_from_file(
-                [Rate(n, Duration.MINUTE)],
+                [Rate(n, round(1000 * MINUTE_S))],
                 table=f"calls_{kind}",
                 db_path=str(folder / "calls.sqlite"),
                 use_file_lock=True,
@@ -56,7 +52,7 @@ class SharedPace:
         """Seconds to wait before asking again here; 0: the call is counted and may be made now."""
         held_s = self._held_until() - self._now()
         if 0.0 < held_s < _LONGEST_HOLD_S:
-            return min(held_s, _LONGEST_WAIT_S)
+            return min(held_s, MINUTE_S)
         try:
             return self._wait_s(kind)
         except _Failures:
@@ -73,7 +69,7 @@ class SharedPace:
         if bucket.put(item):
             bucket.leak(now_ms)
             return 0.0
-        return min(max(cast(int, bucket.waiting(item)), 1) / 1000.0, _LONGEST_WAIT_S)
+        return min(max(cast(int, bucket.waiting(item)), 1) / 1000.0, MINUTE_S)
 
     def hold_until(self, at: float) -> None:
         """Let nobody ask before `at`, seconds since the epoch; a later hold stands."""

@@ -79,10 +79,10 @@ def memory_mib(pid: int) -> float:
     return int(found[0]) / 1024 if found else 0.0
 
 
-def environment(server: StandIn, root: Path) -> dict[str, str]:
-    """The environment that the command runs in."""
+def environment(server: StandIn, state: Path) -> dict[str, str]:
+    """The environment that the command runs in; limits and locks are shared by those with one `state`."""
     own = {"RECALL_API_KEY": server.key, "RECALL_BASE_URL": server.base_url}
-    return {**os.environ, **own, "XDG_STATE_HOME": str(root / "state")}
+    return {**os.environ, **own, "XDG_STATE_HOME": str(state)}
 
 
 def night(given: argparse.Namespace, root: Path) -> None:
@@ -117,7 +117,7 @@ def carried_out(server: StandIn, root: Path, jobs: int) -> tuple[int, float, lis
     with (root / "said").open("w") as said:
         process = subprocess.Popen(
             [*COMMAND, "run", *options, "--json", "--quiet"],
-            env=environment(server, root), stdout=subprocess.DEVNULL, stderr=said,
+            env=environment(server, root / "state"), stdout=subprocess.DEVNULL, stderr=said,
         )  # fmt: skip
         while process.poll() is None:
             n = len(journal.read_bytes().splitlines()) if journal.is_file() else 0
@@ -138,7 +138,7 @@ def kills(given: argparse.Namespace, root: Path) -> None:
         expected = results(root / "undisturbed")
         while n_killed < given.kills:
             out = f"out-{n_batches}"
-            n_killed += until_through(server, root, out, (draw, 0.5 * whole_s, given.kills - n_killed))
+            n_killed += until_through(server, root, out, (draw, 0.6 * whole_s, given.kills - n_killed))
             n_batches += 1
             n_parts += len(aged(root / out))
             assert begun(server, root, out).wait() == 0
@@ -151,10 +151,11 @@ def kills(given: argparse.Namespace, root: Path) -> None:
 
 
 def begun(server: StandIn, root: Path, out: str) -> "subprocess.Popen[bytes]":
-    """A run in a process group of its own."""
+    """A run in a process group of its own. Each batch has limits of its own: else all would wait for them."""
     return subprocess.Popen(
         [*COMMAND, "run", *server.bot_ids, "--out", str(root / out), "--jobs", "2", "--json", "--quiet"],
-        env=environment(server, root), stdout=subprocess.DEVNULL, start_new_session=True,
+        env=environment(server, root / f"state-{out}"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
 
 
