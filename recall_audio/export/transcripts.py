@@ -6,21 +6,20 @@
     Bob.json              [Yes, let's.]                        the times that come back
     merged     Ann: Shall we begin?  Bob: Yes, let's.  Ann: Fine.
 
-Read are openai-whisper's and WhisperX's JSON (``{"segments": [...]}``), faster-whisper's segments as a list
-or under that name, each a dictionary with ``start``, ``end``, ``text`` and, where there are some, ``words``.
+What is read: :mod:`recall_audio.export.heard`.
 """
 
 import html
 import json
-import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from recall_audio.errors import ItemError, UsageError
+from recall_audio.errors import UsageError
+from recall_audio.export.heard import utterances
 from recall_audio.export.timelines import timestamp
 from recall_audio.export.view import Rows, readable
-from recall_audio.model.transcript import Utterance, Word
+from recall_audio.model.transcript import Utterance
 
 Names = Mapping[str, str | None]
 
@@ -58,14 +57,14 @@ def merge_transcripts(
         ItemError: a file has no segments, or one of them no start, end and text.
     """
     found = [
-        _utterance(segment, label, None if speech is None else speech.get(label, ()))
+        utterance
         for label, value in transcripts.items()
-        for segment in _segments(value, label)
+        for utterance in utterances(value, label, None if speech is None else speech.get(label, ()))
     ]
-    return tuple(sorted((u for u in found if u.text), key=lambda u: (u.start_s, u.end_s, u.speaker)))
+    return tuple(sorted(found, key=lambda u: (u.start_s, u.end_s, u.speaker)))
 
 
-def write_transcript(utterances: Sequence[Utterance], names: Names, to: str) -> bytes:
+def write_transcript(said: Sequence[Utterance], names: Names, to: str) -> bytes:
     """The transcript in one of :data:`TRANSCRIPT_FORMATS`.
 
     Raises:
@@ -75,82 +74,38 @@ def write_transcript(utterances: Sequence[Utterance], names: Names, to: str) -> 
         raise UsageError(
             f"There is no transcript format {to!r}.", f"Choose one of {', '.join(TRANSCRIPT_FORMATS)}."
         )
-    return TRANSCRIPT_FORMATS[to](utterances, names).encode("utf-8", "replace")
-
-
-def _segments(value: Any, label: str) -> list[Any]:
-    segments = value.get("segments") if isinstance(value, dict) else value
-    if not isinstance(segments, list):
-        hint = "Expected openai-whisper, faster-whisper or WhisperX JSON."
-        raise ItemError(f"The transcript of {label} holds no segments.", hint, code="no_segments")
-    return segments
-
-
-def _utterance(segment: Any, label: str, speech: Rows | None) -> Utterance:
-    start_s, end_s = (_seconds(segment, key) for key in ("start", "end"))
-    text = segment.get("text") if isinstance(segment, dict) else None
-    if start_s is None or end_s is None or end_s < start_s or not isinstance(text, str):
-        hint = "Each needs start and end in seconds, in order, and text."
-        raise ItemError(f"A segment of {label}'s transcript is damaged.", hint, code="bad_segment")
-    words = tuple(_word(w) for w in segment.get("words") or () if isinstance(w, dict))
-    heard = None if speech is None else _share_within(start_s, end_s, speech)
-    return Utterance(start_s, end_s, label, readable(text), words, heard)
-
-
-def _word(word: Mapping[str, Any]) -> Word:
-    """WhisperX calls the confidence ``score``, the others ``probability``."""
-    confidence = _seconds(word, "probability")
-    text = readable(str(word.get("word", "")))
-    return Word(
-        text,
-        _seconds(word, "start"),
-        _seconds(word, "end"),
-        _seconds(word, "score") if confidence is None else confidence,
-    )
-
-
-def _seconds(value: Any, key: str) -> float | None:
-    """A finite number, or None."""
-    number = value.get(key) if isinstance(value, Mapping) else None
-    usable = isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
-    return float(number) if usable and number is not None else None
-
-
-def _share_within(start_s: float, end_s: float, speech: Rows) -> float:
-    """Share of a stretch that lies in speech."""
-    inside_s = sum(max(0.0, min(end_s, b) - max(start_s, a)) for a, b in speech)
-    return round(inside_s / (end_s - start_s), 3) if end_s > start_s else 0.0
+    return TRANSCRIPT_FORMATS[to](said, names).encode("utf-8", "replace")
 
 
 def _name(utterance: Utterance, names: Names) -> str:
     return readable(names.get(utterance.speaker)) or utterance.speaker
 
 
-def _json(utterances: Sequence[Utterance], names: Names) -> str:
-    rows = [{"name": names.get(u.speaker), **u.to_json()} for u in utterances]
+def _json(said: Sequence[Utterance], names: Names) -> str:
+    rows = [{"name": names.get(u.speaker), **u.to_json()} for u in said]
     # Escaped as ASCII: half a surrogate pair in a name stays what it was.
     body = {"schema": "recall-audio/transcript/1", "utterances": rows}
     return json.dumps(body, allow_nan=False, indent=1) + "\n"
 
 
-def _webvtt(utterances: Sequence[Utterance], names: Names) -> str:
+def _webvtt(said: Sequence[Utterance], names: Names) -> str:
     cues = ["WEBVTT\n"]
-    for u in utterances:
+    for u in said:
         name, text = (html.escape(x, quote=False) for x in (_name(u, names), u.text))
         cues.append(f"{timestamp(u.start_s)} --> {timestamp(u.end_s)}\n<v {name}>{text}</v>\n")
     return "\n".join(cues)
 
 
-def _srt(utterances: Sequence[Utterance], names: Names) -> str:
+def _srt(said: Sequence[Utterance], names: Names) -> str:
     cues = []
-    for i, u in enumerate(utterances, start=1):
+    for i, u in enumerate(said, start=1):
         times = f"{timestamp(u.start_s, ',')} --> {timestamp(u.end_s, ',')}"
         cues.append(f"{i}\n{times}\n{_name(u, names)}: {u.text}\n")
     return "\n".join(cues)
 
 
-def _text(utterances: Sequence[Utterance], names: Names) -> str:
-    return "".join(f"[{timestamp(u.start_s)[:8]}] {_name(u, names)}: {u.text}\n" for u in utterances)
+def _text(said: Sequence[Utterance], names: Names) -> str:
+    return "".join(f"[{timestamp(u.start_s)[:8]}] {_name(u, names)}: {u.text}\n" for u in said)
 
 
 TRANSCRIPT_FORMATS: Mapping[str, Callable[[Sequence[Utterance], Names], str]] = {

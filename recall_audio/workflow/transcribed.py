@@ -77,7 +77,7 @@ def utterances_of(documents: Documents, files: Sequence[Path]) -> tuple[Utteranc
 
 def _read(file: Path) -> Any:
     try:
-        return json.loads(file.read_text("utf-8"))
+        return json.loads(file.read_bytes())  # in whichever of Unicode's encodings it is
     except (OSError, ValueError, RecursionError):
         hint = "Expected openai-whisper, faster-whisper or WhisperX JSON."
         raise ItemError(f"{file} cannot be read as JSON.", hint, code="damaged_file") from None

@@ -43,6 +43,17 @@ def test_transcripts_of_the_stems_come_back_as_one_in_order_of_time(
     assert written[".txt"].count("\n") == len(expected)
 
 
+def test_a_file_with_a_byte_order_mark_or_in_utf_16_is_read_too(
+    processed: Path, command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "Marcus_Webb.json"
+    for encoding in ("utf-8-sig", "utf-16"):
+        file.write_text(json.dumps([{"start": 1, "end": 2, "text": "Zoë?"}], ensure_ascii=False), encoding)
+        code, told, said = command("merge-transcripts", processed, file, "--to", "text")
+        assert code == 0, said
+        assert Path(told.strip()).read_text("utf-8") == "[00:00:01] Marcus Webb: Zoë?\n"
+
+
 def test_a_strangers_transcript_is_refused_and_a_damaged_one_named(
     processed: Path, command: Command, tmp_path: Path
 ) -> None:

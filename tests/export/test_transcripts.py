@@ -46,6 +46,74 @@ def test_whisperx_scores_are_confidences() -> None:
     assert u.words[0].confidence == 0.5
 
 
+def timed(*words: tuple[str, float, float]) -> list[dict[str, Any]]:
+    return [{"word": w, "start": a, "end": b, "probability": 0.9} for w, a, b in words]
+
+
+def test_a_segment_whose_words_are_far_apart_lets_others_come_in_between() -> None:
+    words = timed((" Shall", 1.0, 1.4), (" we?", 1.4, 2.0), (" Fine.", 9.0, 9.5))
+    ann = {"segments": [{"start": 0.9, "end": 9.6, "text": " Shall we? Fine.", "words": words}]}
+    merged = merge_transcripts({"Ann": ann, "Bob": [{"start": 3.0, "end": 8.0, "text": "Yes."}]})
+    assert [(u.start_s, u.end_s, u.speaker, u.text) for u in merged] == [
+        (0.9, 2.0, "Ann", "Shall we?"),
+        (3.0, 8.0, "Bob", "Yes."),
+        (9.0, 9.5, "Ann", "Fine."),
+    ]
+    assert [len(u.words) for u in merged] == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken", "pieces"),
+    [
+        (" Shall we? Fine.", (" Shall", " we?", " Fine."), ["Shall we?", "Fine."]),  # whisper
+        ("Shall we? Fine.", ("Shall", "we?", "Fine."), ["Shall we?", "Fine."]),  # WhisperX
+        ("開始吧好", ("開始", "吧", "好"), ["開始吧", "好"]),
+        ("Shall we? Fine.", ("Shall", "Fine."), ["Shall we? Fine."]),  # a word is not there: left whole
+        ("Shall we? Fine.", ("we?", "Shall", "Fine."), ["Shall we? Fine."]),
+    ],
+)
+def test_what_was_said_is_split_and_not_changed(
+    text: str, spoken: tuple[str, ...], pieces: list[str]
+) -> None:
+    words = timed(
+        *((w, t, t + 0.4) for w, t in zip(spoken[:-1], (1.0, 1.4), strict=False)), (spoken[-1], 9, 10)
+    )
+    found = merge_transcripts({"A": [{"start": 1.0, "end": 10.0, "text": text, "words": words}]})
+    assert [u.text for u in found] == pieces
+
+
+def test_words_as_arrays_without_times_or_with_what_is_no_number_are_kept_as_far_as_they_go() -> None:
+    words: list[Any] = [
+        [1.0, 1.2, " One", 0.9],
+        {"word": " two", "start": float("nan"), "end": None},
+        {"word": None, "start": 1.5, "end": "x", "probability": float("inf")},
+        "nothing",
+    ]
+    (u,) = merge_transcripts(
+        {"A": [{"text": " One two", "words": words, "start": None, "end": float("nan")}]}
+    )
+    assert (u.start_s, u.end_s, u.text) == (1.0, 1.2, "One two")
+    assert u.words == (Word("One", 1.0, 1.2, 0.9), Word("two", None, None, None), Word("", 1.5, None, None))
+    assert json.loads(write_transcript([u], {}, "json"))["utterances"][0]["words"][1]["start_s"] is None
+
+
+def test_a_time_before_the_meeting_is_its_start() -> None:
+    (u,) = merge_transcripts({"A": [{"start": -0.02, "end": 1.0, "text": "x"}]})
+    assert write_transcript([u], {}, "srt").startswith(b"1\n00:00:00,000 --> 00:00:01,000\n")
+
+
+def test_others_words_in_a_stem_lie_outside_the_speakers_own_speech() -> None:
+    leaked = [{"start": 5.0, "end": 6.0, "text": "Yes."}, {"start": 1.0, "end": 2.0, "text": "So?"}]
+    merged = merge_transcripts({"Ann": leaked}, {"Ann": [[0.9, 2.1]], "Bob": [[4.9, 6.1]]})
+    assert [(u.text, u.in_speech) for u in merged] == [("So?", 1.0), ("Yes.", 0.0)]
+
+
+def test_a_damaged_segment_is_named_by_its_place() -> None:
+    segments = [{"start": 0, "end": 1, "text": "x"}, {"start": 2, "text": "y"}]
+    with pytest.raises(ItemError, match="Segment 2 of Ann's"):
+        merge_transcripts({"Ann": segments})
+
+
 def test_words_made_up_in_silence_are_told_by_their_share_of_speech() -> None:
     merged = merge_transcripts(FILES, {"Ann": [[1.0, 2.5]], "Bob": [[3.1, 9.0]]})
     assert [u.in_speech for u in merged] == [1.0, 0.5, 0.0, 0.0]
