@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recall_audio.core.align import align
     from recall_audio.core.speech import find_speech
     from recall_audio.core.talk import measure_talk
+    from recall_audio.core.voice_features import measure_voice
     from recall_audio.detector import load as load_detector
     from recall_audio.errors import RecallAudioError
     from recall_audio.fetch import Settings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from recall_audio.model.timemap import TimeMap
     from recall_audio.model.tracks import PartAudio, PlacedPart, Track
     from recall_audio.notebook import Recording, open, run
+    from recall_audio.workflow.frames import collect
     from recall_audio.workflow.process import process
     from recall_audio.workflow.stems import export_stems
 
@@ -44,10 +46,12 @@ _HOME = {
     "TimeMap": "model.timemap",
     "Track": "model.tracks",
     "align": "core.align",
+    "collect": "workflow.frames",
     "export_stems": "workflow.stems",
     "find_speech": "core.speech",
     "load_detector": "detector",
     "measure_talk": "core.talk",
+    "measure_voice": "core.voice_features",
     "open": "notebook",
     "process": "workflow.process",
     "run": "notebook",
@@ -68,10 +72,12 @@ __all__ = [
     "TimeMap",
     "Track",
     "align",
+    "collect",
     "export_stems",
     "find_speech",
     "load_detector",
     "measure_talk",
+    "measure_voice",
     "open",
     "process",
     "run",

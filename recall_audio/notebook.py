@@ -9,7 +9,6 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -18,45 +17,17 @@ from typing import TYPE_CHECKING, Any
 from recall_audio import batch
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.fetch import Settings
+from recall_audio.media.stem import Stem
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.workflow import documents, tables
+from recall_audio.workflow.frames import frame, overlap_frame
 from recall_audio.workflow.layout import recording_folders
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
     from matplotlib.axes import Axes
 
-
-@dataclass(frozen=True, slots=True)
-class Stem:
-    """One participant's track on the mix's clock.
-
-    Attributes:
-        label: whose.
-        path: the audio file.
-    """
-
-    label: str
-    path: Path
-
-    def load(self, start_s: float = 0.0, end_s: float | None = None) -> "tuple[npt.NDArray[np.float32], int]":
-        """Samples between two times.
-
-        Args:
-            start_s: first moment, seconds on the mix's clock.
-            end_s: end; the stem's own where None.
-
-        Returns:
-            The samples, float32 in [-1, 1], shape (n,), and their rate in Hz.
-
-        Raises:
-            ItemError: the file is not there or cannot be read.
-        """
-        from recall_audio.media.wav import read_block
-
-        return read_block(self.path, start_s, end_s)
+    from recall_audio.model.tracks import PartAudio, Samples
 
 
 class Recording:
@@ -87,30 +58,22 @@ class Recording:
     @property
     def segments(self) -> "pd.DataFrame":
         """Who speaks when: columns speaker, start_s, end_s, in order of time."""
-        return _frame(tables.segments(self.documents))
+        return frame(tables.segments(self.documents))
 
     @property
     def talk(self) -> "pd.DataFrame":
         """A row a speaker (the index): talk time and its shares."""
-        return _frame(tables.speakers(self.documents)).set_index("speaker")
+        return frame(tables.speakers(self.documents)).set_index("speaker")
 
     @property
     def parts(self) -> "pd.DataFrame":
         """A row a part: where it lies on the mix's clock."""
-        return _frame(tables.parts(self.documents))
+        return frame(tables.parts(self.documents))
 
     @property
     def overlap(self) -> "pd.DataFrame":
         """Speaker by speaker, seconds of speech at once; the diagonal is each one's talk time."""
-        talk = documents.need(self.documents, "talk")
-        labels = list(talk["speakers"])
-        table = _frame((labels, [[0.0] * len(labels) for _ in labels]))
-        table.index = table.columns.copy()
-        for label in labels:
-            table.loc[label, label] = talk["speakers"][label]["talk_s"]
-        for pair in talk["pairs"]:
-            table.loc[pair["a"], pair["b"]] = table.loc[pair["b"], pair["a"]] = pair["overlap_s"]
-        return table
+        return overlap_frame(documents.need(self.documents, "talk"))
 
     @property
     def warnings(self) -> list[str]:
@@ -122,6 +85,12 @@ class Recording:
         """Labels and the real names behind them."""
         found = documents.need(self.documents, "speakers")["speakers"]
         return {label: person["name"] for label, person in found.items()}
+
+    def sources(self) -> "tuple[Samples | None, list[PartAudio]]":
+        """The mix and the parts as downloaded, decoded to 16 kHz: what ``ra.align`` takes."""
+        from recall_audio.workflow.sources import decoded_sources
+
+        return decoded_sources(self.folder)
 
     def stem(self, label: str) -> Stem:
         """One participant's track.
@@ -143,9 +112,47 @@ class Recording:
         """
         from recall_audio.workflow.features import features_table, measure_features
 
-        frame = _frame(features_table(measure_features(self.folder)))
-        figures = [c for c in frame.columns if c not in ("speaker", "backchannel_candidate", "reasons")]
-        return frame.astype(dict.fromkeys(figures, "Float64"))
+        found = frame(features_table(measure_features(self.folder)))
+        figures = [c for c in found.columns if c not in ("speaker", "backchannel_candidate", "reasons")]
+        return found.astype(dict.fromkeys(figures, "Float64"))
+
+    def export(self, form: str, into: str | Path | None = None) -> list[Path]:
+        """Write the results in another tool's format; gives the files written.
+
+        Args:
+            form: as of ``recall-audio export --to``: ``rttm``, ``textgrid``, ``whisper``, ...
+            into: the folder to write to; ``export/<form>`` below the recording's where None.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        from recall_audio.workflow.exporting import export_recording
+
+        return export_recording(self.folder, form, None if into is None else Path(into))
+
+    def merge_transcripts(
+        self, files: Iterable[str | Path], into: str | Path | None = None
+    ) -> "pd.DataFrame":
+        """What a transcriber made of the stems as one transcript: written in every format, and as a table.
+
+        Args:
+            files: openai-whisper's, faster-whisper's or WhisperX's JSON, one a stem, named after it.
+            into: the folder to write to; ``transcript`` below the recording's where None.
+
+        Returns:
+            A row an utterance, in order of time: start_s, end_s, speaker, text, in_speech.
+
+        Raises:
+            UsageError: a file is no stem's.
+            ItemError: a file is no transcript.
+        """
+        from recall_audio.workflow.transcribed import merge_files, utterances_of
+
+        paths = [Path(f) for f in files]
+        merge_files(self.folder, paths, into=None if into is None else Path(into))
+        columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
+        rows = [[getattr(u, c) for c in columns] for u in utterances_of(self.documents, paths)]
+        return frame((columns, rows))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Who speaks when, a lane a speaker, silent people too; gives the matplotlib Axes."""
@@ -239,10 +246,3 @@ def run(
     if not found:
         raise ItemError("; ".join(o.message for o in outcomes) or "No bot id was given.", code="no_result")
     return found
-
-
-def _frame(table: tables.Table) -> "pd.DataFrame":
-    import pandas as pd
-
-    columns, rows = table
-    return pd.DataFrame(rows, columns=columns)

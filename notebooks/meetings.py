@@ -1,0 +1,131 @@
+"""Small meetings to try the second notebook on: synthetic voices, two ways of running a meeting.
+
+In `round` meetings the floor goes round; in `chaired` ones the chair takes every other turn. It writes what a
+recorder hands out, one folder a meeting, in the layout of the package's sample. For your own meetings nothing
+of this is needed.
+"""
+
+import json
+import sys
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recall_audio.workflow.sample import sample_folder
+
+sys.path.insert(0, str(sample_folder()))  # the sample's voices and codecs
+import render
+import voices
+
+RATE_HZ = 16_000
+STARTED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+PEOPLE = ("Ada Okoye", "Bela Novak", "Chloe Martin", "Deniz Kaya", "Emil Berg", "Farah Aziz")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One meeting: its number, how it is run, who is there (numbers of PEOPLE), how long it is."""
+
+    number: int
+    kind: str
+    people: tuple[int, ...]
+    length_s: float
+
+    @property
+    def recording_id(self) -> str:
+        """The same in every run."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"notebook/{self.number}"))
+
+
+def plans(n: int = 6, seed: int = 1) -> list[Plan]:
+    """Meetings of both kinds, three or four people each, of different lengths."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(n):
+        size = 3 + number // 2 % 2
+        people = tuple(int(p) for p in rng.permutation(len(PEOPLE))[:size])
+        found.append(Plan(number, ("round", "chaired")[number % 2], people, float(rng.integers(20, 34))))
+    return found
+
+
+def turns(plan: Plan, rng: np.random.Generator) -> list[tuple[int, float, float]]:
+    """Who speaks, from when, for how long; the first of the people chairs."""
+    others, found, at_s, k = plan.people[1:], [], 0.8, 0
+    while True:
+        chair = plan.kind == "chaired" and k % 2 == 0
+        order = plan.people if plan.kind == "round" else others
+        who = plan.people[0] if chair else order[(k if plan.kind == "round" else k // 2) % len(order)]
+        length_s = float(rng.uniform(2.5, 4.5) if chair or plan.kind == "round" else rng.uniform(1.2, 2.4))
+        if at_s + length_s > plan.length_s - 0.5:
+            return found
+        found.append((who, at_s, length_s))
+        at_s, k = at_s + length_s + float(rng.uniform(-0.6, 0.7)), k + 1
+
+
+def make(plan: Plan, folder: str | Path) -> Path:
+    """Write meeting.json, mix.mp3 and parts/ of a meeting; gives its folder."""
+    folder = Path(folder)
+    rng = np.random.default_rng(1000 + plan.number)
+    n = round(plan.length_s * RATE_HZ)
+    tracks = {who: np.zeros(n, np.float32) for who in plan.people}
+    for k, (who, at_s, length_s) in enumerate(turns(plan, rng)):
+        start = round(at_s * RATE_HZ)
+        sound = voices.speak(voices.VOICES[who], length_s, seed=100 * plan.number + k)
+        tracks[who][start : start + len(sound)] = sound
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    mix = sum(tracks.values()) + rng.standard_normal(n).astype(np.float32) * np.float32(5e-4)
+    render.encode(render.to_int16(np.tanh(mix)), folder / "mix.mp3", "mp3")
+    parts = [_part(plan, who, track, folder, rng) for who, track in tracks.items()]
+    (folder / "meeting.json").write_text(json.dumps(_told(plan, parts)), encoding="utf-8")
+    return folder
+
+
+def _part(
+    plan: Plan, who: int, track: render.Floats, folder: Path, rng: np.random.Generator
+) -> dict[str, Any]:
+    """One person's recording: a little noise, a late start, and a clock that the API has slightly wrong."""
+    start_s = float(rng.uniform(0.1, 0.6))
+    heard = track + rng.standard_normal(len(track)).astype(np.float32) * np.float32(5e-4)
+    device = render.knots(start_s, plan.length_s - start_s - 0.1)
+    samples = render.to_int16(render.as_recorded(heard, device))
+    name = f"parts/{who}.raw"
+    render.encode(samples, folder / name, "raw")
+    nominal_s = start_s + float(rng.uniform(-0.25, 0.25))
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{plan.recording_id}/{who}")),
+        "participant": _person(who, plan),
+        "format": "raw",
+        "file": name,
+        "start_timestamp": {"relative": nominal_s},
+        "duration": len(samples) / RATE_HZ,
+    }
+
+
+def _person(who: int, plan: Plan) -> dict[str, Any]:
+    email = f"{PEOPLE[who].split()[0].lower()}@example.com"
+    facts = {"id": 100 + who, "name": PEOPLE[who], "email": email, "platform": "desktop", "extra_data": None}
+    return {**facts, "is_host": who == plan.people[0]}
+
+
+def _told(plan: Plan, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the recorder knows; people come and go with the meeting."""
+    people = [part["participant"] for part in parts]
+    events = []
+    for action, at_s in (("join", 0.0), ("leave", plan.length_s)):
+        moment = {
+            "absolute": (STARTED + timedelta(days=plan.number, seconds=at_s)).isoformat(),
+            "relative": at_s,
+        }
+        events += [{"participant": p, "action": action, "timestamp": moment, "data": None} for p in people]
+    return {
+        "recording_id": plan.recording_id,
+        "bot_name": f"{plan.kind} {plan.number}",
+        "duration": plan.length_s,
+        "participants": people,
+        "parts": parts,
+        "events": events,
+    }
