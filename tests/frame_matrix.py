@@ -1,16 +1,39 @@
 """Talk figures a second way: by looking at a matrix of 100 ms frames, one after the other.
 
-Nothing of the package is used here. Slow and plain: what it computes can be checked by eye.
+Nothing of the package is used here. Slow and plain: what it computes can be checked by eye. `cuts` are each
+speaker's frames at which a recording of theirs starts or stops, the meeting's own edges among them.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.bool_]
+Cuts = list[set[int]]
 FRAME_S = 0.1
 IPU_GAP, TURN_JOIN, BACKCHANNEL, SILENCE, LEAD, WINDOW = 2, 15, 10, 10, 2, 100  # frames
+
+
+class Step(NamedTuple):
+    """The floor's way from one holder to the next, frames."""
+
+    before: set[int]
+    after: set[int]
+    began: int
+    ended: int
+    starts: int
+
+    @property
+    def offset(self) -> int:
+        """Floor-transfer offset."""
+        return self.starts - self.ended
+
+    @property
+    def switch(self) -> bool:
+        """To somebody else."""
+        return not self.before & self.after
 
 
 def runs(row: Matrix) -> list[tuple[int, int]]:
@@ -54,17 +77,29 @@ def gini(talk: list[int]) -> float | None:
     return sum(abs(a - b) for a in talk for b in talk) / (2 * n * total) if total else None
 
 
-def backchannels(units: Matrix) -> list[list[bool]]:
-    """For each speaker's units: short, alone for a second on both sides, while another speaks."""
-    n_frames = units.shape[1]
+def quartiles(values: Sequence[int]) -> tuple[float, float, float] | None:
+    """First quartile, median, third: between the two nearest of the values in order."""
+    if not values:
+        return None
+    line = sorted(values)
+    found = []
+    for part in (0.25, 0.5, 0.75):
+        at = part * (len(line) - 1)
+        low = int(at)
+        high = min(low + 1, len(line) - 1)
+        found.append(line[low] + (at - low) * (line[high] - line[low]))
+    return found[0], found[1], found[2]
+
+
+def backchannels(units: Matrix, cuts: Cuts) -> list[list[bool]]:
+    """For each speaker's units: short, seen to be alone for a second on both sides, while another speaks."""
     marked = []
     for i, row in enumerate(units):
         others = np.delete(units, i, axis=0).any(axis=0)
         marked.append(
             [
                 b - a <= BACKCHANNEL
-                and a >= SILENCE
-                and b + SILENCE <= n_frames
+                and not any(a - SILENCE < c <= a or b <= c < b + SILENCE for c in cuts[i])
                 and not row[a - SILENCE : a].any()
                 and not row[b : b + SILENCE].any()
                 and bool(others[a:b].any())
@@ -74,15 +109,15 @@ def backchannels(units: Matrix) -> list[list[bool]]:
     return marked
 
 
-def floor(units: Matrix) -> list[tuple[set[int], set[int], int]]:
-    """``(who had the floor, who has it next, offset in frames)``, found by walking through the frames.
+def floor(units: Matrix) -> list[Step]:
+    """Who had the floor and who has it next, found by walking through the frames.
 
     Whoever holds the floor keeps it to the end of their unit. Then it goes to the one that has been speaking
     longest of those who speak, and of several to the one who will speak longest; else to who speaks next.
     """
     ends = [dict(runs(row)) for row in units]
     starts = [{b: a for a, b in runs(row)} for row in units]
-    steps: list[tuple[set[int], set[int], int]] = []
+    steps: list[Step] = []
     holder: tuple[int, int, set[int]] | None = None
     for f in range(units.shape[1]):
         if holder and f < holder[1]:
@@ -97,13 +132,26 @@ def floor(units: Matrix) -> list[tuple[set[int], set[int], int]]:
         first = min(speaking)[:2]
         after = {i for a, b, i in speaking if (a, b) == first}
         if holder:
-            steps.append((holder[2], after, first[0] - holder[1]))
+            steps.append(Step(holder[2], after, holder[0], holder[1], first[0]))
         holder = (first[0], -first[1], after)
         assert all(starts[i][holder[1]] == holder[0] for i in after)
     return steps
 
 
-def overlaps(units: Matrix) -> list[tuple[int, int, str, bool]]:
+def counted(steps: Sequence[Step], cuts: Cuts) -> list[Step]:
+    """Switches whose offset counts: nothing cut, the earlier spoke a while, not too far apart."""
+    return [
+        s
+        for s in steps
+        if s.switch
+        and not any(s.ended in cuts[i] for i in s.before)
+        and not any(s.starts in cuts[i] for i in s.after)
+        and s.starts - s.began >= LEAD
+        and abs(s.offset) <= WINDOW
+    ]
+
+
+def overlaps(units: Matrix, cuts: Cuts) -> list[tuple[int, int, str, bool]]:
     """``(earlier, later, class, the earlier yielded)`` of each overlap; of one onset, one order."""
     n_frames = units.shape[1]
     ends = [dict(runs(row)) for row in units]
@@ -115,13 +163,14 @@ def overlaps(units: Matrix) -> list[tuple[int, int, str, bool]]:
             stop = next(
                 f for f in range(a, n_frames + 1) if f == n_frames or not (units[i, f] and units[j, f])
             )
-            i_goes_on, j_goes_on = (stop < n_frames and units[k, stop] for k in (i, j))
-            if a == 0 or stop == n_frames:
+            goes_on = {k: bool(stop < n_frames and units[k, stop]) for k in (i, j)}
+            began_unseen = a in cuts[j] or (a in ends[i] and a in cuts[i])
+            if began_unseen or any(stop in cuts[k] for k in (i, j) if not goes_on[k]):
                 kind = "undetermined"
             elif a in ends[i]:
                 kind = "simultaneous_onset"
             else:
-                kind = "between" if j_goes_on and not i_goes_on else "within"
+                kind = "between" if goes_on[j] and not goes_on[i] else "within"
             found.append((i, j, kind, kind == "between" and not units[i, stop:b].any()))
     return found
 

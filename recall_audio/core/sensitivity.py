@@ -103,4 +103,5 @@ def _variant(name: str, labels: Sequence[str], measured: Measured, reference: Va
         overlap_s=to_s(overlap),
         same_ranks=reference is None or ranks == reference.rank,
         largest_change=change,
+        reasons={} if change is not None else {"largest_change": "nobody spoke under one of the two"},
     )

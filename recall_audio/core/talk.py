@@ -163,7 +163,7 @@ def _turns_of(label: str, schedule: Schedule, options: TalkOptions, found: Conve
     taken = [s for s in found.steps if s.switch and label in s.after]
     gaps = [s.offset for s in taken if not s.left_out and s.offset >= 0]
     own = [u for u in found.units if u.speaker == label]
-    pauses = [s.offset for s in found.steps if not s.switch and s.offset > 0 and label in s.before]
+    pauses = [s.offset for s in found.steps if s.offset > 0 and label in s.before and label in s.after]
     made = [o.interruption for o in found.events.overlaps if o.later == label and o.interruption]
     # Only a switch over a gap could have told a latency.
     why = why_no_offset([s for s in taken if s.offset >= 0])

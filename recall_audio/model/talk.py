@@ -186,7 +186,7 @@ class TalkWindow(Figures):
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Figures):
     """The figures under one other choice of a parameter.
 
     Attributes:
@@ -198,6 +198,7 @@ class Variant:
         overlap_s: time in which two or more speak.
         same_ranks: whether the ranks are those of the choice that was made.
         largest_change: largest change of a share of talk from the choice made; None where nobody spoke.
+        reasons: why a figure is None.
     """
 
     name: str
@@ -207,10 +208,7 @@ class Variant:
     overlap_s: float
     same_ranks: bool
     largest_change: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from recall_audio import __version__
 from recall_audio.core.sensitivity import bridge_variants, measure_sensitivity
 from recall_audio.core.talk import measure_talk
 from recall_audio.export.view import ExportView, StemFile
@@ -11,6 +12,7 @@ from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
+from recall_audio.units import FRAME_SAMPLES, RATE_HZ
 from recall_audio.workflow.documents import Documents, need
 from recall_audio.workflow.tables import labels_by_id
 
@@ -34,7 +36,8 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
         uncertainty_ms=uncertainty_of(alignment, labels),
         cuts_s=cuts_of(alignment, labels),
     )
-    return measured.with_parameters(speech=segments["parameters"])
+    frame_s = FRAME_SAMPLES / RATE_HZ
+    return measured.with_parameters(version=__version__, frame_s=frame_s, speech=segments["parameters"])
 
 
 def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> Talk:

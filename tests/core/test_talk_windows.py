@@ -89,6 +89,7 @@ def test_a_table_goes_into_talk_json() -> None:
 def test_a_silent_meeting_has_no_change_to_speak_of() -> None:
     table = measure_sensitivity({"now": {"A": []}, "other": {"A": [[0, 1]]}}, "now", 10.0)
     assert [v.largest_change for v in table.variants] == [None, None]
+    assert all(v["largest_change_reason"] for v in table.to_json()["variants"])
 
 
 def test_equal_talk_is_an_equal_rank() -> None:
