@@ -105,7 +105,7 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     """
     again = "Run `recall-audio run` or `recall-audio process` on it again."
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
         raise ItemError(f"{path} is not there.", again, code="missing_file") from None
     except (OSError, ValueError, RecursionError):
@@ -115,6 +115,11 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     if found != wanted:
         raise ItemError(f"{path} holds {found!r}, expected {wanted!r}.", again, code="other_schema")
     return dict(value)
+
+
+def _refuse(name: str) -> Any:
+    """NaN and Infinity are no JSON, whatever Python's reader thinks."""
+    raise ValueError(name)
 
 
 def sha256(path: Path) -> str:

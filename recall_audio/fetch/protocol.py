@@ -127,7 +127,8 @@ def explanation(answer: Answer) -> str:
         text = json.dumps(json.loads(answer.body), ensure_ascii=True)
     except (ValueError, RecursionError):
         return ""
-    text = re.sub(r"\w+://[^\s\"]+", "(address)", text)
+    text = re.sub(r"\w+://[^\s\"]+|[^\s\"]*&[^\s\"]*", "(address)", text)
+    text = re.sub(r"(?i)(signature|token|credential|key\w*|expires)=[^\s\"]*", r"\1=...", text)
     return re.sub(r"[{}\[\]\"\\]", "", text)[:200].strip()
 
 

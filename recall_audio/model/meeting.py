@@ -120,8 +120,11 @@ class Meeting:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Meeting":
-        """The meeting that :meth:`to_json` wrote."""
+        """The meeting that :meth:`to_json` wrote; KeyError or TypeError for anything else."""
         mix = value["mix"]
+        named = [value["bot"]["id"], value["recording"]["id"], *value["bot"].get("recording_ids", [])]
+        if not all(isinstance(identifier, str) for identifier in named):
+            raise TypeError("an id that is no text")
         return Meeting(
             bot=value["bot"],
             recording=value["recording"],

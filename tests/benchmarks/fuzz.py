@@ -1,0 +1,409 @@
+"""Wrong answers by the hundred thousand: what the parsers make of right ones with pieces changed.
+
+    python tests/benchmarks/fuzz.py --inputs 200000 --seed 1
+
+Begins with right answers of the stand-in (bots, lists, parts, events), error bodies of the API and the store,
+headers, addresses, names and our own files, and changes them: bytes, fields, whole values, nesting. What
+has to hold of each input: a value or an error of ours, and no other exception; values are JSON without NaN; a
+secret in an error body is in no message; a stretch is appended only where it continues what is there; an
+address is media only if the library that connects would connect to a host of media; names are distinct, safe
+and short enough. Prints inputs, values and errors by parser, and whatever did not hold.
+"""
+
+import argparse
+import json
+import math
+import pickle
+import random
+import re
+import shutil
+import tempfile
+import time
+import traceback
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import urllib3
+from requests import PreparedRequest, RequestException
+from requests.structures import CaseInsensitiveDict
+
+from recall_audio import batch
+from recall_audio.batch import known
+from recall_audio.cli import ids
+from recall_audio.errors import ItemError, RecallAudioError
+from recall_audio.fetch import payloads, people, protocol, transfer, urls
+from recall_audio.fetch.attendance import _READERS
+from recall_audio.fetch.names import distinct
+from recall_audio.model.containers import is_text, recognise
+from recall_audio.model.labels import LONGEST_BYTES, make_labels
+from recall_audio.model.meeting import Participant
+from recall_audio.model.options import Options
+from recall_audio.standin import answers, meeting
+from recall_audio.workflow.process import finished
+from recall_audio.workflow.sample import sample_folder, sample_meeting
+
+CANARY = "CANARYxSIGNATURE"
+ASKED = protocol.Asked("bot b", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
+API = ("https", "us-west-2.recall.ai", 443)
+VALUES: list[Any] = [
+    None, True, False, 0, -1, 10**30, -(2**63), 1e308, -0.0, math.nan, math.inf, "", "x", "é", "\ud800", "\0",
+    "\u202e", "x" * 20_000, [], {}, [[]], [None], {"": ""}, {"id": 1}, "../../x", "file:///etc/passwd",
+    "2026-01-01T00:00:00Z", "9999-99-99", {"relative": "1"}, {"relative": 1e300}, [{}], "=1+1", "NaN",
+]  # fmt: skip
+TOKENS = [
+    b"NaN",
+    b"Infinity",
+    b"1e999",
+    b"9" * 5000,
+    b"[" * 5000,
+    b'{"a":' * 2000,
+    b"\0",
+    b"\xff",
+    b'"',
+    b"\\",
+]
+TOKENS += [
+    b"\\ud800",
+    b",",
+    b"}",
+    b"]",
+    b"-",
+    b"\xef\xbb\xbf",
+    b"\x1b[31m",
+    b"\r\n",
+    b"<",
+    b"&",
+    b"?",
+    b"://",
+    b"@",
+]
+
+
+def copied(value: Any) -> Any:
+    """A value of JSON that shares nothing with the other."""
+    return json.loads(json.dumps(value))
+
+
+class Mutator:
+    """Changes right inputs, the same way for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+
+    def value(self, right: Any) -> Any:
+        """A JSON value with some of its pieces replaced, removed, repeated or renamed."""
+        copy = copied(right)
+        for _ in range(self.draw.choice((1, 1, 2, 5))):
+            copy = self._changed(copy)
+        return copy
+
+    def _changed(self, node: Any) -> Any:
+        draw = self.draw
+        if not isinstance(node, dict | list) or not node or draw.random() < 0.15:
+            return copied(draw.choice(VALUES))
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = draw.choice(keys)
+        how = draw.random()
+        if how < 0.7:
+            node[key] = self._changed(node[key])
+        elif how < 0.8:
+            del node[key]
+        elif isinstance(node, list):
+            node.insert(draw.randrange(len(node) + 1), copied(draw.choice([*node, *VALUES])))
+        else:
+            node[draw.choice(["id", "name", "results", "data", "", key.upper(), key + " "])] = node.pop(key)
+        return node
+
+    def body(self, right: Any) -> bytes:
+        """The same as bytes, now and then broken as bytes too."""
+        text = json.dumps(self.value(right) if self.draw.random() < 0.8 else right).encode()
+        return self.bytes(text) if self.draw.random() < 0.3 else text
+
+    def bytes(self, right: bytes) -> bytes:
+        """Bytes with some flipped, cut, repeated or put in between."""
+        data = bytearray(right)
+        for _ in range(self.draw.choice((1, 1, 2, 8))):
+            at, how = self.draw.randrange(len(data) + 1), self.draw.randrange(4)
+            if how == 0 and at < len(data):
+                data[at] ^= 1 << self.draw.randrange(8)
+            elif how == 1:
+                del data[at : at + self.draw.choice((1, 10, 10_000))]
+            elif how == 2:
+                data[at:at] = self.draw.choice(TOKENS)
+            else:
+                data[at:at] = data[at : at + 50]
+        return bytes(data)
+
+    def text(self, right: str) -> str:
+        """Text broken as bytes; what is no UTF-8 becomes surrogates, as the API can send them."""
+        return self.bytes(right.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogateescape")
+
+    def headers(self) -> CaseInsensitiveDict[str]:
+        """Headers that mean something to us, right or wrong; requests hands on Latin-1."""
+        right = {
+            "Content-Type": ["application/json", "text/html", "application/xml"],
+            "Retry-After": [
+                "7",
+                "-5",
+                "1.5",
+                "99999",
+                "soon",
+                "Wed, 21 Oct 2026 07:28:00 GMT",
+                "0",
+                "9" * 40,
+            ],
+            "Content-Range": ["bytes 400-999/1000", "bytes 0-9/10", "bytes */1000", "bytes 400-399/1000"],
+            "Content-Length": ["600", "1000", "-4", "abc", "9" * 30],
+            "Content-Encoding": ["gzip", "identity", ""],
+            "ETag": ['"a"', 'W/"a"', '"', "a", '"' + "x" * 300 + '"'],
+        }
+        made: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        for name, several in right.items():
+            if self.draw.random() < 0.6:
+                value = self.draw.choice(several)
+                broken = self.bytes(value.encode()) if self.draw.random() < 0.4 else value.encode()
+                made[name] = broken.decode("latin-1")
+        return made
+
+
+def plain(value: Any) -> None:
+    """Nothing in it that strict JSON could not hold."""
+    json.dumps(value, allow_nan=False, default=lambda o: asdict(o) if hasattr(o, "__slots__") else str(o))
+
+
+def reading(right: Any, read: Callable[[Any], Any]) -> Callable[[Mutator], None]:
+    """Read an answer of the API: bytes to JSON to values."""
+
+    def once(m: Mutator) -> None:
+        answer = protocol.Answer(200, m.headers(), m.body(right))
+        plain(read(protocol.value(answer, ASKED)))
+
+    return once
+
+
+def timeline(value: Any) -> Any:
+    return _READERS["speaker_timeline_download_url"](value)
+
+
+def listed(value: Any) -> Any:
+    """A page, and the artifacts on it."""
+    rows, following = payloads.page(value)
+    return [payloads.artifact("audio_mixed", row) for row in rows], following
+
+
+def api_errors(m: Mutator) -> None:
+    """No word of an error names an address's query, whatever the body is."""
+    url = f"https://x.recallai.s3.amazonaws.com/a.mp3?AWSAccessKeyId=A&Signature={CANARY}&Expires=1"
+    bodies = [json.dumps({"detail": f"see {url} now"}), f"<html>{url}</html>", json.dumps({"e": [url] * 3})]
+    answer = protocol.Answer(
+        m.draw.choice([301, 302, 400, 401, 402, 403, 404, 405, 409, 410, 418, 429, 500, 502, 503, 507, 999]),
+        m.headers(),
+        m.bytes(m.draw.choice(bodies).encode()),
+    )
+    error = protocol.error(answer, ASKED)
+    said = str(error) + repr(error) + pickle.dumps(error).decode("latin-1")
+    assert CANARY not in said, "a signature in a message"
+    assert all(c.isprintable() for c in str(error)), "control characters in a message"
+    plain(error.facts)
+    raise error
+
+
+def store_errors(m: Mutator) -> None:
+    """The same of the store."""
+    body = f"<Error><Code>AccessDenied</Code><Message>Request has expired</Message><S>{CANARY}</S></Error>"
+    status = m.draw.choice([301, 400, 401, 403, 404, 410, 412, 416, 429, 500, 503])
+    error = transfer.store_error(status, m.headers(), m.bytes(body.encode()), ASKED.now)
+    assert CANARY not in str(error) + repr(error), "a word of the body in a message"
+    plain(error.facts)
+    raise error
+
+
+def stretches(m: Mutator) -> None:
+    """Only the exact continuation is appended."""
+    have = transfer.Have(m.draw.choice((0, 400)), m.draw.choice((None, '"a"')), m.draw.choice((None, 1000)))
+    headers, status = m.headers(), m.draw.choice((200, 206, 206, 412, 416, 403))
+    step = transfer.next_step(status, headers, have, m.draw.choice((500, 10**12)))
+    if step is not None and step.action == "write" and step.have.n_bytes:
+        found = re.fullmatch(r"\s*bytes 400-(\d+)/(\d+)\s*", headers["Content-Range"])
+        assert status == 206, "appended what was no part"
+        assert found, "appended another stretch"
+        assert step.have.n_bytes == 400
+
+
+def media_hosts(m: Mutator) -> None:
+    """What is taken for media is asked at a host of media by the library that connects."""
+    right = m.draw.choice(
+        ["https://us-west-2.recall.ai/a.mp3?x=1", "https://prod-recallai-media.s3.us-west-2.amazonaws.com/a?b",
+         "https://evil.example/recall.ai", "https://recall.ai@evil.example/", "https://recall.ai.evil.example/"]
+    )  # fmt: skip
+    url = m.text(right)
+    urls.shown(url).encode("ascii")
+    urls.check_media(url, API)
+    request = PreparedRequest()
+    try:
+        request.prepare_url(url, None)
+    except (RequestException, UnicodeError):
+        return  # not asked at all
+    host = urllib3.util.parse_url(str(request.url)).host or ""
+    is_media = re.fullmatch(r"([\w-]+\.)*recall\.ai|[\w.-]*recallai[\w.-]*\.amazonaws\.com", host)
+    assert is_media, f"{url!r} is asked at {host!r}"
+
+
+NAMES = [
+    "../../x",
+    "CON",
+    "..",
+    "C:\\x",
+    "José",
+    "Ann Lee",
+    "\u202egnp",
+    "<script>",
+    "=1",
+    "\x1b[31m",
+    "李雷",
+    "ß",
+    "𝕏",
+]
+
+
+def labels(m: Mutator) -> None:
+    """Labels are distinct, plain and short; so are the names of files made of ids."""
+    names = [m.draw.choice([n, m.text(n)]) for n in m.draw.choices([*NAMES, ""], k=m.draw.choice((1, 4, 12)))]
+    made = list(make_labels([Participant(i, name) for i, name in enumerate(names)]).values())
+    for several, longest in ((made, LONGEST_BYTES), (distinct(names), 80)):
+        twins = {unicodedata.normalize("NFKC", one).casefold() for one in several}
+        assert len(twins) == len(names), "two names for one"
+        for one in several:
+            assert len(one.encode("utf-8")) <= longest, "too long a name"
+            assert re.fullmatch(r"[^\s/\\:*?\"<>|\x00-\x1f\x7f.][^\s/\\:*?\"<>|\x00-\x1f\x7f]*", one), repr(
+                one
+            )
+
+
+def heads(m: Mutator) -> None:
+    """Whatever the first bytes are, they are of a known container, text, or neither."""
+    rights = [
+        b"ID3\x04\0\0\0\0\0\x0a" + bytes(40),
+        b"OggS\0" * 20,
+        b"fLaC" * 9,
+        b"RIFF\0\0\0\0WAVEfmt ",
+        b"<html>",
+    ]
+    head = m.bytes(m.draw.choice([*rights, bytes.fromhex("fffb9064") + bytes(413), m.draw.randbytes(200)]))
+    assert recognise(head) in (None, "mp3", "ogg", "wav", "flac", "mp4", "m4a", "aac"), recognise(head)
+    assert is_text(head) in (True, False)
+
+
+def id_files(m: Mutator) -> None:
+    """A file of ids gives ids or a word about what is wrong with it."""
+    text = m.text('when,"bot id",title\n1,0000-1,"=x, ""y"""\n2,0000-2,"two\nlines"\n').replace("\udcff", "")
+    try:
+        found = batch.unique(ids._column(text, "bot id"))
+    except click.UsageError as error:
+        raise ItemError(error.message, code="usage") from None
+    assert all(isinstance(i, str) and i.strip() == i for i in found)
+
+
+def own_files(folder: Path) -> Callable[[Mutator], None]:
+    """Our own files, damaged: what earlier runs left is judged without an exception."""
+    rights = {n: json.loads((folder / n).read_text("utf-8")) for n in ("recording.json", "run.json")}
+    rights["crashes.json"] = {"schema": "recall-audio/crashes/1", "version": "0.1.0", "times": 1, "last": {}}
+    out, bot_id, options = folder.parent.parent, folder.parent.name, Options()
+
+    def once(m: Mutator) -> None:
+        name = m.draw.choice(sorted(rights))
+        (folder / name).write_bytes(m.body(rights[name]))
+        try:
+            known.fetched_recordings(out, bot_id)
+            known.has_its_media(folder)
+            known.is_set_aside(folder)
+            finished(folder, options)
+            known.to_redo(folder, options)
+            known.is_whole(folder)
+        finally:
+            (folder / name).write_text(json.dumps(rights[name]), "utf-8")
+
+    return once
+
+
+def parsers(folder: Path) -> dict[str, Callable[[Mutator], None]]:
+    """Every parser with its right inputs."""
+    served = meeting(sample_folder())
+
+    def artifact(_: Any, kind: str) -> Any:
+        return answers.artifact(
+            served, kind, "done", lambda path: f"https://us-west-2.recall.ai{path}?Expires=1"
+        )
+
+    rows = [artifact(served, "audio_mixed"), answers.stale(served, "audio_mixed", 0)]
+    page = {
+        "next": "https://us-west-2.recall.ai/api/v1/audio_mixed/?cursor=x",
+        "previous": None,
+        "results": rows,
+    }
+    parts = answers.parts(served, lambda path: f"https://us-west-2.recall.ai{path}?Expires=1")
+    return {
+        "bots": reading(answers.bot([served], artifact), payloads.bot),
+        "lists": reading(page, listed),
+        "parts": reading(parts, payloads.parts),
+        "participants": reading(answers.events(served, "participants"), people.participants),
+        "events": reading(answers.events(served, "participant_events"), people.events),
+        "timeline": reading(answers.events(served, "speaker_timeline"), timeline),
+        "API errors": api_errors,
+        "store errors": store_errors,
+        "stretches": stretches,
+        "addresses": media_hosts,
+        "names": labels,
+        "heads of files": heads,
+        "files of ids": id_files,
+        "own files": own_files(folder),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--inputs", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        with sample_meeting() as (bot_id, reach):
+            request = batch.Request(out=Path(temporary), keep_work=False)
+            [outcome] = batch.run([bot_id], lambda: reach, request)
+        folder = Path(outcome.folder)
+        for heavy in ("source", "stems"):
+            shutil.rmtree(folder / heavy)
+        several = parsers(folder)
+        broken = {name: tried(name, one, given) for name, one in several.items()}
+    print("broken:", {name: count for name, count in broken.items() if count} or "nothing")
+
+
+def tried(name: str, one: Callable[[Mutator], None], given: argparse.Namespace) -> int:
+    """Try one parser with its share of the inputs; gives how many broke it, and shows how."""
+    n = given.inputs // 14
+    mutator, codes, broken, began = Mutator(given.seed), Counter[str](), Counter[str](), time.perf_counter()
+    for _ in range(n):
+        try:
+            one(mutator)
+            codes["values"] += 1
+        except RecallAudioError as error:
+            codes[error.code] += 1
+        except Exception as error:  # noqa: BLE001 - the very thing that is looked for
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            broken[
+                f"{type(error).__name__} {str(error)[:90]!r} at {Path(last.filename).name}:{last.lineno}"
+            ] += 1
+    print(
+        f"{name}: {n} inputs in {time.perf_counter() - began:.0f} s, {dict(codes.most_common(8))}", flush=True
+    )
+    for what, count in broken.most_common(8):
+        print(f"  {count} x {what}", flush=True)
+    return broken.total()
+
+
+if __name__ == "__main__":
+    main()
