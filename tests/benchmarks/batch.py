@@ -138,7 +138,7 @@ def kills(given: argparse.Namespace, root: Path) -> None:
         expected = results(root / "undisturbed")
         while n_killed < given.kills:
             out = f"out-{n_batches}"
-            n_killed += until_through(server, root, out, (draw, 0.6 * whole_s, given.kills - n_killed))
+            n_killed += until_through(server, root, out, (draw, whole_s, given.kills - n_killed))
             n_batches += 1
             n_parts += len(aged(root / out))
             assert begun(server, root, out).wait() == 0
@@ -165,7 +165,7 @@ def until_through(server: StandIn, root: Path, out: str, how: tuple[random.Rando
     for n in range(most):
         process = begun(server, root, out)
         try:
-            code = process.wait(draw.uniform(0.0, longest_s))
+            code = process.wait(draw.uniform(0.2, 1.0) * longest_s)  # it takes some time to begin at all
         except subprocess.TimeoutExpired:
             kill = draw.choice((os.kill, os.killpg))  # the workers end by themselves, or are killed too
             kill(process.pid, signal.SIGKILL)
