@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from recall_audio.cli.changing import changed, set_option
 from recall_audio.model.options import AlignOptions, FetchOptions, Options, SpeechOptions, StemOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -112,6 +113,7 @@ process_options = stacked(
     click.option("--keep-leakage", is_flag=True, help="Count leaked voices as the listener's speech."),
     click.option("--threshold", type=click.FloatRange(0.05, 0.95), default=_SPEECH.threshold,
                  show_default=True, help="Speech probability from which the detector's evidence counts."),
+    set_option,
     click.option("--normalize", type=click.Choice(["lufs", "peak", "none"]), default=_STEMS.normalize,
                  show_default=True, help="What sets the stems' level."),
     click.option("--lufs", type=Loudness(), default=_STEMS.lufs, show_default=True,
@@ -154,4 +156,5 @@ def process_choice(values: dict[str, Any]) -> Options:
         search_s=values.pop("search_s"), whole_mix=values.pop("whole_mix"), enabled=not values.pop("no_align")
     )
     speech = SpeechOptions(threshold=values.pop("threshold"), remove_leakage=not values.pop("keep_leakage"))
-    return Options(align=align, speech=speech, stems=StemOptions(**chosen, speakers=speakers))
+    options = Options(align=align, speech=speech, stems=StemOptions(**chosen, speakers=speakers))
+    return changed(options, values.pop("changes"))
