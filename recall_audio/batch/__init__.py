@@ -16,12 +16,12 @@ from pathlib import Path
 from threading import Event
 
 from recall_audio.batch.arrivals import Fetcher, of_folders
+from recall_audio.batch.hiding import seeing_key
 from recall_audio.batch.journal import Journal
 from recall_audio.batch.pools import catching, pool_for, silent
 from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request, unique
 from recall_audio.batch.room import Room
 from recall_audio.batch.running import Running
-from recall_audio.batch.workers import seeing_key
 from recall_audio.model.outcome import Outcome
 
 __all__ = ["Ended", "Progress", "Reach", "Request", "process_folders", "run", "unique"]
@@ -53,7 +53,7 @@ def run(
         KeyboardInterrupt: Ctrl-C; within seconds, with no process left.
     """
     ids, reach = unique(bot_ids), cache(seeing_key(settings))
-    report = progress or silent
+    request, report = request.shared_by(len(ids)), progress or silent
     ears, stop = Ears(report, ended or silent, Journal(request.out)), Event()
     with catching(request, executor, stop), pool_for(request, report, executor) as pool:
         room = Room(request.out)
@@ -73,5 +73,6 @@ def process_folders(
     report, stop = progress or silent, Event()
     ears = Ears(report, ended or silent, None)
     found = list(folders)
+    request = request.shared_by(len(found))
     with catching(request, executor, stop), pool_for(request, report, executor, found) as pool:
         return Running(request, pool, Room(request.out), ears, stop).through(of_folders(found))

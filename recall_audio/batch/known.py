@@ -10,10 +10,11 @@ from recall_audio.errors import ItemError
 from recall_audio.files import read_json, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
+from recall_audio.workflow.documents import read_meeting
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import earlier
 from recall_audio.workflow.plan import STAGES, stage_keys, stale_stages
-from recall_audio.workflow.process import parameters_of, read_meeting
+from recall_audio.workflow.process import parameters_of
 
 _MARKER = "crashes.json"
 _MOST_CRASHES = 2

@@ -1,7 +1,7 @@
 """What a batch is asked to do."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ class Request:
         verify: hash what earlier runs left, downloads and results, and redo what has changed.
         cluster: address of a Dask scheduler whose workers process, ``tcp://HOST:8786``; empty for this
             machine. Then `jobs` is how many recordings it is given at once, if that is more than its threads.
+        jobs_each: processes for the pieces of one recording; see :meth:`shared_by`.
     """
 
     out: Path
@@ -53,6 +54,11 @@ class Request:
     max_failures: int | None = None
     verify: bool = False
     cluster: str = ""
+    jobs_each: int = 1
+
+    def shared_by(self, n_recordings: int) -> "Request":
+        """The same for a batch of so few recordings that each can have several processes."""
+        return replace(self, jobs_each=1 if self.cluster else max(1, self.jobs // max(n_recordings, 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from recall_audio.errors import ItemError, MachineError
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options, StemOptions
 from recall_audio.units import RATE_HZ
+from recall_audio.workflow.documents import read_meeting
 from recall_audio.workflow.layout import Layout
-from recall_audio.workflow.process import read_meeting
 
 RESERVE_BYTES = 128 << 20
 """Free space that no recording is begun into."""

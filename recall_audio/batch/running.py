@@ -201,7 +201,7 @@ class Running:
         ending.say_what_is_redone(folder, options)
         asked = self._request
         place_of_it = folder.absolute() if asked.cluster else folder
-        task = Task(place_of_it, options, asked.force, asked.keep_work, asked.verify)
+        task = Task(place_of_it, options, asked.force, asked.keep_work, asked.verify, asked.jobs_each)
         begun = _Begun(place, folder, time.monotonic())
         future: Future[Outcome] = self._executor.submit(tasks.process_safely, task)
         self._begun[future] = begun

@@ -20,12 +20,12 @@ from itertools import count
 from threading import Event
 
 from recall_audio.batch.arrivals import Arrival, Fetcher
+from recall_audio.batch.hiding import seeing_key
 from recall_audio.batch.journal import Journal
 from recall_audio.batch.pools import catching, pool_for, silent
 from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request
 from recall_audio.batch.room import Room
 from recall_audio.batch.running import Running
-from recall_audio.batch.workers import seeing_key
 from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue
 from recall_audio.model.outcome import Outcome

@@ -3,6 +3,8 @@
 A worker ignores Ctrl-C (its parent decides), has no API key, and does not outlive its parent.
 """
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -28,6 +30,7 @@ def serve(pipe: Connection) -> None:
         os.environ.pop(name, None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
+    _keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with telling.listening(_Teller(pipe)):
         while True:
@@ -66,6 +69,19 @@ class _Teller:
         if done >= total or now - self._at >= _TELL_EVERY_S:
             self._at = now
             self._pipe.send((PROGRESS, (what, done, total)))
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep up to 64 MB that was freed, where it is glibc.
+
+    By default it hands large blocks back at once and gets them again page by page, for every array of a few
+    MB: measured, a third of the alignment's CPU.
+    """
+    m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_threshold, 32 << 20)
+        libc.mallopt(m_trim_threshold, 64 << 20)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

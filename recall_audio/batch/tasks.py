@@ -5,6 +5,7 @@ They run wherever an executor puts them, and know neither the API nor the key.
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ class Task:
         force: run every stage again.
         keep_work: keep decoded working files.
         verify: hash what earlier runs left.
+        jobs: processes for its pieces; more than one where no other recording wants them.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class Task:
     force: bool = False
     keep_work: bool = True
     verify: bool = False
+    jobs: int = 1
 
 
 def process_safely(task: Task) -> Outcome:
@@ -63,18 +66,35 @@ def _processed(task: Task) -> Outcome:
     """One recording; where somebody else works on the same folder without a lock, what they left counts."""
     for is_last in (False, True):
         try:
-            return process(
-                task.folder,
-                task.options,
-                force=task.force,
-                keep_work=task.keep_work,
-                progress=telling.tell,
-            )
+            with _side_by_side(task.jobs) as executor:
+                return process(
+                    task.folder,
+                    task.options,
+                    force=task.force,
+                    keep_work=task.keep_work,
+                    progress=telling.tell,
+                    executor=executor,
+                )
         except ItemError as error:
             # A file that was there is gone: another process has finished and tidied up.
             if is_last or error.code not in ("missing_file", "damaged_file"):
                 raise
     raise AssertionError
+
+
+@contextmanager
+def _side_by_side(jobs: int) -> Iterator[Executor | None]:
+    """Processes for the pieces of one recording, where there are to be several."""
+    if jobs < 2:
+        yield None
+        return
+    from recall_audio.batch.workers import Workers
+
+    workers = Workers(jobs)
+    try:
+        yield workers
+    finally:
+        workers.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

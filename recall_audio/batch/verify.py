@@ -7,8 +7,8 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sha256
+from recall_audio.workflow.documents import read_meeting
 from recall_audio.workflow.layout import Layout
-from recall_audio.workflow.process import read_meeting
 
 
 def discard_changed(folder: Path) -> list[str]:

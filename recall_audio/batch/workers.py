@@ -11,20 +11,22 @@ loses every item that waits; pebble survives a death at work, but not that of an
 breaks, measured with 5.2), and its workers share one pipe and its locks. Here there is nothing to share.
 """
 
+import atexit
 import contextlib
 import multiprocessing
-import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from time import monotonic
 from typing import Any, TypeVar
 
 from recall_audio.batch import serving
-from recall_audio.environment import SECRET_VARIABLES
+from recall_audio.batch.hiding import hidden_key
 from recall_audio.errors import ItemError, TransientError
 
 T = TypeVar("T")
@@ -143,15 +145,32 @@ def _ready(worker: "_Worker | None", job: _Job) -> "_Worker":
     return worker
 
 
+_living: "weakref.WeakSet[_Worker]" = weakref.WeakSet()
+
+
+@cache
+def _at_exit() -> None:
+    """See to it that workers nobody has ended are ended before the interpreter waits for them."""
+
+    def end_all() -> None:
+        for worker in list(_living):
+            worker.end()
+
+    atexit.register(end_all)
+
+
 class _Worker:
     """One process and the pipe to it."""
 
     def __init__(self) -> None:
         self.pipe: Connection
         self.pipe, theirs = _SPAWNED.Pipe()
-        self.process = _SPAWNED.Process(target=serving.serve, args=(theirs,), daemon=True)
+        # Not a daemon, which may have no workers of its own for one recording's pieces.
+        self.process = _SPAWNED.Process(target=serving.serve, args=(theirs,))
         with hidden_key():
             self.process.start()
+        _living.add(self)
+        _at_exit()
         theirs.close()
 
     def answer(
@@ -208,30 +227,6 @@ class _Worker:
             if self.process.is_alive():
                 stop()
                 self.process.join(_GRACE_S)
-
-
-_environment = threading.RLock()
-
-
-@contextlib.contextmanager
-def hidden_key() -> Iterator[None]:
-    """Within the block, which others wait for, no secret is in the environment that a child would get."""
-    with _environment:
-        hidden = {name: os.environ.pop(name) for name in SECRET_VARIABLES if name in os.environ}
-        try:
-            yield
-        finally:
-            os.environ.update(hidden)
-
-
-def seeing_key(read: Callable[[], T]) -> Callable[[], T]:
-    """`read`, never while the key is hidden."""
-
-    def careful() -> T:
-        with _environment:
-            return read()
-
-    return careful
 
 
 def ended_how(exit_code: int | None) -> str:

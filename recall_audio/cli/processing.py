@@ -99,9 +99,10 @@ def process(folders: tuple[Path, ...], **values: Any) -> int:
 def _request(out: Path, values: dict[str, Any]) -> "Request":
     from recall_audio import batch
 
+    fetch: dict[str, Any] = {"fetch": shared.fetch_choice(values)} if "wait_s" in values else {}
     return batch.Request(
         out=out,
-        **({"fetch": shared.fetch_choice(values)} if "wait_s" in values else {}),
+        **fetch,
         options=shared.process_choice(values),
         jobs=values["jobs"],
         force=values["force"],

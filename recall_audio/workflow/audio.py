@@ -13,6 +13,7 @@ from recall_audio.model.findings import Finding
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.tracks import Samples
 from recall_audio.workflow.layout import Layout
+from recall_audio.workflow.pieces import Pieces
 
 MIX = "mix"
 """Name of the mixed recording's entry among the decoded files."""
@@ -63,7 +64,10 @@ class Audio:
 
 
 def decode_all(
-    layout: Layout, meeting: Meeting, progress: Callable[[int, int], None]
+    layout: Layout,
+    meeting: Meeting,
+    pieces: Pieces | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[tuple[Path, ...], tuple[Finding, ...]]:
     """Decode every file of a recording; one that cannot be is a finding, and the others go on.
 
@@ -73,41 +77,43 @@ def decode_all(
     media = {p.part_id: p.media for p in meeting.parts if p.media.file}
     if meeting.mix is not None and meeting.mix.file:
         media = {MIX: meeting.mix, **media}
-    facts: dict[str, dict[str, Any]] = {}
-    findings: list[Finding] = []
-    written: list[Path] = []
-    for done, (name, source) in enumerate(media.items()):
-        progress(done, len(media))
-        work = layout.work / f"{name}.s16"
-        try:
-            facts[name] = _decode_one(layout, name, source, work, findings)
-        except ItemError as error:
-            findings.append(Finding(error.code, error.message, where=name))
-        else:
-            written.append(work)
-    progress(len(media), len(media))
+    calls = [(layout.folder, name, source) for name, source in media.items()]
+    files = (pieces or Pieces()).each(decode_one, calls, progress)
     index = layout.work / "decode.json"
+    facts = {name: file.facts for name, file in zip(media, files, strict=True) if file.facts is not None}
     write_json(index, "decode", {"files": facts})
-    return (*written, index), tuple(findings)
+    written = tuple(layout.work / f"{name}.s16" for name in facts)
+    return (*written, index), tuple(f for file in files for f in file.findings)
 
 
-def _decode_one(
-    layout: Layout, name: str, source: MediaFile, work: Path, findings: list[Finding]
-) -> dict[str, Any]:
-    """Decode one file, note what is odd about it, and give its facts."""
-    path = layout.folder / str(source.file)
+@dataclass(frozen=True, slots=True)
+class DecodedFile:
+    """What came of one file.
+
+    Attributes:
+        facts: its entry in ``decode.json``; None where it could not be decoded.
+        findings: what is odd about it.
+    """
+
+    facts: dict[str, Any] | None
+    findings: tuple[Finding, ...]
+
+
+def decode_one(folder: Path, name: str, source: MediaFile) -> DecodedFile:
+    """Decode one file into its working file; that it cannot be is a finding."""
+    path, work = folder / str(source.file), Layout(folder).work / f"{name}.s16"
     if not path.is_file():
-        raise ItemError(
-            f"{source.file} is missing from the recording's folder; expected it where the download left it.",
-            "Fetch the recording again.",
-            code="part_missing",
-        )
-    decoded = decode(path, work, declared_format=source.format, declared_s=source.duration_s)
+        lost = f"{source.file} is missing from the recording's folder: fetch the recording again."
+        return DecodedFile(None, (Finding("part_missing", lost, where=name),))
+    try:
+        decoded = decode(path, work, source.format, source.duration_s)
+    except ItemError as error:
+        return DecodedFile(None, (Finding(error.code, error.message, where=name),))
     about = [*decoded.findings, check_duration(decoded.duration_s, source.duration_s)]
-    findings += [replace(f, where=name) for f in about if f is not None]
-    return {
+    facts = {
         "n_samples": decoded.n_samples,
         "encoder_delay_known": decoded.encoder_delay_known,
         "source": asdict(decoded.source),
         "damage": [asdict(d) for d in decoded.damage],
     }
+    return DecodedFile(facts, tuple(replace(f, where=name) for f in about if f is not None))

@@ -5,6 +5,7 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json
+from recall_audio.model.meeting import Meeting
 from recall_audio.workflow.layout import Layout
 
 KINDS = ("recording", "speakers", "alignment", "segments", "leakage", "talk", "stems", "run")
@@ -21,6 +22,24 @@ def read_documents(folder: Path) -> Documents:
     """
     layout = Layout(folder)
     return {kind: read_json(layout.json(kind), kind) for kind in KINDS if layout.json(kind).is_file()}
+
+
+def read_meeting(layout: Layout) -> Meeting:
+    """The meeting of a folder's ``recording.json``.
+
+    Raises:
+        ItemError: the file is missing or damaged.
+    """
+    value = read_json(layout.recording, "recording")
+    try:
+        return Meeting.from_json(value)
+    except (KeyError, TypeError):
+        pass
+    raise ItemError(
+        f"{layout.recording} lacks fields that this version expects.",
+        "Fetch the recording again: `recall-audio fetch BOT_ID --force`.",
+        code="damaged_file",
+    )
 
 
 def need(documents: Documents, kind: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import disk_error, read_json, sha256, write_json
 from recall_audio.model.findings import Finding
 from recall_audio.workflow.layout import Layout
+from recall_audio.workflow.pieces import Pieces
 
 
 def key_of(*facts: Any) -> str:
@@ -45,7 +46,7 @@ class StageRecord:
         key: digest of all that its result depends on.
         status: ``done``, or ``skipped`` where there was nothing to do it on.
         seconds: wall time it took when it ran.
-        cpu_seconds: CPU time of this process while it ran.
+        cpu_seconds: CPU time it took, that of its pieces in other processes included.
         outputs: bytes and sha256 of what it wrote, by path below the folder.
         warnings: what a reader should know.
     """
@@ -97,20 +98,20 @@ class Manifest:
         """Take an earlier run's record of a stage over as it stands."""
         self.stages.append(self.known[name])
 
-    def run(self, name: str, key: str, step: Callable[[], "StageResult"]) -> None:
+    def run(self, name: str, key: str, step: Callable[[], "StageResult"], pieces: Pieces) -> None:
         """Run a stage and record it. From its first byte on its earlier result counts as spoilt."""
         before = self.known.get(name)
         if before is not None:
             self.known[name] = _spoilt(before)
             self._write_unfinished()
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), time.process_time() + pieces.cpu_seconds
         result = step()
         record = StageRecord(
             name=name,
             key=key,
             status=result.status,
             seconds=round(time.perf_counter() - wall, 3),
-            cpu_seconds=round(time.process_time() - cpu, 3),
+            cpu_seconds=round(time.process_time() + pieces.cpu_seconds - cpu, 3),
             outputs=describe(self.layout.folder, result.files),
             warnings=result.warnings,
         )
@@ -202,20 +203,20 @@ def is_done(layout: Layout, parameters: Mapping[str, Any], keys: Mapping[str, st
     try:
         value = read_json(layout.run, "run")
         stages = [StageRecord.from_json(s) for s in value["stages"]]
+        outputs = {n: o for s in stages for n, o in s.outputs.items() if not n.startswith(".work/")}
+        same = value.get("parameters") == parameters and {s.name: s.key for s in stages} == dict(keys)
+        return same and value.get("status") == "done" and intact(layout.folder, outputs)
     except (ItemError, KeyError, TypeError, AttributeError):
         return False
-    outputs = {n: o for s in stages for n, o in s.outputs.items() if not n.startswith(".work/")}
-    same = value.get("parameters") == parameters and {s.name: s.key for s in stages} == dict(keys)
-    return same and value.get("status") == "done" and intact(layout.folder, outputs)
 
 
 def intact(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether files are there with the bytes they had (sizes only; hashes are for ``--verify``)."""
-    for name, facts in outputs.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != facts["bytes"]:
-            return False
-    return True
+    try:
+        paths = {folder / name: facts["bytes"] for name, facts in outputs.items()}
+        return all(path.is_file() and path.stat().st_size == n_bytes for path, n_bytes in paths.items())
+    except (OSError, KeyError, TypeError, ValueError):  # no such file, or no such record
+        return False
 
 
 def discard_work(layout: Layout) -> None:

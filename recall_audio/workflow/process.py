@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,10 @@ from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome
 from recall_audio.model.pseudonyms import LEFT_OUT
+from recall_audio.workflow.documents import read_meeting
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import Manifest, begin, discard_work, is_done
+from recall_audio.workflow.pieces import Pieces
 from recall_audio.workflow.plan import STAGES, stage_keys, stale_stages
 
 LOSSES = frozenset(
@@ -25,24 +28,6 @@ LOSSES = frozenset(
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, units done and units in all."""
-
-
-def read_meeting(layout: Layout) -> Meeting:
-    """The meeting of a folder's ``recording.json``.
-
-    Raises:
-        ItemError: the file is missing or damaged.
-    """
-    value = read_json(layout.recording, "recording")
-    try:
-        return Meeting.from_json(value)
-    except (KeyError, TypeError):
-        pass
-    raise ItemError(
-        f"{layout.recording} lacks fields that this version expects.",
-        "Fetch the recording again: `recall-audio fetch BOT_ID --force`.",
-        code="damaged_file",
-    )
 
 
 def parameters_of(options: Options) -> dict[str, Any]:
@@ -58,6 +43,7 @@ def process(
     force: bool = False,
     keep_work: bool = True,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Decode, align, find speech, measure talk, write stems and the report of one fetched recording.
 
@@ -67,6 +53,7 @@ def process(
         force: run every stage again, whatever an earlier run left.
         keep_work: keep the decoded working files, so that a changed option need not decode again.
         progress: called as stages advance.
+        executor: does the pieces of this one recording side by side, in processes that see its folder.
 
     Returns:
         How it ended; ``partial`` where something was missing or damaged for good.
@@ -90,7 +77,7 @@ def process(
         )
     sweep_parts(folder)
     manifest = begin(layout, parameters, force=force)
-    _run_stages(manifest, meeting, options, progress or (lambda *_: None))
+    _run_stages(manifest, meeting, options, progress or (lambda *_: None), Pieces(executor))
     manifest.finish()
     if not keep_work:
         discard_work(layout)
@@ -115,15 +102,20 @@ def finished(folder: Path, options: Options) -> Outcome | None:
     return _outcome(layout, meeting, started, warnings, reused=True)
 
 
-def _run_stages(manifest: Manifest, meeting: Meeting, options: Options, progress: Progress) -> None:
-    from recall_audio.workflow.stages import STEPS, Job  # numpy and the codecs: only where something is to do
+def _run_stages(
+    manifest: Manifest, meeting: Meeting, options: Options, progress: Progress, pieces: Pieces
+) -> None:
+    # numpy and the codecs: only where something is to do
+    from recall_audio.workflow.job import Job
+    from recall_audio.workflow.stages import STEPS, Stage
 
-    job = Job(manifest.layout, meeting, options, manifest, progress)
+    job = Job(manifest.layout, meeting, options)
     keys = stage_keys(meeting, options)
     stale = stale_stages(manifest, keys)
     for name in STAGES:
         if name in stale:
-            manifest.run(name, keys[name], partial(STEPS[name], job))
+            stage = Stage(manifest, pieces, partial(progress, name))
+            manifest.run(name, keys[name], partial(STEPS[name], job, stage), pieces)
         else:
             manifest.reuse(name)
 

@@ -26,13 +26,13 @@ from recall_audio.media.riff import Chunk, WavFormat
 from recall_audio.model.options import AlignOptions, Options, SpeechOptions, StemOptions, TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms, Recoded
 from recall_audio.workflow.documents import Documents, need, read_documents
+from recall_audio.workflow.job import moment
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import describe
 from recall_audio.workflow.measuring import talk_of, view_of, with_sensitivity
 from recall_audio.workflow.plan import stage_keys
 from recall_audio.workflow.recoding import recode_documents, renamed
 from recall_audio.workflow.reporting import render_report
-from recall_audio.workflow.stages import moment
 
 KEY_VARIABLE = "RECALL_PSEUDONYM_KEY"
 _OUTPUTS = {

@@ -19,7 +19,7 @@ _BLOCK_S = 14  # a multiple of HOP_S
 _NAMED = 5
 
 
-def check_residual(tracks: Sequence[Track], mix: Samples, tick: Tick) -> Residual:
+def check_residual(tracks: Sequence[Track], mix: Samples, tick: Tick = lambda: None) -> Residual:
     """Fit the mix with all tracks, window by window; a last stretch below one second is left out."""
     placed = []
     for track in tracks:

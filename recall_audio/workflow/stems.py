@@ -24,7 +24,7 @@ from recall_audio.media.riff import WavFormat
 from recall_audio.media.wav import StemWriter
 from recall_audio.model.findings import Finding
 from recall_audio.model.options import StemOptions
-from recall_audio.model.stems import Mixdown, Stem, StemsResult
+from recall_audio.model.stems import Mixdown, Residual, Stem, StemsResult
 from recall_audio.model.tracks import Track
 from recall_audio.workflow.combine import write_poly, write_sum
 from recall_audio.workflow.finish import Levelled, blocks, level
@@ -68,7 +68,20 @@ def export_stems(
     stems, mixdown, poly = job.write(speech)
     residual = None if job.sources.mix is None else check_residual(tracks, job.sources.mix, job.tick)
     findings = (*_level_findings(stems, job.options), *(residual_findings(residual) if residual else ()))
-    return StemsResult(tuple(stems), job.parameters(), mixdown, poly, residual, findings)
+    return StemsResult(tuple(stems), _plain(job.options), mixdown, poly, residual, findings)
+
+
+def put_together(results: Sequence[StemsResult | Residual | None], options: StemOptions) -> StemsResult:
+    """One result from those of single stems, and from what they leave of the mix."""
+    several = [r for r in results if isinstance(r, StemsResult)]
+    residual = next((r for r in results if isinstance(r, Residual)), None)
+    findings = [f for r in several for f in r.findings]
+    return StemsResult(
+        stems=tuple(s for r in several for s in r.stems),
+        parameters=_plain(options),
+        residual=residual,
+        findings=(*findings, *(residual_findings(residual) if residual else ())),
+    )
 
 
 class _Job:
@@ -108,10 +121,6 @@ class _Job:
         self._done = min(self._done + 1, self._total)
         if self._progress is not None:
             self._progress(self._done, self._total)
-
-    def parameters(self) -> dict[str, Any]:
-        """The options in force, plain values."""
-        return {**asdict(self.options), "speakers": list(self.options.speakers)}
 
     def write(self, speech: Mapping[str, Spans]) -> tuple[list[Stem], Mixdown | None, str | None]:
         """Every stem, then what is made of all of them."""
@@ -165,6 +174,10 @@ class _Job:
         origin = Origin(", ".join(names), self.sources.recording_id, self.sources.started_at)
         chunks = (bext(origin, kind), ixml(origin, kind, names))
         return StemWriter(path, rate_hz, self.options.bits, len(labels), chunks)
+
+
+def _plain(options: StemOptions) -> dict[str, Any]:
+    return {**asdict(options), "speakers": list(options.speakers)}
 
 
 def _chosen(tracks: Sequence[Track], speakers: Sequence[str]) -> list[Track]:

@@ -135,3 +135,12 @@ def test_a_damaged_file_of_ours_is_no_verdict(lab: Lab, undisturbed: Mapping[str
         if name in ("crashes.json", "journal.jsonl"):
             (place / name).unlink()  # harmless where it is; not a result
         assert lab.results() == parts_of(undisturbed, lab), damage[:40]
+
+
+def test_one_recording_on_two_processes_is_the_same_to_the_byte(
+    lab: Lab, undisturbed: Mapping[str, bytes]
+) -> None:
+    lab.serve(1)
+    assert lab.batch("--jobs", "2").code == 0
+    assert lab.results() == parts_of(undisturbed, lab)
+    assert all(s["cpu_seconds"] >= 0 for s in stages(lab.folder(0)).values())
