@@ -41,8 +41,10 @@ def plot_timeline(
 
     ::
 
-        Ann Lee   ──████───██░░──────────     24 %      █ alone   ░ while others speak   ─ present
-        Jo        ────────────░░███──           5 %
+        Ann Lee   ──████───████──────────     24 %      █ speaks   ▄ under it: others speak too
+                             ▄▄                         ─ present
+        Jo        ───────────█████──           5 %
+                             ▄▄
 
     Args:
         speakers: label to rows ``[start_s, end_s]`` on the mix's clock.
@@ -57,27 +59,27 @@ def plot_timeline(
     ax = figure_axes(ax, 10.0, 1.1 + 0.36 * max(len(speakers), 1))
     speech = {label: stretches(rows) for label, rows in speakers.items()}
     talk_s = sum(total_s(s) for s in speech.values())
+    edge = min(0.4, 0.4 * 3600.0 / max(duration_s, 1.0))  # overlaps are short: they may look up to 3 s longer
     for lane, (label, own) in enumerate(speech.items()):
         others = joined([row for other, rows in speech.items() if other != label for row in rows])
-        alone = without(own, others)
         for a, b in stretches((presence or {}).get(label)):
             ax.plot((a / 1000, b / 1000), (lane, lane), color=NOTE, linewidth=0.8, zorder=1)
-        _bars(ax, lane, alone, SPEECH)
-        _bars(ax, lane, without(own, alone), STEP)
+        _bars(ax, own, (lane - 0.38, 0.52), SPEECH)
+        _bars(ax, without(own, without(own, others)), (lane + 0.17, 0.21), STEP, edge)
         share = f"{100 * total_s(own) / talk_s:.1f} %" if talk_s else "–"
         _beside(ax, lane, share if own or not talk_s else "silent")
     _lanes(ax, [readable(label, names) for label in speakers])
     if speakers:
         _beside(ax, -0.75, "of all talk")
     clock_axis(ax, duration_s)
-    _legend(ax, {"speaks alone": SPEECH, "speaks while others do": STEP}, bool(presence) and "present")
+    _legend(ax, {"speaks": SPEECH, "others speak too": STEP}, bool(presence) and "present")
     return ax
 
 
-def _bars(ax: "Axes", lane: int, found: Stretches, colour: str) -> None:
-    """Stretches as bars; the thin edge keeps one of a tenth of a second visible in an hour."""
+def _bars(ax: "Axes", found: Stretches, at: tuple[float, float], colour: str, edge: float = 0.0) -> None:
+    """Stretches as bars, not rounded to pixels: without an edge ink is time, however long the meeting."""
     bars = [(a / 1000, (b - a) / 1000) for a, b in found]
-    ax.broken_barh(bars, (lane - 0.36, 0.72), facecolors=colour, edgecolors=colour, linewidth=0.5, zorder=2)
+    ax.broken_barh(bars, at, facecolors=colour, edgecolors=colour, linewidth=edge, snap=False, zorder=2)
 
 
 def _beside(ax: "Axes", lane: float, words: str) -> None:

@@ -127,6 +127,24 @@ def test_a_level_is_set_against_the_speakers_own() -> None:
     assert VoiceFeatures.missing(SILENT).against(-27.5).reasons["level_to_own_median_db"] == SILENT
 
 
+def test_a_louder_voice_that_leaks_in_late_does_not_reach_the_features() -> None:
+    options = FeatureOptions()
+    own, other = sp.from_seconds([[0.0, 3.0], [4.0, 6.0]]), sp.from_seconds([[1.0, 5.0]])
+    track = np.zeros(6 * RATE_HZ, np.float32)
+    for start, end in own:
+        track[start:end] = pulses(120.0, (end - start) / RATE_HZ)
+    clean = track.copy()
+    late = round(0.08 * RATE_HZ)
+    track[RATE_HZ + late : 5 * RATE_HZ + late] += pulses(270.0, 4.0, level=0.3)
+
+    def features(sound: Floats, rows: sp.Spans) -> VoiceFeatures:
+        return measure_voice([sound[a:b] for a, b in pieces(rows, options)], options)
+
+    clear = alone(0, len(track), own, widened([other], options.guard_s), options)
+    assert features(track, clear) == features(clean, clear)
+    assert features(track, own).f0_median_hz == pytest.approx(270.0, rel=0.02), "the leak would be heard"
+
+
 moments = st.integers(0, 40_000)
 speech = st.lists(st.tuples(moments, moments).map(sorted), max_size=6).map(sp.spans)
 turn = st.tuples(moments, moments).map(sorted)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from report.meetings import HOSTILE, documents, hostile
 
 import recall_audio as ra
@@ -51,14 +51,28 @@ def words_in(ax: Axes) -> list[str]:
 
 
 @pytest.mark.parametrize("n", [1, 2, 10])
-def test_a_lane_has_as_much_blue_and_orange_as_its_speaker_talks_alone_and_over_others(n: int) -> None:
+def test_a_lane_has_as_much_blue_as_its_speaker_talks_and_as_much_orange_as_others_do_too(n: int) -> None:
     meeting = documents(n, 900.0)
     spoken, talk = meeting["segments"]["speakers"], meeting["talk"]["speakers"]
     ax = plot_timeline(spoken, 900.0)
     blue, orange = bars_s(ax, SPEECH), bars_s(ax, STEP)
     for lane, label in enumerate(spoken):
-        assert blue.get(lane, 0.0) == pytest.approx(talk[label]["exclusive_s"], abs=0.002)
+        assert blue.get(lane, 0.0) == pytest.approx(talk[label]["talk_s"], abs=0.002)
         assert orange.get(lane, 0.0) == pytest.approx(talk[label]["overlapped_s"], abs=0.002)
+
+
+@pytest.mark.parametrize("every_s", [5.0, 20.0])
+def test_in_eight_hours_half_a_second_takes_no_more_ink_than_time(every_s: float) -> None:
+    rows = [[at, at + 0.5] for at in np.arange(0.0, 8 * 3600.0, every_s)]
+    ax = plot_timeline({"Ann": rows}, 8 * 3600.0)
+    ax.figure.canvas.draw()
+    pixels = np.asarray(ax.figure.canvas.buffer_rgba(), dtype=float)[:, :, 0]
+    (x0, y0), (x1, y1) = ax.transData.transform([(0.0, -0.3), (8 * 3600.0, 0.1)])
+    top, bottom = sorted(round(pixels.shape[0] - y) for y in (y0, y1))
+    strip = pixels[top + 1 : bottom - 1, round(x0) + 1 : round(x1) - 1]
+    paper, ink = 255.0, 255.0 * to_rgb(SPEECH)[0]
+    covered = float(np.mean((paper - strip) / (paper - ink)))
+    assert covered == pytest.approx(0.5 / every_s, rel=0.15)
 
 
 def test_silent_people_have_a_lane_that_says_so() -> None:
