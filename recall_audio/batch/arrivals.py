@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -123,7 +122,7 @@ class Fetcher:
                 self.request.out,
                 reach,
                 options,
-                progress=partial(self.report, bot_id),
+                progress=lambda file, done, total: self.report(bot_id, f"fetch {file}", done, total),
                 stop=self.stop,
                 is_fetched=None if self.request.force else known.has_its_media,
             )

@@ -47,7 +47,7 @@ def _say_counts(outcomes: Sequence[Outcome], n_items: int) -> None:
 
 def counted(outcomes: Sequence[Outcome], n_items: int) -> str:
     """A batch in one line: how many ended how, and how many were not begun."""
-    how_many = Counter("done before" if o.reused else o.status for o in outcomes)
+    how_many = Counter(o.told for o in outcomes)
     said = [f"{n} {status}" for status, n in how_many.most_common()]
     begun = len({o.bot_id if o.bot_id else o.folder for o in outcomes})
     left = max(n_items - begun, 0)

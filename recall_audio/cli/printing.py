@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _IDS = ("part", "bot", "recording")
 _FEW = 3
 # Up to this many recordings each get their own summary; more get one table.
+_MANY = 50
+# Of more than this many the table only lists those that are not done.
+_WHOLE_ID, _CUT_ID, _WIDE = 36, 12, 100
 
 
 def console() -> "Console":
@@ -37,11 +40,10 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
         for outcome in finished:
             print_summary(Path(outcome.folder))
     if len(outcomes) > _FEW or len(finished) < len(outcomes) or any(o.status != "done" for o in outcomes):
-        print_table(
-            ["bot", "recording", "status", "reason"],
-            [[o.bot_id, o.recording_id, "reused" if o.reused else o.status, o.message] for o in outcomes],
-            "table",
-        )
+        shown_ones = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
+        rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in shown_ones]
+        if rows:
+            print_table(["bot", "recording", "status", "reason"], rows, "table")
     return exit_code(list(outcomes))
 
 
@@ -75,11 +77,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str
                 justify="right" if numeric else "left",
                 overflow="ellipsis" if name in _IDS else "fold",
                 no_wrap=name in _IDS,
-                max_width=12 if name in _IDS else None,
+                max_width=_id_width(name) if name in _IDS else None,
             )
         for row in rows:
             table.add_row(*(shown(cell) for cell in row))
         console().print(table)
+
+
+def _id_width(name: str) -> int:
+    """A bot's id is what one copies: whole, where there is room for it."""
+    return _WHOLE_ID if name == "bot" and console().width >= _WIDE else _CUT_ID
 
 
 def shown(cell: Any) -> str:

@@ -86,7 +86,7 @@ class Progress:
                 self._live.update(self._whole, completed=len(self._bots), description=so_far)
                 return
         name = " ".join(n for n in (outcome.bot_id, outcome.recording_id) if n)
-        self._print(f"{name}: {'done before' if outcome.reused else outcome.status}; {so_far}")
+        self._print(f"{name}: {outcome.told}; {so_far}")
 
     def _so_far(self) -> str:
         said = speed(len(self._bots), self._n_items, self._n_new, time.monotonic() - self._began)

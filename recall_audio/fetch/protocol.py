@@ -83,10 +83,8 @@ def error(answer: Answer, asked: Asked) -> RecallAudioError:
     if status == 402:
         return KeyRefused(f"{said}: the workspace is out of credit.", "Add credit.", code="no_credit")
     if status in _BUSY or status >= 500:
-        code = _BUSY.get(status, "overload")
-        return TransientError(
-            f"{said}.", "Run again later.", code=code, status=status, **when_again(answer.headers, asked.now)
-        )
+        code, after = _BUSY.get(status, "overload"), when_again(answer.headers, asked.now)
+        return TransientError(f"{said}.", again_hint(after), code=code, status=status, **after)
     if status in (404, 410):
         return ItemError(
             f"The API knows no {asked.what} at {asked.where} ({status}).",
@@ -139,6 +137,11 @@ def when_again(headers: Mapping[str, str], now: float) -> dict[str, Any]:
         return {}
     at = datetime.datetime.fromtimestamp(now, datetime.UTC) + datetime.timedelta(seconds=wait_s)
     return {"retry_after_s": wait_s, "retry_at": at.isoformat(timespec="seconds")}
+
+
+def again_hint(after: Mapping[str, Any]) -> str:
+    """What to do about an error that passes, with the time that :func:`when_again` read."""
+    return f"Run again after {after['retry_at']}." if after else "Run again later."
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
-from recall_audio.fetch.protocol import when_again
+from recall_audio.fetch.protocol import again_hint, when_again
 
 Headers = Mapping[str, str]
 DENIED = ("url_expired", "access_denied")
@@ -134,5 +134,5 @@ def store_error(status: int, headers: Headers, body: bytes, now: float) -> Recal
         return ItemError(f"{said}: the file is not there any more.", code="gone", status=status)
     if status in (408, 425, 429) or status >= 500 or word in ("RequestTimeout", "SlowDown"):
         after = when_again(headers, now)
-        return TransientError(f"{said}.", "Run again later.", code="overload", status=status, **after)
+        return TransientError(f"{said}.", again_hint(after), code="overload", status=status, **after)
     return ItemError(f"{said}.", code="store_refused", status=status)

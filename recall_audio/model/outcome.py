@@ -31,6 +31,11 @@ class Outcome:
     seconds: float = 0.0
     reused: bool = False
 
+    @property
+    def told(self) -> str:
+        """How it ended, in a word or two for people."""
+        return f"{self.status} before" if self.reused else self.status
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, one line of the journal."""
         return asdict(self)

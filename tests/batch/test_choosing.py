@@ -9,6 +9,7 @@ from batch.lab import Lab
 
 from recall_audio.batch import room
 from recall_audio.cli.progress import speed
+from recall_audio.standin import Fault, Reply
 
 
 def fetched(lab: Lab, *arguments: str) -> list[str]:
@@ -123,3 +124,25 @@ def test_log_lines_are_json_with_request_ids_and_nothing_else_is_on_stderr(lab: 
     assert {line["status"] for line in requests} == {200}
     assert lines[-1]["done"] == 2
     assert not any("?" in line["message"] and "?..." not in line["message"] for line in lines)
+
+
+def test_a_bots_id_is_whole_in_the_table_and_of_many_bots_only_those_that_are_not_done_are_listed(
+    lab: Lab,
+) -> None:
+    good, also = lab.serve(2).bot_ids
+    unknown = [f"00000000-0000-4000-8000-{i:012d}" for i in range(50)]
+    few = lab.run("fetch", good, unknown[0], "--out", lab.out)
+    assert good in few.out
+    assert unknown[0] in few.out
+    many = lab.run("fetch", good, also, *unknown, "--out", lab.out)
+    assert all(bot_id in many.out for bot_id in unknown)
+    assert good not in many.out
+    assert many.err.splitlines()[-1] == "50 failed, 1 done before, 1 done."
+
+
+def test_what_was_lost_before_is_not_called_done(lab: Lab) -> None:
+    server = lab.serve(2, Fault("mix.raw", [Reply(status=404)] * 2))
+    assert [o.status for o in lab.here()] == ["partial", "partial"]
+    again = lab.run("run", *server.bot_ids, "--out", lab.out)
+    assert again.code == 1
+    assert again.err.splitlines()[-1] == "2 partial before."
