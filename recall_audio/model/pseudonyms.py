@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from recall_audio.errors import UsageError
@@ -24,6 +25,8 @@ SHORTEST_KEY_BYTES = 16
 LEFT_OUT = "left_out"
 """Why a pseudonymised recording has no downloaded files (``MediaFile.problem``)."""
 
+_EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+_UUID = "-".join(rf"[0-9a-fA-F]{{{n}}}" for n in (8, 4, 4, 4, 12))
 _BOT_KEEPS = ("platform", "join_at")
 _RECORDING_KEEPS = ("started_at", "completed_at", "expires_at")
 
@@ -101,7 +104,7 @@ class Pseudonyms:
             presence=tuple(replace(p, participant_id=numbers[p.participant_id]) for p in meeting.presence),
         )
         labels = {before[i]: after[numbers[i]] for i in before}
-        recoded = Recoded(coded, numbers, labels, parts, self._words(meeting, coded, labels | parts))
+        recoded = Recoded(coded, numbers, labels, parts, self._words(meeting, coded, labels | parts), self)
         findings = tuple(recoded.finding(f) for f in meeting.findings)
         return replace(recoded, meeting=replace(coded, findings=findings))
 
@@ -143,6 +146,7 @@ class Recoded:
         labels: label to the label under codes.
         parts: part id to its code.
         words: every identifier to what stands for it in a sentence.
+        pseudonyms: by which.
     """
 
     meeting: Meeting
@@ -150,6 +154,7 @@ class Recoded:
     labels: Mapping[str, str]
     parts: Mapping[str, str]
     words: Mapping[str, str]
+    pseudonyms: Pseudonyms
 
     def finding(self, finding: Finding) -> Finding:
         """The same finding about codes."""
@@ -157,12 +162,18 @@ class Recoded:
         return replace(finding, message=self.text(finding.message), where=where)
 
     def text(self, sentence: str) -> str:
-        """A sentence with every identifier in it replaced, whole words only, the longest first."""
-        if not self.words:
-            return sentence
+        """A sentence with every identifier in it replaced, whole words only, the longest first.
+
+        So is what has the form of an email or a UUID and is not known: an artifact's id, a part's that went.
+        """
         longest_first = sorted(self.words, key=len, reverse=True)
-        pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
-        return re.sub(pattern, lambda found: self.words[found[0]], sentence)
+        pattern = "|".join((*map(re.escape, longest_first), _EMAIL, _UUID))
+        return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", self._code_of, sentence)
+
+    def _code_of(self, found: re.Match[str]) -> str:
+        word = found[0]
+        unknown = self.pseudonyms.email if "@" in word else partial(self.pseudonyms.code, "id")
+        return self.words[word] if word in self.words else unknown(word)
 
 
 def _kept(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def process(
     parameters = parameters_of(options)
     if not force and (before := finished(folder, options)) is not None:
         return before
-    if any(p.media.problem == LEFT_OUT for p in meeting.parts):
+    if any(m.problem == LEFT_OUT for m in (meeting.mix, *(p.media for p in meeting.parts)) if m):
         raise ItemError(
             f"{folder} is a pseudonymised copy, without the files as downloaded; nothing was changed.",
             "Process the recording itself, then run `recall-audio pseudonymise` on it again.",

@@ -69,6 +69,16 @@ def test_identifiers_in_a_sentence_become_the_same_codes_and_the_rest_stays() ->
     assert known.text("Annotated by Ann Lee's") == f"Annotated by {ann.name}'s"
 
 
+def test_an_unknown_email_or_id_in_a_sentence_becomes_a_code_too() -> None:
+    known = Pseudonyms(KEY).recode(MEETING)
+    other = "7d19a95b-deae-502c-a5d6-83e77e1b42d6"
+    told = known.text(f"Artifact {other} of bob.b@mail.example.org is gone, 3.5 s early.")
+    assert told == (
+        f"Artifact {Pseudonyms(KEY).code('id', other)} of "
+        f"{Pseudonyms(KEY).email('bob.b@mail.example.org')} is gone, 3.5 s early."
+    )
+
+
 def test_codes_are_the_same_under_one_key_and_others_under_another() -> None:
     one, again, other = Pseudonyms(KEY), Pseudonyms(bytes(KEY)), Pseudonyms(KEY[::-1])
     assert one.participant(ANN) == again.participant(ANN)

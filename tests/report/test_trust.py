@@ -1,6 +1,8 @@
 """What is said about a result: each fact once, in words, worst first."""
 
+import html
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,6 +169,17 @@ def test_whether_the_order_depends_on_a_setting_is_said(meeting: dict[str, Any])
     assert hit.rank == CHECK
     assert "bridge 0.5 s" in hit.sentence
     assert "3.1 points" in hit.sentence
+
+
+def test_the_samples_page_tells_its_shares_under_another_threshold(processed_once: Path) -> None:
+    page = html.unescape((processed_once / "report.html").read_text("utf-8"))
+    for setting in ("bridge 0.1 s", "bridge 0.2 s", "bridge 0.3 s"):
+        assert f"{setting}" in page
+    assert "speech threshold 0.3" in page
+    assert "speech threshold 0.7" in page
+    talk = json.loads((processed_once / "talk.json").read_text("utf-8"))
+    lower, higher = (v for v in talk["sensitivity"]["variants"] if v["name"].startswith("speech threshold"))
+    assert sum(lower["talk_s"].values()) >= talk["talk_s"] >= sum(higher["talk_s"].values())
 
 
 def test_a_residual_plot_keeps_the_worst_window_however_many_there_are() -> None:

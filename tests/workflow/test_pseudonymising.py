@@ -264,6 +264,24 @@ def test_a_copy_never_lies_among_the_recordings_and_is_not_processed(
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("*") if p.name in {b.name for b in before}} == before
 
 
+def test_a_meeting_with_mixed_audio_alone_is_copied_without_what_it_has_not(
+    told: Path, tmp_path: Path, command: Command
+) -> None:
+    known = secrets(told)
+    meeting = read_json(told / "recording.json", "recording")
+    del meeting["schema"]
+    write_json(told / "recording.json", "recording", {**meeting, "parts": []})
+    assert command("process", told, "-q")[0] == 0
+    for kind in ("segments", "leakage", "talk", "stems"):
+        (told / f"{kind}.json").unlink(missing_ok=True)
+    copy = pseudonymised(command, told, tmp_path / "out-there")
+    assert leaks(copy, known) == []
+    assert not (copy / "stems").exists()
+    before = (copy / "run.json").read_bytes()
+    assert command("process", copy, "-q", "--lufs", "-16")[0] == 1
+    assert (copy / "run.json").read_bytes() == before
+
+
 def test_a_second_copy_replaces_the_first_and_a_lost_stem_is_said(
     told: Path, tmp_path: Path, command: Command
 ) -> None:
