@@ -57,7 +57,13 @@ def collect_(root: Path, form: str, into: Path | None, coded: bool, key_file: Pa
     """Every recording under OUT as one set of tables; prints the files written."""
     from recall_audio.workflow.collecting import collect_recordings
 
-    written, left_out = collect_recordings(root, form, into, pseudonyms=_pseudonyms(coded, key_file))
+    from .progress import Progress
+
+    pseudonyms = _pseudonyms(coded, key_file)
+    with Progress() as progress:
+        written, left_out = collect_recordings(
+            root, form, into, lambda done, total: progress("collect", "recordings", done, total), pseudonyms
+        )
     for error in left_out:
         click.echo(f"left out: {error}", err=True)
     for path in written:
