@@ -88,10 +88,12 @@ def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    text = _text(value)
-    if isinstance(text, bool):
-        return "true" if text else "false"
-    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text
+    if isinstance(value, str):
+        text = _text(value)
+        return f"'{text}" if text.startswith(_FORMULA) else text
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value
 
 
 def _text(value: Any) -> Any:

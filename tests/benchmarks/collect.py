@@ -159,11 +159,12 @@ def spread(keys: dict[tuple[str, str], set[str]]) -> list[set[tuple[str, str]]]:
     return groups
 
 
-def peak_rss_mb() -> float:
-    """Of children that have ended, MiB."""
+def used() -> tuple[float, float]:
+    """CPU seconds and peak RSS, MiB, of children that have ended."""
     import resource
 
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    of = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return of.ru_utime + of.ru_stime, of.ru_maxrss / 1024
 
 
 def compare(tables: Path, form: str, root: Path, *, coded: bool) -> None:
@@ -228,9 +229,10 @@ def main() -> None:
                    env={**os.environ, "RECALL_PSEUDONYM_KEY": "only for measuring"})  # fmt: skip
     seconds = time.perf_counter() - started
     size = sum(f.stat().st_size for f in tables.iterdir()) / 1e6
-    each = f"{seconds:.1f} s, {1000 * seconds / chosen.recordings:.1f} ms each"
+    cpu_s, peak_mib = used()
+    each = f"{seconds:.1f} s, {cpu_s:.1f} s of CPU, {1000 * cpu_s / chosen.recordings:.1f} ms each"
     print(f"{chosen.recordings} recordings, {chosen.format}: {each}, ", end="")
-    print(f"peak RSS {peak_rss_mb():.0f} MiB, {size:.0f} MB written")
+    print(f"peak RSS {peak_mib:.0f} MiB, {size:.0f} MB written")
     compare(tables, chosen.format, root, coded=chosen.pseudonymise)
 
 
