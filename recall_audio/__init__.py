@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recall_audio.fetch import Settings
     from recall_audio.model.options import (
         AlignOptions,
+        FeatureOptions,
         FetchOptions,
         Options,
         SpeechOptions,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AlignOptions": "model.options",
+    "FeatureOptions": "model.options",
     "FetchOptions": "model.options",
     "Options": "model.options",
     "PartAudio": "model.tracks",
@@ -59,6 +61,7 @@ _HOME = {
 
 __all__ = [
     "AlignOptions",
+    "FeatureOptions",
     "FetchOptions",
     "Options",
     "PartAudio",

@@ -64,7 +64,10 @@ def score(
 @click.option("--longest", "longest_s", type=click.FloatRange(min=1), default=FeatureOptions().longest_s,
               show_default=True, metavar="SECONDS",
               help="Of a longer turn, analyse so much, in pieces spread over it.")  # fmt: skip
-def features(folder: Path, form: str, longest_s: float) -> None:
+@click.option("--f0", "f0_hz", type=click.FloatRange(50, 2000), nargs=2, show_default=True,
+              default=(FeatureOptions().f0_lowest_hz, FeatureOptions().f0_highest_hz), metavar="LOW HIGH",
+              help="Pitch is looked for between these, in Hz.")  # fmt: skip
+def features(folder: Path, form: str, longest_s: float, f0_hz: tuple[float, float]) -> None:
     """Pitch, level, pace and brightness of every turn, where its speaker speaks alone, by librosa.
 
     F0 median and range, level as recorded, syllable nuclei a second (a proxy of the articulation rate),
@@ -76,11 +79,13 @@ def features(folder: Path, form: str, longest_s: float) -> None:
     from .printing import print_table
     from .progress import Progress
 
+    if f0_hz[0] >= f0_hz[1]:
+        raise click.UsageError("--f0 takes the lower end first, then the higher.")
     recording = one_recording(folder)
     with Progress() as progress:
         found = measure_features(
             recording,
-            FeatureOptions(longest_s=longest_s),
+            FeatureOptions(longest_s=longest_s, f0_lowest_hz=f0_hz[0], f0_highest_hz=f0_hz[1]),
             lambda done, total: progress(recording.name, "features", done, total),
         )
     columns, rows = features_table(found)

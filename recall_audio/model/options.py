@@ -122,7 +122,7 @@ class FeatureOptions:
         shortest_s: shorter stretches of speech alone are left out.
         guard_s: others' speech counts as longer by this on either side: their leaked voices come late, and
             ring on.
-        f0_lowest_hz: lowest fundamental frequency looked for.
+        f0_lowest_hz: lowest fundamental frequency looked for; 50 at least, two periods in a window.
         f0_highest_hz: highest.
         active_db: frames this far below a turn's loud ones (95 % quantile) are not speech.
         dip_db: a syllable nucleus stands out from the level around it by this (De Jong & Wempe 2009).

@@ -86,6 +86,19 @@ def test_json_and_csv_say_the_same_and_no_cell_is_nan(
     assert command("features", processed, "--longest", 1)[0] == 0
 
 
+def test_pitch_is_looked_for_in_the_range_that_was_asked_for(
+    processed: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    short = ("--longest", 1, "--format", "json", "--f0")
+    for low, high in ((60, 140), (150, 400)):
+        rows = json.loads(command("features", processed, *short, low, high)[1])
+        found = [r for r in rows if r["f0_median_hz"] is not None]
+        assert found
+        assert all(low <= r["f0_low_hz"] <= r["f0_high_hz"] <= high * 1.01 for r in found)
+    code, _, said = command("features", processed, *short, 300, 100)
+    assert (code, "lower end first" in said) == (2, True)
+
+
 def cell(value: object) -> str:
     """A value as CSV has it."""
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
