@@ -1,7 +1,7 @@
 """What there is to do, bot by bot: what is here already, what has to be fetched, what nobody can have.
 
 The only place of a batch that talks to the API. It is a generator that one thread draws from, so that there
-is one fetcher however many recordings are processed side by side.
+is one fetcher however many recordings are processed side by side; it may fetch several bots at once.
 """
 
 import logging
@@ -15,6 +15,7 @@ from recall_audio import fetch
 from recall_audio.batch import known, tasks, verify
 from recall_audio.batch.request import Progress, Reach, Request
 from recall_audio.batch.room import Room
+from recall_audio.batch.several import several
 from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.files import sweep_parts
 from recall_audio.model.options import FetchOptions
@@ -72,11 +73,14 @@ class Fetcher:
         wait_s = self.request.fetch.wait_s
         at_once = replace(self.request.fetch, wait_s=0.0) if len(bot_ids) > 1 else self.request.fetch
         later: list[int] = []
-        for at, bot_id in enumerate(bot_ids):
-            self._first_asked[at] = time.monotonic()
-            arrival = self.one(at, bot_id, at_once)
+
+        def one(numbered: tuple[int, str]) -> Arrival:
+            self._first_asked[numbered[0]] = time.monotonic()
+            return self.one(*numbered, at_once)
+
+        for arrival in several(self.request.fetch.bots_at_once, enumerate(bot_ids), one):
             if at_once.wait_s < wait_s and _is_waiting(arrival):
-                later.append(at)
+                later.append(arrival.at)
             else:
                 yield arrival
         for at in later:

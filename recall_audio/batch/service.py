@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import count
 from threading import Event
 
 from recall_audio.batch.arrivals import Arrival, Fetcher
@@ -26,6 +25,7 @@ from recall_audio.batch.pools import catching, pool_for, silent
 from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request
 from recall_audio.batch.room import Room
 from recall_audio.batch.running import Running
+from recall_audio.batch.several import several
 from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue
 from recall_audio.model.outcome import Outcome
@@ -110,21 +110,26 @@ class _Desk:
 
     def arrivals(self, fetcher: Fetcher) -> Iterator[Arrival]:
         """Bot after bot, for :class:`Running`; in a thread of its own."""
-        for at, entry in zip(count(), self._entries(fetcher.stop), strict=False):
-            opened = self._open[entry.bot_id] = _Open(entry)
-            told = tuple((r, kind, i) for r, kinds in entry.recordings.items() for kind, i in kinds.items())
-            options = replace(fetcher.request.fetch, wait_s=0.0, known_artifacts=told)
-            arrival = fetcher.one(at, entry.bot_id, options)
-            opened.n = len(arrival.recordings)
-            yield arrival
+        options = replace(fetcher.request.fetch, wait_s=0.0)
 
-    def _entries(self, stop: Event) -> Iterator[Entry]:
+        def one(numbered: tuple[int, _Open]) -> Arrival:
+            at, opened = numbered
+            recordings = opened.entry.recordings.items()
+            told = tuple((r, kind, i) for r, kinds in recordings for kind, i in kinds.items())
+            arrival = fetcher.one(at, opened.entry.bot_id, replace(options, known_artifacts=told))
+            opened.n = len(arrival.recordings)
+            return arrival
+
+        yield from several(options.bots_at_once, enumerate(self._taken(fetcher.stop)), one)
+
+    def _taken(self, stop: Event) -> Iterator[_Open]:
         """Entries as they come due; those of bots that are being worked on come later."""
         while not (stop.is_set() or self._enough.is_set()):
             due = self._queue.due(time.time(), list(self._open))
             for bot_id in due:
                 if bot_id not in self._open and (entry := self._queue.take(bot_id)) is not None:
-                    yield entry
+                    self._open[bot_id] = _Open(entry)
+                    yield self._open[bot_id]
             if not due and not self._follow:
                 return
             if not due:

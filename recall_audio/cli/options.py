@@ -100,7 +100,9 @@ fetch_options = stacked(
     click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=_FETCH.wait_s, show_default=True,
                  metavar="SECONDS", help="Poll artifacts that are still processing for up to this long."),
     click.option("--at-once", type=click.IntRange(1, 32), default=_FETCH.at_once, show_default=True,
-                 help="Media files downloaded side by side."),
+                 help="Media files of a bot downloaded side by side."),
+    click.option("--bots-at-once", type=click.IntRange(1, 32), default=_FETCH.bots_at_once, show_default=True,
+                 help="Bots fetched side by side."),
     click.option("--allow-download-host", "allow_hosts", multiple=True, metavar="HOST",
                  help="A further host that media may come from. May be repeated."),
 )  # fmt: skip
@@ -144,6 +146,7 @@ def fetch_choice(values: dict[str, Any]) -> FetchOptions:
     return FetchOptions(
         wait_s=values.pop("wait_s"),
         at_once=values.pop("at_once"),
+        bots_at_once=values.pop("bots_at_once"),
         allow_hosts=tuple(values.pop("allow_hosts")),
     )
 

@@ -10,7 +10,8 @@ class FetchOptions:
 
     Attributes:
         wait_s: how long to poll artifacts that are still processing; 0 asks once.
-        at_once: media files downloaded side by side.
+        at_once: media files of a bot downloaded side by side.
+        bots_at_once: bots fetched side by side; the API's limits hold for them together.
         allow_hosts: further hosts that media may come from, beside Recall's own.
         known_artifacts: recording id, kind (``audio_separate``, ``audio_mixed``) and id of artifacts that a
             webhook told of. They are retrieved, not looked for in a list: lists are what runs out first.
@@ -18,6 +19,7 @@ class FetchOptions:
 
     wait_s: float = 0.0
     at_once: int = 4
+    bots_at_once: int = 1
     allow_hosts: tuple[str, ...] = ()
     known_artifacts: tuple[tuple[str, str, str], ...] = ()
 

@@ -187,6 +187,7 @@ class Following:
 
     def __init__(self) -> None:
         command = [sys.executable, "-c", MAIN, "run", "--queue", "q", "--out", "out", "--follow", "--json"]
+        command += ["--bots-at-once", "3"]
         self._popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def next_outcome(self) -> dict[str, Any]:
