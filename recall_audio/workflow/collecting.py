@@ -10,7 +10,7 @@ from recall_audio.export.tabular import CsvTables, ParquetTables
 from recall_audio.files import atomic
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
-from recall_audio.workflow.documents import need, read_documents
+from recall_audio.workflow.documents import as_this_version_writes, need, read_documents
 from recall_audio.workflow.layout import recording_folders
 from recall_audio.workflow.measuring import talk_of, view_of
 from recall_audio.workflow.recoding import recode_documents
@@ -61,13 +61,19 @@ def _loaded(
 ) -> Iterator[Loaded]:
     for done, folder in enumerate(folders, 1):
         try:
-            documents = read_documents(folder)
-            options = TalkOptions(**need(documents, "run")["parameters"]["talk"])
-            if pseudonyms is not None:
-                documents, _ = recode_documents(documents, pseudonyms)
-            view = view_of(documents, talk_of(documents, options))
+            with as_this_version_writes():
+                loaded = _load(folder, pseudonyms)
         except ItemError as error:
             left_out.append(ItemError(f"{folder}: {error.message}", error.hint, code=error.code))
         else:
-            yield Loaded(view, need(documents, "speakers")["speakers"])
+            yield loaded
         progress(done, len(folders))
+
+
+def _load(folder: Path, pseudonyms: Pseudonyms | None) -> Loaded:
+    documents = read_documents(folder)
+    options = TalkOptions(**need(documents, "run")["parameters"]["talk"])
+    if pseudonyms is not None:
+        documents, _ = recode_documents(documents, pseudonyms)
+    people = {label: dict(p) for label, p in need(documents, "speakers")["speakers"].items()}
+    return Loaded(view_of(documents, talk_of(documents, options)), people)

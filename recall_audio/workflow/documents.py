@@ -1,9 +1,11 @@
 """The JSON files of a recording's folder, read back."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recall_audio.errors import ItemError
+from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import read_json
 from recall_audio.model.meeting import Meeting
 from recall_audio.workflow.layout import Layout
@@ -39,6 +41,26 @@ def read_meeting(layout: Layout) -> Meeting:
         f"{layout.recording} lacks fields that this version expects.",
         "Fetch the recording again: `recall-audio fetch BOT_ID --force`.",
         code="damaged_file",
+    )
+
+
+@contextlib.contextmanager
+def as_this_version_writes() -> Iterator[None]:
+    """While documents are taken apart: one of another shape than expected is the recording's own fault.
+
+    Raises:
+        ItemError: it lacks a field, or has another kind of value there.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, UsageError) as error:
+        wrong = error
+    else:
+        return
+    raise ItemError(
+        f"Its files are not as this version writes them ({type(wrong).__name__}).",
+        "`recall-audio process DIR --force` makes them anew.",
+        code="other_version",
     )
 
 

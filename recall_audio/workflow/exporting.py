@@ -9,7 +9,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import atomic, commit, disk_error, temporary_beside
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
-from recall_audio.workflow.documents import need, read_documents
+from recall_audio.workflow.documents import Documents, as_this_version_writes, need, read_documents
 from recall_audio.workflow.measuring import talk_of, view_of
 from recall_audio.workflow.pseudonymising import copy_stems
 from recall_audio.workflow.recoding import recode_documents
@@ -32,17 +32,17 @@ def export_recording(
         MachineError: the format needs a package that is not installed, or the disk is full.
     """
     documents = read_documents(folder)
-    options = TalkOptions(**need(documents, "run")["parameters"]["talk"])
     written = list[Path]()
     if pseudonyms is None:
         target = into or folder / "export" / form
-        view = view_of(documents, talk_of(documents, options), folder, target)
+        view = _view(documents, folder, target)
         if form in export.HOLDING_AUDIO:
             written += [_beside(folder / s.file, target / s.file) for s in view.stems.values()]
     else:
         target = into or folder / "export" / f"{form}-pseudonymised"
-        coded, known = recode_documents(documents, pseudonyms)
-        view = view_of(coded, talk_of(coded, options))
+        with as_this_version_writes():
+            coded, known = recode_documents(documents, pseudonyms)
+        view = _view(coded)
         if form in export.NAMING_AUDIO:
             written += copy_stems(documents, known, folder, target)
     for name, content in sorted(export.export(view, form).items()):
@@ -51,6 +51,12 @@ def export_recording(
             stream.write(content)
         written.append(path)
     return written
+
+
+def _view(documents: Documents, folder: Path | None = None, target: Path | None = None) -> export.ExportView:
+    with as_this_version_writes():
+        options = TalkOptions(**need(documents, "run")["parameters"]["talk"])
+        return view_of(documents, talk_of(documents, options), folder, target)
 
 
 def _beside(source: Path, target: Path) -> Path:

@@ -25,7 +25,8 @@ from recall_audio.media.copied import copy_wav
 from recall_audio.media.riff import Chunk, WavFormat
 from recall_audio.model.options import AlignOptions, Options, SpeechOptions, StemOptions, TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms, Recoded
-from recall_audio.workflow.documents import Documents, need, read_documents
+from recall_audio.model.talk import Talk
+from recall_audio.workflow.documents import Documents, as_this_version_writes, need, read_documents
 from recall_audio.workflow.job import moment
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import describe
@@ -79,7 +80,11 @@ def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
         raise UsageError(f"{into} is where the recordings themselves are.", "Give another folder to --into.")
     documents = read_documents(folder)
     need(documents, "run")
-    coded, known = recode_documents(documents, pseudonyms)
+    with as_this_version_writes():
+        coded, known = recode_documents(documents, pseudonyms)
+        options = TalkOptions(**coded["run"]["parameters"]["talk"])
+        measured = {"segments", "alignment"} <= coded.keys()
+        talk = with_sensitivity(talk_of(coded, options), coded, options) if measured else None
     target = Layout(into / known.meeting.bot_id / known.meeting.recording_id)
     try:
         shutil.rmtree(target.folder, ignore_errors=False)
@@ -88,7 +93,7 @@ def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
     except OSError as error:
         raise disk_error(error, target.folder) from None
     files = copy_stems(documents, known, folder, target.folder)
-    _write(coded, known, target, files)
+    _write(coded, talk, known, target, files)
     return target.folder
 
 
@@ -133,12 +138,10 @@ def _copy_stem(source: Path, target: Path, about: tuple[Origin, list[str]]) -> N
         shutil.copyfileobj(original, copy)
 
 
-def _write(coded: Documents, known: Recoded, target: Layout, stems: list[Path]) -> None:
+def _write(coded: Documents, talk: Talk | None, known: Recoded, target: Layout, stems: list[Path]) -> None:
     """Everything but the stems; ``run.json`` last."""
     run = coded.pop("run")
-    if {"segments", "alignment"} <= coded.keys():
-        options = TalkOptions(**run["parameters"]["talk"])
-        talk = with_sensitivity(talk_of(coded, options), coded, options)
+    if talk is not None:
         coded["talk"] = talk.to_json()
         with atomic(target.folder / "segments.rttm") as stream:
             stream.write(b"".join(rttm(view_of(coded, talk)).values()))

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,38 @@ def test_collect_has_a_row_a_segment_and_a_person_a_participant(processed: Path,
     segments = json.loads((processed / "segments.json").read_text())["speakers"]
     assert len(tables["segments"]) == sum(map(len, segments.values()))
     assert len(tables["persons"]) == len(segments)
+
+
+@pytest.mark.parametrize("coded", [[], ["--pseudonymise"]])
+def test_what_is_not_as_this_version_writes_it_is_left_out_and_the_rest_collected(
+    processed: Path, command: Command, coded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECALL_PSEUDONYM_KEY", "a key that nobody guesses")
+    root = processed.parent.parent
+    damage: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
+        ("segments", lambda d: d["speakers"].update(Marcus_Webb=[["x", 1]])),
+        ("segments", lambda d: d["speakers"].update(Marcus_Webb=[[5, 1]])),
+        ("run", lambda d: d["parameters"]["talk"].update(another=1)),
+        ("alignment", lambda d: d.pop("mix")),
+        ("alignment", lambda d: d.update(parts=[1])),
+        ("recording", lambda d: d.pop("participants")),
+    ]
+    for i, (kind, spoil) in enumerate(damage):
+        folder = root / "other" / str(i)
+        shutil.copytree(processed, folder, ignore=shutil.ignore_patterns("stems", "source", ".work"))
+        value = json.loads((folder / f"{kind}.json").read_text("utf-8"))
+        spoil(value)
+        (folder / f"{kind}.json").write_text(json.dumps(value), "utf-8")
+    code, told, said = command("collect", root, *coded)
+    assert code == 0, said
+    assert said.count("left out:") == len(damage), said
+    with Path(told.splitlines()[0]).open(encoding="utf-8") as meetings:
+        assert len(list(csv.DictReader(meetings))) == 1
+    for command_line in (["export", root / "other" / "2", "--to", "rttm", *coded],
+                         ["pseudonymise", root / "other" / "2", "--into", root.parent / "x"]):  # fmt: skip
+        code, told, said = command(*command_line)
+        assert (code, told) == (1, "")
+        assert "not as this version" in said
 
 
 def test_a_report_of_many_is_an_index_that_links_to_each(processed: Path, command: Command) -> None:
