@@ -85,3 +85,36 @@ def test_its_python_runs(processed_once: Path, monkeypatch: pytest.MonkeyPatch) 
     exec(shown, names)  # noqa: S102 - the README's own example
     talk = names["talk"]
     assert talk.overlap_s == 0.5 + 1.4  # type: ignore[attr-defined]
+
+
+def test_the_page_on_many_machines_counts_with_the_limits_that_are_kept_and_counts_right() -> None:
+    from recall_audio.fetch.pace import PER_MINUTE
+
+    lists, retrieves = PER_MINUTE["list"], PER_MINUTE["retrieve"]
+    listed_h, told_h = 50_000 / lists / 60, 2 * 50_000 / retrieves / 60
+    assert f"{listed_h:.1f} h at {lists} lists a minute" in README
+    assert f"{told_h:.1f} h at {retrieves} retrieves a minute" in README
+    found = re.search(r"processing \| (\d+) s \| (\d+) core-hours: (\d+) cores for .*?, (\d+) for", README)
+    assert found
+    cpu_s, core_hours, listed_cores, told_cores = map(int, found.groups())
+    assert abs(core_hours - 50_000 * cpu_s / 3600) < 5
+    assert listed_cores == int(lists * cpu_s / 60)
+    assert told_cores == int(retrieves / 2 * cpu_s / 60)
+    assert f"{lists} × {cpu_s} / 60 = {listed_cores}, with webhooks {retrieves // 2} × {cpu_s} / 60" in README
+
+
+def test_its_manifests_and_its_script_can_be_read() -> None:
+    import yaml
+
+    cluster, job = [yaml.safe_load(text) for text in blocks("yaml")]
+    for name in ("worker", "scheduler"):
+        [container] = cluster["spec"][name]["spec"]["containers"]
+        assert container["command"][:2] == ["dask", name]
+    rules = {r["action"]: r["onExitCodes"]["values"] for r in job["spec"]["podFailurePolicy"]["rules"]}
+    assert rules == {"FailJob": [2, 3, 4], "FailIndex": [1]}, "5 is tried again"
+    [script] = blocks("bash")
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    commands = re.findall(r"recall-audio ([a-z-]+)((?: --[a-z-]+(?: [^-\s]\S*)?)*)", README)
+    for name, options in commands:
+        known = {o for p in group.commands[name].params for o in p.opts}
+        assert set(re.findall(r"--[a-z-]+", options)) <= known, (name, options)
