@@ -3,7 +3,7 @@
     python tests/benchmarks/cost.py                                      about ten minutes on two cores
     python tests/benchmarks/cost.py --minutes 5 20 60 --people 2 4 10 --formats ogg mp3 raw
     python tests/benchmarks/cost.py --minutes 20 60 --hours 8 --people 10          is it linear?
-    python tests/benchmarks/cost.py --lab MEETING...                     folders with meeting.json, mix, parts/
+    python tests/benchmarks/cost.py --lab MEETING...                    folders with meeting.json, mix, parts/
 
 Every row is a process of its own, one thread a numeric library, one after the other; CPU is user and system
 time with all children, imports included; memory is the peak of the largest process. The floor is the decoding
@@ -111,8 +111,9 @@ def show_case(case: Case) -> dict[str, Any]:
 def show_cases(found: list[Case]) -> list[dict[str, Any]]:
     """The first table."""
     print(
-        "\nThe whole job and its floor. CPU and wall in seconds, memory in MB, stages in % of the job's CPU"
+        "\nThe whole job and its floor: CPU and wall in seconds, memory in MB, stages in % of the job's CPU;"
     )
+    print("the rest is starting two processes, their imports, and the hashing of what was written")
     print(f"{'':20}{'CPU':>24}{'job /':>7}{'CPU a':>9}{'':14}{'--jobs 2':>21}")
     heads = "".join(f"{h:>7}" for h in (*STAGES, "rest"))
     print(
@@ -146,7 +147,7 @@ def show_peers(found: list[Case], jobs: list[dict[str, Any]], longest: float) ->
 
 
 def show_growth(found: list[Case], jobs: list[dict[str, Any]]) -> None:
-    """CPU a track-minute where meetings differ in length alone, the shortest of 20 minutes or more being 1."""
+    """CPU a track-minute of meetings that differ in length alone; the shortest of 20 minutes or more is 1."""
     groups: dict[str, list[tuple[float, float]]] = {}
     for case, job in zip(found, jobs, strict=True):
         if case.minutes >= 20 and " min x " in case.name:
