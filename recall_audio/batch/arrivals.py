@@ -17,7 +17,6 @@ from recall_audio.batch.request import Progress, Reach, Request
 from recall_audio.batch.room import Room
 from recall_audio.batch.several import several
 from recall_audio.errors import ItemError, TransientError, UsageError
-from recall_audio.files import sweep_parts
 from recall_audio.model.options import FetchOptions
 from recall_audio.model.outcome import Outcome, Status
 
@@ -108,7 +107,7 @@ class Fetcher:
         if folders is not None and self.request.options is None and not all(map(known.is_whole, folders)):
             return None  # only the API can say whether what is missing is missing for good
         for folder in folders or ():
-            sweep_parts(folder)  # of a run that was killed: whoever is done is not looked into again
+            fetch.tidy(folder)  # after a run that was killed: whoever is done is not looked into again
         return folders
 
     def _known(self, folder: Path) -> Path | Outcome:

@@ -10,6 +10,7 @@
 """
 
 from recall_audio.fetch.bots import create_bot, fetch_bot, known_recordings
+from recall_audio.fetch.ledger import tidy
 from recall_audio.fetch.listing import ListedBot, Wanted, check_key, list_bots
 from recall_audio.fetch.results import BotFetch, FetchedRecording
 from recall_audio.fetch.settings import Settings
@@ -25,4 +26,5 @@ __all__ = [
     "fetch_bot",
     "known_recordings",
     "list_bots",
+    "tidy",
 ]

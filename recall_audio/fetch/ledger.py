@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError
-from recall_audio.files import read_json, sha256, write_json
+from recall_audio.files import read_json, sha256, sweep_parts, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 
 RECORDING_FILE = "recording.json"
@@ -55,8 +55,18 @@ class Ledger:
 
     def close(self) -> None:
         """Forget the ledger: ``recording.json`` says it all now."""
-        with contextlib.suppress(OSError):
-            (self._folder / _LEDGER_FILE).unlink(missing_ok=True)
+        _forget(self._folder)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a run that was killed left beside a recording of which everything is here."""
+    sweep_parts(folder)
+    _forget(folder)
+
+
+def _forget(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        (folder / _LEDGER_FILE).unlink(missing_ok=True)
 
 
 def _written(folder: Path) -> dict[str, MediaFile]:

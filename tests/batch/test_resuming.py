@@ -1,6 +1,8 @@
 """What is done costs nothing; a changed option or a changed byte costs what depends on it."""
 
 import json
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,22 @@ def test_force_does_everything_again_and_comes_to_the_same(lab: Lab) -> None:
     before, asked = lab.results(), len(server.requests)
     assert [o.reused for o in lab.here(force=True)] == [False]
     assert len(server.requests) > asked
+    assert lab.results() == before
+
+
+def test_what_a_killed_run_left_beside_a_finished_recording_is_swept_once_it_is_old(lab: Lab) -> None:
+    """A part of today may be another process's; the list of what has arrived is of no use any more."""
+    lab.serve(1)
+    lab.here()
+    folder, before = lab.folder(0), lab.results()
+    parts = [folder / f".talk.json.{n}.01234567.part" for n in (1, 2)]
+    for part in parts:
+        part.write_text("{")
+    os.utime(parts[0], (time.time() - 86_400.0,) * 2)
+    (folder / "source" / "fetched.json").write_text("{}")
+    assert [o.reused for o in lab.here()] == [True]
+    assert [part.exists() for part in parts] == [False, True]
+    parts[1].unlink()
     assert lab.results() == before
 
 
