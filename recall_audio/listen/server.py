@@ -23,7 +23,7 @@ class Limits:
     Attributes:
         body_bytes: longest body; status webhooks have about 1 kB.
         header_bytes: longest request line and headers together.
-        header_s: time for request line and headers, and for a connection to be idle, seconds.
+        header_s: time for request line and headers, seconds.
         body_s: time for the body, seconds.
         connections: open at once; one more is closed.
         pending: messages on their way to the disk at once; one more is told to come again.
@@ -136,6 +136,8 @@ def server_for(listener: Answering) -> HTTPServer:
     limits = listener.limits
     server = _Server(
         _Exchanges(listener),
+        # One request a connection: a proxy that keeps one open would use it just when we end it.
+        no_keep_alive=True,
         max_header_size=limits.header_bytes,
         idle_connection_timeout=limits.header_s,
         body_timeout=limits.body_s,
