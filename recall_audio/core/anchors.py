@@ -88,7 +88,7 @@ def anchor_windows(cells: Cells, wanted: int) -> tuple[IntArray, FloatArray]:
 
 def find_anchors(part: Samples, mix: Samples, cells: Cells, nominal: int, search_s: float) -> Anchors:
     """The trusted anchors of a part about its nominal lag (samples), `search_s` each way."""
-    at, speech = anchor_windows(cells, 10 + 2 * (len(part) // (60 * RATE_HZ)))
+    at, speech = anchor_windows(cells, 10 + len(part) // (60 * RATE_HZ))
     reach = ((search_s + SLACK_S) * RATE_HZ + at * CLOCK_PPM * 1e-6).astype(np.int64)
     first, n_lags = nominal - reach, int(2 * reach.max(initial=1) + 1)
     return trusted(look_for(part, mix, at, speech, (first, n_lags)))

@@ -122,21 +122,21 @@ def refine(part: Float32Array, mix: Float32Array) -> Fine:
     x = _groups(fft.rfft(part * taper), inside)
     y = _groups(fft.rfft(mix * taper), inside)
     omega = 2.0 * np.pi * (inside.start + (np.arange(x.shape[1]) + 0.5) * GROUP) / n_fft
-    cross = np.sum(x * np.conj(y), axis=2)
-    pxx, pyy = np.sum(np.abs(x) ** 2, axis=2), np.sum(np.abs(y) ** 2, axis=2)
+    cross = np.einsum("ngk,ngk->ng", x, y.conj()).astype(np.complex128)
+    pxx, pyy = _power(x), _power(y)
     coherence = np.clip(np.abs(cross) ** 2 / np.maximum(pxx * pyy, 1e-20), 0.0, 0.98)
     # Chance alone gives a group of n bins a coherence of about 1.5/n under a taper that spans 1.5 bins.
     weight = np.maximum(coherence - 2.0 / GROUP, 1e-9) / (1.0 - coherence)
-    shift = np.zeros(len(x))
+    shift, phase = np.zeros(len(x)), np.angle(cross)
     for _ in range(5):
-        angle = np.angle(cross * np.exp(-1j * omega * shift[:, None]))
+        angle = _wrapped(phase - omega * shift[:, None])
         near = weight * (np.abs(angle) < 1.5)
         bend = np.sum(near * omega**2, axis=1) + 1e-12
         step = np.sum(near * omega * angle, axis=1) / bend
         shift = shift + np.clip(step, -1.0, 1.0)
     spare = np.sum(near * angle**2, axis=1) / np.sum(near + 1e-12, axis=1)
     sigma = np.sqrt(spare * np.sum(near**2 * omega**2, axis=1)) / bend
-    turned = (cross * np.exp(-1j * omega * shift[:, None])).real
+    turned = np.abs(cross) * np.cos(phase - omega * shift[:, None])
     gain = np.mean(turned / np.maximum(pyy, 1e-12), axis=1)
     explained = np.sum(coherence * pxx, axis=1) / np.maximum(np.sum(pxx, axis=1), 1e-12)
     centre = _common_centre(part, mix, taper)
@@ -150,8 +150,19 @@ def _common_centre(part: Float32Array, mix: Float32Array, taper: Float32Array) -
     return np.asarray((common @ at) / np.maximum(common.sum(axis=1), 1e-12), dtype=np.float64)
 
 
-def _groups(spectrum: npt.NDArray[np.complexfloating], inside: slice) -> npt.NDArray[np.complex128]:
+def _groups(spectrum: npt.NDArray[np.complexfloating], inside: slice) -> Complex64Array:
     """Bins inside the band, shape (n, groups, GROUP)."""
     n_groups = (inside.stop - inside.start) // GROUP
     kept = spectrum[:, inside.start : inside.start + n_groups * GROUP]
-    return kept.reshape(len(spectrum), n_groups, GROUP).astype(np.complex128)
+    return np.ascontiguousarray(kept.reshape(len(spectrum), n_groups, GROUP), dtype=np.complex64)
+
+
+def _power(groups: Complex64Array) -> FloatArray:
+    """Energy of each group."""
+    values = groups.view(np.float32)
+    return np.asarray(np.einsum("ngk,ngk->ng", values, values), dtype=np.float64)
+
+
+def _wrapped(angle: FloatArray) -> FloatArray:
+    """Angles within ±π."""
+    return angle - 2.0 * np.pi * np.rint(angle / (2.0 * np.pi))

@@ -25,8 +25,8 @@ ANSWERS = 3
 LEAST_PEAK = 5.0
 """Least height of a peak worth keeping, in root mean squares."""
 
-BATCH = 64
-"""Cells transformed at once: a few MB."""
+BATCH = 32
+"""Cells transformed at once: arrays of a MB or two, which stay near the processor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,9 +90,8 @@ def _batch(part: Samples, mix: Samples, cell: IntArray, expected: IntArray) -> E
     if len(row) == 0:
         return no_evidence()
     lag = (expected[row] - REACH + column[row, answer]).astype(np.int64)
-    # The same samples once more, now at each answer's own lag: columns of the stretch already read.
-    there = column[row, answer][:, None] + np.arange(CELL)
-    fine = correlate.refine(own[row], np.take_along_axis(stretch[row], there, axis=1))
+    # The same samples once more, now at each answer's own lag.
+    fine = correlate.refine(own[row], correlate.read(mix, start[row] + lag, CELL))
     return Evidence(
         cell=cell[row],
         at=start[row] + fine.centre,

@@ -23,7 +23,7 @@ from recall_audio.model.tracks import Samples
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ
 
 LOWEST_DB = -120.0
-_BLOCK_FRAMES = 30_000  # 5 min of samples at a time: 10 MB as float32
+_BLOCK_FRAMES = 1000  # 10 s of samples at a time: 0.6 MB as float32, which stays near the processor
 
 _TARGET_DB = -20.0  # where the 95th percentile of the asked frames' levels is put before the network hears
 _MOST_GAIN_DB = 50.0

@@ -21,8 +21,8 @@ IntArray = npt.NDArray[np.int64]
 CELL = RATE_HZ // 2
 """Samples of a cell: 0.5 s, a few syllables; the window in which one lag is measured."""
 
-BLOCK_CELLS = 128
-"""Cells read at once: 64 s, 4 MB as floats."""
+BLOCK_CELLS = 16
+"""Cells read at once: 8 s, 0.5 MB as floats, which stay near the processor."""
 
 QUIET_DB = -70.0
 """Below this, in dB of full scale, a cell holds nothing that was meant to be heard."""
