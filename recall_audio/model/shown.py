@@ -24,10 +24,10 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping) and value:
         rows = [{"": name, **v} for name, v in value.items() if isinstance(v, Mapping)]
         inner = _rows(rows) if len(rows) == len(value) else _pairs(value)
-        return f"<details><summary>{len(value)} entries</summary>{inner}</details>"
+        return f"<details><summary>{_count(len(value), 'entry', 'entries')}</summary>{inner}</details>"
     if isinstance(value, (list, tuple)) and any(isinstance(v, Mapping) for v in value):
         inner = _rows([v for v in value if isinstance(v, Mapping)])
-        return f"<details><summary>{len(value)} rows</summary>{inner}</details>"
+        return f"<details><summary>{_count(len(value), 'row', 'rows')}</summary>{inner}</details>"
     if isinstance(value, (list, tuple)):
         return ", ".join(_cell(v) for v in value)
     if isinstance(value, float):
@@ -45,3 +45,7 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
     )
     more = f"<p>and {len(rows) - _MOST_ROWS} more</p>" if len(rows) > _MOST_ROWS else ""
     return f"<table><tr>{head}</tr>{body}</table>{more}"
+
+
+def _count(n: int, one: str, several: str) -> str:
+    return f"{n} {one if n == 1 else several}"

@@ -76,6 +76,19 @@ def test_a_synthetic_voice_has_the_pitch_it_was_made_with(voice: voices.Voice) -
     assert low * 0.98 <= found.f0_median_hz <= high * 1.02
 
 
+def test_of_synthetic_voices_syllables_three_in_four_are_found_or_more_and_few_made_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spoken, found = [], 0.0
+    make = voices._syllable
+    monkeypatch.setattr(voices, "_syllable", lambda *a: spoken.append(1) or make(*a))
+    for voice in voices.VOICES:
+        sound, phrases = voices.speak_spans(voice, 8.0, seed=4)
+        features = measure_voice([sound[a:b] for a, b in phrases])
+        found += (features.syllables_per_s or 0.0) * features.analysed_s
+    assert 0.75 <= found / len(spoken) <= 0.95
+
+
 @pytest.mark.parametrize("hz", [300.0, 1000.0, 3000.0])
 def test_the_centroid_of_a_sine_is_the_sine(hz: float) -> None:
     assert measure_voice([sine(hz, 1.0)]).centroid_hz == pytest.approx(hz, rel=0.02)
