@@ -8,12 +8,12 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json
-from recall_audio.listen.events import ARTIFACTS, Told
+from recall_audio.listen.events import Told
 
 KIND = "queued"
 MOST_MESSAGES = 200
 OTHERS_WITHIN_S = 60.0
-"""After a message of one artifact, this long for the others'."""
+"""After a message of something that is done, this long for the others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Entry:
     Attributes:
         bot_id: the bot.
         since: when it was first heard of, ISO 8601.
-        recordings: ids of artifacts that are done, by recording id and kind, as far as messages said.
+        recordings: ids of what is done, by recording id and kind, as far as messages said.
         messages: ids of the messages that are known.
         not_before: when to look again, ISO 8601, or None for at once.
         tries: how often it had to be put back.
@@ -41,14 +41,15 @@ class Entry:
     def with_told(self, told: Told) -> "Entry":
         """The entry with one message more: what waits need not wait any longer.
 
-        Where others are to follow within moments, they are given a minute: each look costs calls of the API.
+        Separate audio and one thing more that is done are worth a look. Others are given a minute to follow:
+        each look costs calls of the API, and an artifact that nobody named costs a list.
         """
         recordings = {k: dict(v) for k, v in self.recordings.items()}
         known = recordings.setdefault(told.recording_id, {}) if told.recording_id else {}
         known.update(told.artifacts)
         messages = (*self.messages, told.message_id) if told.message_id else self.messages
         is_due = bool(self.since) and self.not_before is None
-        is_all = told.is_all or all(kind in known for kind in ARTIFACTS)
+        is_all = not told.recording_id or ("audio_separate" in known and len(known) > 1)
         return replace(
             self,
             since=self.since or stamp(time.time()),

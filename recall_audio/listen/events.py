@@ -8,7 +8,6 @@ from typing import Any
 WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
 """Events after which there may be something to fetch. Others are taken note of and left alone."""
 
-ARTIFACTS = ("audio_separate", "audio_mixed")
 ID = r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}"
 """An id as Recall makes them, or another that is a good file name everywhere."""
 
@@ -21,15 +20,13 @@ class Told:
         bot_id: whose.
         message_id: the message's own; the same however often it is delivered. Empty where somebody else asks.
         recording_id: which recording, or empty.
-        artifacts: ids of what is done, by kind (``audio_separate``, ``audio_mixed``).
-        is_all: whether nothing more is to come of this recording.
+        artifacts: ids of what is done, by kind (``audio_separate``, ``audio_mixed``, ``recording``).
     """
 
     bot_id: str
     message_id: str = ""
     recording_id: str = ""
     artifacts: dict[str, str] = field(default_factory=dict)
-    is_all: bool = True
 
     @property
     def is_sound(self) -> bool:
@@ -67,10 +64,10 @@ def read(body: bytes, message_id: str) -> Told | Nothing:
     bot_id = _id(data, "bot")
     if not bot_id:
         return Nothing(f"{event} names no bot", is_odd=True)
-    found = {kind: _id(data, kind) for kind in ARTIFACTS}
-    artifacts = {kind: value for kind, value in found.items() if value}
-    # recording.done says of all that was made of a recording that it is there.
-    return Told(bot_id, message_id, _id(data, "recording"), artifacts, is_all=event == "recording.done")
+    recording_id = _id(data, "recording")
+    kind = event.removesuffix(".done")
+    artifacts = {kind: done} if (done := _id(data, kind)) else {}
+    return Told(bot_id, message_id, recording_id, artifacts)
 
 
 def _id(data: Any, what: str) -> str:

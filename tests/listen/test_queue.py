@@ -12,6 +12,7 @@ from recall_audio.listen import Queue, Told, events
 
 BOT = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
+RECORDING = "33333333-3333-4333-8333-333333333333"
 
 
 @pytest.fixture
@@ -19,8 +20,9 @@ def queue(tmp_path: Path) -> Queue:
     return Queue(tmp_path / "queue")
 
 
-def told(message: str, bot: str = BOT, *, is_all: bool = True, **artifacts: str) -> Told:
-    return Told(bot, message, "rec-00000001", artifacts, is_all)
+def told(message: str, bot: str = BOT, **artifacts: str) -> Told:
+    all_of_it = {"audio_separate": "art-1", "recording": RECORDING}
+    return Told(bot, message, RECORDING, artifacts or all_of_it)
 
 
 def names(folder: Path) -> list[str]:
@@ -38,22 +40,32 @@ def test_messages_of_one_bot_make_one_entry_that_knows_what_they_said(queue: Que
     assert due(queue) == [BOT]
     entry = queue.take(BOT)
     assert entry is not None
-    assert entry.recordings == {"rec-00000001": {"audio_separate": "art-1", "audio_mixed": "art-2"}}
+    assert entry.recordings == {RECORDING: {"audio_separate": "art-1", "audio_mixed": "art-2"}}
     assert entry.messages == ("msg_1", "msg_2")
 
 
-def test_a_bot_is_looked_at_once_all_its_audio_was_told_of_or_a_minute_after_the_first(queue: Queue) -> None:
-    queue.add(told("msg_1", is_all=False, audio_mixed="art-1"))
+@pytest.mark.parametrize(
+    "done",
+    [["audio_mixed", "audio_separate"], ["audio_separate", "recording"], ["recording", "audio_separate"]],
+)
+def test_a_bot_is_looked_at_once_enough_was_told_of_or_a_minute_after_the_first(
+    queue: Queue, done: list[str]
+) -> None:
+    queue.add(told("msg_1", **{done[0]: "art-1"}))
     assert due(queue) == []
     assert queue.due(time.time() + 50) == []
     assert queue.due(time.time() + 61) == [BOT]
-    queue.add(told("msg_2", is_all=False, audio_separate="art-2"))
+    queue.add(told("msg_2", **{done[1]: "art-2"}))
     assert due(queue) == [BOT]
-    queue.add(told("msg_3", OTHER, is_all=False, audio_mixed="art-1"))
-    queue.add(told("msg_4", OTHER))
-    assert due(queue) == [BOT, OTHER]
-    queue.add(told("msg_5", is_all=False))
-    assert due(queue) == [OTHER, BOT], "what is due stays due"
+    queue.add(told("msg_3", recording="art-3"))
+    assert due(queue) == [BOT], "what is due stays due"
+
+
+def test_a_bot_whose_separate_audio_nobody_tells_of_waits_a_minute(queue: Queue) -> None:
+    queue.add(told("msg_1", audio_mixed="art-1"))
+    queue.add(told("msg_2", recording="art-2"))
+    assert due(queue) == []
+    assert queue.due(time.time() + 61) == [BOT]
 
 
 def test_what_was_heard_of_first_comes_first(queue: Queue) -> None:
