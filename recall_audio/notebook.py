@@ -19,6 +19,7 @@ from recall_audio.errors import ItemError, UsageError
 from recall_audio.fetch import Settings
 from recall_audio.media.stem import Stem
 from recall_audio.model.options import FetchOptions, Options
+from recall_audio.storage import Mirror, need_file, place_of
 from recall_audio.workflow import documents, tables
 from recall_audio.workflow.frames import frame, overlap_frame
 from recall_audio.workflow.layout import recording_folders
@@ -100,7 +101,7 @@ class Recording:
         """
         found = {s["participant"]: s["file"] for s in documents.need(self.documents, "stems")["stems"]}
         if label in found:
-            return Stem(label, self.folder / found[label])
+            return Stem(label, need_file(self.folder, found[label]))
         raise ItemError(f"No stem of {label!r}.", f"There are: {', '.join(found) or 'none'}.", code="no_stem")
 
     @cached_property
@@ -202,7 +203,8 @@ def open(folder: str | Path) -> Recording:
     Raises:
         UsageError: there is none, or several.
     """
-    found = recording_folders(Path(folder))
+    place = place_of(str(folder))
+    found = recording_folders(place) if isinstance(place, Path) else Mirror(place).recordings()
     if len(found) != 1:
         raise UsageError(
             f"{folder} holds {len(found)} recordings, one was expected.", f"Give e.g. {found[0]}."

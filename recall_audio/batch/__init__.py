@@ -17,11 +17,10 @@ from threading import Event
 
 from recall_audio.batch.arrivals import Fetcher, of_folders
 from recall_audio.batch.hiding import seeing_key
-from recall_audio.batch.journal import Journal
 from recall_audio.batch.pools import catching, pool_for, silent
 from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request, unique
-from recall_audio.batch.room import Room
 from recall_audio.batch.running import Running
+from recall_audio.batch.shelf import shelf_for
 from recall_audio.model.outcome import Outcome
 
 __all__ = ["Ended", "Progress", "Reach", "Request", "process_folders", "run", "unique"]
@@ -53,12 +52,13 @@ def run(
         KeyboardInterrupt: Ctrl-C; within seconds, with no process left.
     """
     ids, reach = unique(bot_ids), cache(seeing_key(settings))
-    request, report = request.shared_by(len(ids)), progress or silent
-    ears, stop = Ears(report, ended or silent, Journal(request.out)), Event()
-    with catching(request, executor, stop), pool_for(request, report, executor) as pool:
-        room = Room(request.out)
-        fetcher = Fetcher(request, reach, room, report, stop)
-        return Running(request, pool, room, ears, stop).through(fetcher.arrivals(ids))
+    report, stop = progress or silent, Event()
+    with catching(request, executor, stop), shelf_for(request.shared_by(len(ids))) as shelf:
+        request = shelf.request
+        ears = Ears(report, ended or silent, shelf.journal)
+        fetcher = Fetcher(request, reach, shelf, report, stop)
+        with pool_for(request, report, executor) as pool:
+            return Running(request, pool, shelf, ears, stop).through(fetcher.arrivals(ids))
 
 
 def process_folders(
@@ -69,10 +69,18 @@ def process_folders(
     ended: Ended | None = None,
     executor: Executor | None = None,
 ) -> list[Outcome]:
-    """Process recordings that are already on disk; no network, no journal. As :func:`run` otherwise."""
-    report, stop = progress or silent, Event()
+    """Process recordings that were fetched before: no request, no journal. As :func:`run` otherwise.
+
+    With a store, the folders are only names: the last two steps of each, ``BOT_ID/RECORDING_ID``, are looked
+    for there.
+    """
+    report, stop, found = progress or silent, Event(), list(folders)
     ears = Ears(report, ended or silent, None)
-    found = list(folders)
-    request = request.shared_by(len(found))
-    with catching(request, executor, stop), pool_for(request, report, executor, found) as pool:
-        return Running(request, pool, Room(request.out), ears, stop).through(of_folders(found))
+    with catching(request, executor, stop), shelf_for(request.shared_by(len(found))) as shelf:
+        if request.store is not None:
+            found = [shelf.request.out / f.parent.name / f.name for f in found]
+            for bot_id in dict.fromkeys(f.parent.name for f in found):
+                shelf.look(bot_id)
+        request = shelf.request
+        with pool_for(request, report, executor, found) as pool:
+            return Running(request, pool, shelf, ears, stop).through(of_folders(found))

@@ -14,8 +14,8 @@ from threading import Event
 from recall_audio import fetch
 from recall_audio.batch import known, tasks, verify
 from recall_audio.batch.request import Progress, Reach, Request
-from recall_audio.batch.room import Room
 from recall_audio.batch.several import several
+from recall_audio.batch.shelf import Shelf
 from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.model.options import FetchOptions
 from recall_audio.model.outcome import Outcome, Status
@@ -49,14 +49,14 @@ class Fetcher:
     Attributes:
         request: what to do.
         reach: gives key and region; called only where something has to be asked for.
-        room: the disk's free space.
+        shelf: where recordings are kept.
         report: told how far downloads are.
         stop: ends everything under way.
     """
 
     request: Request
     reach: Reach
-    room: Room
+    shelf: Shelf
     report: Progress
     stop: Event
     _first_asked: dict[int, float] = field(default_factory=dict)
@@ -88,6 +88,11 @@ class Fetcher:
 
     def one(self, at: int, bot_id: str, options: FetchOptions) -> Arrival:
         """What comes of one bot; raises as :meth:`arrivals`."""
+        began = time.monotonic()
+        try:
+            self.shelf.look(bot_id)
+        except TransientError as error:
+            return Arrival(at, (tasks.failure(bot_id, error, time.monotonic() - began),))
         here = self._here(bot_id)
         if here is None:
             return Arrival(at, self._fetched(bot_id, options))
@@ -117,7 +122,7 @@ class Fetcher:
         return folder
 
     def _fetched(self, bot_id: str, options: FetchOptions) -> tuple[Path | Outcome, ...]:
-        self.room.check()
+        self.shelf.room.check()
         started, reach = time.monotonic(), self.reach()
         try:
             fetched = fetch.fetch_bot(
@@ -129,6 +134,9 @@ class Fetcher:
                 stop=self.stop,
                 is_fetched=None if self.request.force else known.has_its_media,
             )
+            for one in fetched.recordings:
+                if one.status in ("complete", "partial") and not one.reused:
+                    self.shelf.fetched(one.folder)
         except (ItemError, TransientError, UsageError) as error:
             return (tasks.failure(bot_id, error, time.monotonic() - started),)
         seconds = time.monotonic() - started

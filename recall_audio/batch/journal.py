@@ -1,14 +1,20 @@
 """``OUT/journal.jsonl``: one line for each finished or failed bot, as it ends. A log, not the truth."""
 
+import contextlib
 import json
 import os
+import secrets
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from recall_audio.errors import TransientError
 from recall_audio.files import disk_error
 from recall_audio.model.outcome import Outcome
+from recall_audio.storage import Store
 
 JOURNAL_FILE = "journal.jsonl"
+_PART_LINES, _PART_S = 100, 60.0
 
 
 class Journal:
@@ -27,8 +33,7 @@ class Journal:
         Raises:
             MachineError: it cannot be written.
         """
-        facts = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **outcome.to_json()}
-        line = self._begin + json.dumps(facts, allow_nan=False).encode("ascii") + b"\n"
+        line = self._begin + _line(outcome)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             journal = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -42,6 +47,46 @@ class Journal:
             self._begin = b""
             return
         raise failure
+
+
+class JournalParts:
+    """A journal in a store, which appends to nothing: an object for so many lines, none written twice.
+
+    ``journal/<when the run began>-<random>-<number>.jsonl``; by name they are in order.
+
+    Args:
+        store: the output's.
+    """
+
+    def __init__(self, store: Store) -> None:
+        began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._store, self._run = store, f"journal/{began}-{secrets.token_hex(4)}"
+        self._lines: list[bytes] = []
+        self._n_parts, self._since = 0, time.monotonic()
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep one line; written soon, at the latest when the run ends.
+
+        Raises:
+            MachineError: the store refuses.
+        """
+        self._lines.append(_line(outcome))
+        if len(self._lines) >= _PART_LINES or time.monotonic() - self._since >= _PART_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write what has been kept as one more part."""
+        self._since = time.monotonic()
+        if self._lines:
+            with contextlib.suppress(TransientError):  # a log: the next part takes these lines along
+                self._store.write(f"{self._run}-{self._n_parts:05d}.jsonl", b"".join(self._lines))
+                self._n_parts += 1
+                self._lines.clear()
+
+
+def _line(outcome: Outcome) -> bytes:
+    facts = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **outcome.to_json()}
+    return json.dumps(facts, allow_nan=False).encode("ascii") + b"\n"
 
 
 def _is_torn(path: Path) -> bool:

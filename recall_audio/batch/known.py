@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from recall_audio import __version__, fetch
+from recall_audio import __version__, fetch, storage
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
@@ -16,7 +16,9 @@ from recall_audio.workflow.manifest import earlier
 from recall_audio.workflow.plan import STAGES, stage_keys, stale_stages
 from recall_audio.workflow.process import parameters_of
 
-_MARKER = "crashes.json"
+MARKER = "crashes.json"
+"""Name of the file that counts how often a recording ended its process."""
+
 _MOST_CRASHES = 2
 
 
@@ -38,7 +40,7 @@ def has_its_media(folder: Path) -> bool:
     """Whether a recording was fetched and every file that came is here, by its size."""
     with contextlib.suppress(ItemError, OSError):
         media = _media(read_meeting(Layout(folder)))
-        return all((folder / m.file).stat().st_size == m.n_bytes for m in media if m.file)
+        return all(storage.size_of(folder, m.file) == m.n_bytes for m in media if m.file)
     return False
 
 
@@ -90,19 +92,19 @@ def note_crash(folder: Path, code: str, message: str, more_times: int = 1) -> bo
     times = _crashes(folder) + more_times
     at = datetime.now(UTC).isoformat(timespec="seconds")
     body = {"version": __version__, "times": times, "last": {"at": at, "code": code, "message": message}}
-    write_json(folder / _MARKER, "crashes", body)
+    write_json(folder / MARKER, "crashes", body)
     return times >= _MOST_CRASHES
 
 
 def forgive(folder: Path) -> None:
     """Forget earlier crashes of a recording."""
     with contextlib.suppress(OSError):
-        (folder / _MARKER).unlink(missing_ok=True)
+        (folder / MARKER).unlink(missing_ok=True)
 
 
 def _crashes(folder: Path) -> int:
     try:
-        known: dict[str, Any] = read_json(folder / _MARKER, "crashes")
+        known: dict[str, Any] = read_json(folder / MARKER, "crashes")
     except ItemError:
         return 0
     times = known.get("times")

@@ -45,6 +45,7 @@ def pool_for(
         from recall_audio.batch.joining import connected
 
         shared = {folder.parent.parent for folder in folders} or {request.out}
+        shared = set() if request.store is not None else shared
         with connected(request.cluster, shared, request.jobs, told) as pool:
             yield pool
     else:

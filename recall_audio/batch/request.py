@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recall_audio.batch.journal import Journal
+from recall_audio.batch.journal import Journal, JournalParts
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.model.outcome import Outcome
+from recall_audio.storage import Url
 
 if TYPE_CHECKING:
     from recall_audio.fetch.settings import Settings
@@ -27,7 +28,8 @@ class Request:
     """What a batch is asked to do.
 
     Attributes:
-        out: the output folder.
+        out: the output folder. With a store, recordings are worked on below a temporary one instead.
+        store: address of the output in an object store, or None.
         fetch: how to download.
         options: how to process; None stops after the download.
         jobs: recordings processed side by side.
@@ -55,6 +57,7 @@ class Request:
     verify: bool = False
     cluster: str = ""
     jobs_each: int = 1
+    store: Url | None = None
 
     def shared_by(self, n_recordings: int) -> "Request":
         """The same for a batch of so few recordings that each can have several processes."""
@@ -74,7 +77,7 @@ class Ears:
 
     report: Progress
     ended: Ended
-    journal: Journal | None
+    journal: Journal | JournalParts | None
     at_the_end: bool = True
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from recall_audio.batch import ending, known, tasks
 from recall_audio.batch.arrivals import Arrival
 from recall_audio.batch.request import Ears, Request
-from recall_audio.batch.room import Room
+from recall_audio.batch.shelf import Shelf
 from recall_audio.batch.tasks import Task
 from recall_audio.errors import ItemError, MachineError, RecallAudioError
 from recall_audio.model.options import Options
@@ -53,7 +53,7 @@ class Running:
     Args:
         request: what to do.
         executor: does the processing.
-        room: the disk's free space.
+        shelf: where recordings are kept.
         ears: who is told.
         stop: ends everything at once; what is unfinished then is ``interrupted``.
         enough: set once nothing more is to be begun; arrivals that would wait for ever look at it.
@@ -63,12 +63,12 @@ class Running:
         self,
         request: Request,
         executor: Executor,
-        room: Room,
+        shelf: Shelf,
         ears: Ears,
         stop: threading.Event,
         enough: threading.Event | None = None,
     ) -> None:
-        self._request, self._executor, self._room, self._ears = request, executor, room, ears
+        self._request, self._executor, self._shelf, self._ears = request, executor, shelf, ears
         self._stop = stop
         self._enough = enough or threading.Event()
         self._stopped_by: RecallAudioError | None = None
@@ -165,6 +165,7 @@ class Running:
         self._left[arrival.at] = len(arrival.recordings)
         for i, one in enumerate(arrival.recordings):
             if isinstance(one, Outcome):
+                self._shelf.ended(Path(one.folder) if one.folder else None)
                 self._note((arrival.at, i), one)
             elif not self._stopped_by and not self._stop.is_set():
                 self._take((arrival.at, i), one)
@@ -181,6 +182,7 @@ class Running:
         elif done is None and known.is_set_aside(folder):
             done = tasks.failure(folder.parent.name, known.set_aside_error(folder), 0.0, folder)
         if done is not None:
+            self._shelf.ended(folder)
             self._note(place, done)
         else:
             self._admit(place, folder, options)
@@ -188,7 +190,7 @@ class Running:
     def _admit(self, place: Place, folder: Path, options: Options) -> None:
         """Begin on a recording if there is room for what it writes; else it waits for others to end."""
         try:
-            has_room = not self._held and self._room.take(folder, options)
+            has_room = not self._held and self._shelf.room.take(folder, options)
         except MachineError as error:
             self._end_early(error)
             return
@@ -200,8 +202,8 @@ class Running:
     def _submit(self, place: Place, folder: Path, options: Options) -> None:
         ending.say_what_is_redone(folder, options)
         asked = self._request
-        place_of_it = folder.absolute() if asked.cluster else folder
-        task = Task(place_of_it, options, asked.force, asked.keep_work, asked.verify, asked.jobs_each)
+        task = Task(folder, options, asked.force, asked.keep_work, asked.verify, asked.jobs_each)
+        task = self._shelf.task(folder, task)
         begun = _Begun(place, folder, time.monotonic())
         future: Future[Outcome] = self._executor.submit(tasks.process_safely, task)
         self._begun[future] = begun
@@ -211,8 +213,10 @@ class Running:
         begun = self._begun.pop(future, None)
         if begun is None:
             return
-        self._room.give_back(begun.folder)
+        self._shelf.room.give_back(begun.folder)
         outcome, error = ending.outcome_of(future, begun.folder, time.monotonic() - begun.at)
+        self._shelf.crashed(begun.folder)
+        self._shelf.ended(begun.folder)
         self._note(begun.place, outcome)
         if error is not None:
             self._end_early(error)
@@ -223,6 +227,7 @@ class Running:
 
     def _note(self, place: Place, outcome: Outcome) -> None:
         """Keep an outcome; its bot's slot is free once all its recordings have one."""
+        outcome = self._shelf.shown(outcome)
         if self._ears.at_the_end:
             self._outcomes[place] = outcome
         self._left[place[0]] -= 1

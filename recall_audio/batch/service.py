@@ -20,12 +20,11 @@ from threading import Event
 
 from recall_audio.batch.arrivals import Arrival, Fetcher
 from recall_audio.batch.hiding import seeing_key
-from recall_audio.batch.journal import Journal
 from recall_audio.batch.pools import catching, pool_for, silent
 from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request
-from recall_audio.batch.room import Room
 from recall_audio.batch.running import Running
 from recall_audio.batch.several import several
+from recall_audio.batch.shelf import shelf_for
 from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue
 from recall_audio.model.outcome import Outcome
@@ -71,15 +70,16 @@ def work_off(
     """
     report, stop, enough = progress or silent, Event(), Event()
     desk = _Desk(source, ended or silent, enough)
-    ears = Ears(report, desk.hear, Journal(request.out), at_the_end=not source.follow)
     with source.queue.alone():
         source.queue.recover()
         try:
-            with catching(request, executor, stop), pool_for(request, report, executor) as pool:
-                room = Room(request.out)
-                fetcher = Fetcher(request, cache(seeing_key(settings)), room, report, stop)
-                running = Running(request, pool, room, ears, stop, enough)
-                return running.through(desk.arrivals(fetcher))
+            with catching(request, executor, stop), shelf_for(request) as shelf:
+                request = shelf.request
+                ears = Ears(report, desk.hear, shelf.journal, at_the_end=not source.follow)
+                fetcher = Fetcher(request, cache(seeing_key(settings)), shelf, report, stop)
+                with pool_for(request, report, executor) as pool:
+                    running = Running(request, pool, shelf, ears, stop, enough)
+                    return running.through(desk.arrivals(fetcher))
         finally:
             desk.put_back_all()
 

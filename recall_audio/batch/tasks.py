@@ -6,7 +6,7 @@ They run wherever an executor puts them, and know neither the API nor the key.
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Task:
         keep_work: keep decoded working files.
         verify: hash what earlier runs left.
         jobs: processes for its pieces; more than one where no other recording wants them.
+        store: the recording's address in a store, or empty; then the folder is where it is worked on, or
+            only its name, ``BOT_ID/RECORDING_ID``.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Task:
     keep_work: bool = True
     verify: bool = False
     jobs: int = 1
+    store: str = ""
 
 
 def process_safely(task: Task) -> Outcome:
@@ -47,10 +50,10 @@ def process_safely(task: Task) -> Outcome:
     """
     started = time.monotonic()
     try:
-        with _alone(task.folder):
+        with _alone(task.folder), _at_work(task) as at_work:
             if task.verify:
-                verify.discard_changed(task.folder)
-            return _processed(task)
+                verify.discard_changed(at_work.folder)
+            return _processed(at_work)
     except (ItemError, TransientError) as error:
         return failure(task.folder.parent.name, error, time.monotonic() - started, task.folder)
     except MachineError:
@@ -80,6 +83,15 @@ def _processed(task: Task) -> Outcome:
             if is_last or error.code not in ("missing_file", "damaged_file"):
                 raise
     raise AssertionError
+
+
+def _at_work(task: Task) -> AbstractContextManager[Task]:
+    """The task where its folder can be worked in."""
+    if not task.store:
+        return nullcontext(task)
+    from recall_audio.batch.stored import workplace
+
+    return workplace(task)
 
 
 @contextmanager

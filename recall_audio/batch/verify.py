@@ -7,6 +7,8 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sha256
+from recall_audio.model.meeting import MediaFile
+from recall_audio.storage import discard
 from recall_audio.workflow.documents import read_meeting
 from recall_audio.workflow.layout import Layout
 
@@ -26,7 +28,7 @@ def discard_changed(folder: Path) -> list[str]:
         )
     discarded = [name for name, facts in _outputs(folder) if _differs(folder / name, facts)]
     for name in discarded:
-        (folder / name).unlink(missing_ok=True)
+        discard(folder, name)
     return discarded
 
 
@@ -36,13 +38,17 @@ def changed_inputs(folder: Path) -> list[str]:
     Raises:
         ItemError: ``recording.json`` cannot be read.
     """
-    meeting = read_meeting(Layout(folder))
-    media = [p.media for p in meeting.parts] + ([meeting.mix] if meeting.mix else [])
     return [
         m.file
-        for m in media
+        for m in media_of(folder)
         if m.file and _differs(folder / m.file, {"bytes": m.n_bytes, "sha256": m.sha256})
     ]
+
+
+def media_of(folder: Path) -> list[MediaFile]:
+    """What was downloaded of a recording, or should have been; raises as :func:`changed_inputs`."""
+    meeting = read_meeting(Layout(folder))
+    return [p.media for p in meeting.parts] + ([meeting.mix] if meeting.mix else [])
 
 
 def discard_inputs(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from recall_audio.errors import ItemError, MachineError, RecallAudioError, Trans
 
 if TYPE_CHECKING:
     from recall_audio.fetch import Settings
+    from recall_audio.storage import Place, Url
 
 Check = tuple[str, str, str]
 """What was looked at; ``ok``, ``missing``, ``optional`` or ``unknown``; what was found or what to do."""
@@ -23,7 +24,7 @@ _LEAST_FREE_BYTES = 2 << 30
 @click.command()
 @region_option
 @out_option
-def doctor(region: str | None, out: Path) -> None:
+def doctor(region: str | None, out: "Place") -> None:
     """Key, region, decoder, detector, encoder, disk: what is missing, how to get it.
 
     Asks the API whether it takes the key; where it does not, asks Recall.ai's other regions whose it is.
@@ -95,8 +96,22 @@ def _encoder() -> Check:
     return "ffmpeg", "ok" if found else "optional", str(found or hint)
 
 
-def _disk(out: Path) -> Check:
+def _disk(out: "Place") -> Check:
+    if not isinstance(out, Path):
+        return _store(out)
     place = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
     text = f"{free / 1e9:.1f} GB free at {place}; an hour of five tracks takes about 1.2 GB"
     return "disk", "ok" if free > _LEAST_FREE_BYTES else "missing", text
+
+
+def _store(url: "Url") -> Check:
+    from recall_audio.storage import Store
+
+    try:
+        Store(url).check()
+    except TransientError as error:
+        return "store", "unknown", error.message
+    except MachineError as error:
+        return "store", "missing", str(error)
+    return "store", "ok", f"{url} takes what is written"

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .selecting import folder_argument, one_recording
+from .places import PlaceType
+from .selecting import folder_argument, folders_at, one_recording, root_of, told
 
 if TYPE_CHECKING:
     from recall_audio.model.pseudonyms import Pseudonyms
+    from recall_audio.storage import Place
 
 
 def pseudonym_options(command: Any) -> Any:
@@ -39,35 +41,43 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; "
               "DIR/export/FORMAT where not given.")  # fmt: skip
 @pseudonym_options
-def export(folder: Path, form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
+def export(folder: "Place", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
     """Write a recording's results in another tool's format; prints the files written."""
+    from recall_audio.export import HOLDING_AUDIO
     from recall_audio.workflow.exporting import export_recording
 
-    for path in export_recording(one_recording(folder), form, into, _pseudonyms(coded, key_file)):
-        click.echo(path)
+    wants_audio = coded or form in HOLDING_AUDIO
+    recording = one_recording(folder, *(["stems/"] if wants_audio else []))
+    for path in export_recording(recording, form, into, _pseudonyms(coded, key_file)):
+        click.echo(told(path))
 
 
 @click.command("collect")
-@click.argument("root", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("root", metavar="OUT|URL", type=PlaceType())
 @click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="csv", show_default=True)
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write to; OUT/tables where not given.")  # fmt: skip
 @pseudonym_options
-def collect_(root: Path, form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
+def collect_(root: "Place", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
     """Every recording under OUT as one set of tables; prints the files written."""
     from recall_audio.workflow.collecting import collect_recordings
 
     from .progress import Progress
 
     pseudonyms = _pseudonyms(coded, key_file)
+    folders_at(root)  # of a store, the documents come here first
     with Progress() as progress:
         written, left_out = collect_recordings(
-            root, form, into, lambda done, total: progress("collect", "recordings", done, total), pseudonyms
+            root_of(root),
+            form,
+            into,
+            lambda done, total: progress("collect", "recordings", done, total),
+            pseudonyms,
         )
     for error in left_out:
         click.echo(f"left out: {error}", err=True)
     for path in written:
-        click.echo(path)
+        click.echo(told(path))
 
 
 @click.command("merge-transcripts", short_help="One transcript out of a transcriber's files.")
@@ -80,7 +90,7 @@ def collect_(root: Path, form: str, into: Path | None, coded: bool, key_file: Pa
               help="Folder to write to; DIR/transcript where not given.")  # fmt: skip
 @pseudonym_options
 def merge_transcripts(
-    folder: Path,
+    folder: "Place",
     files: tuple[Path, ...],
     forms: tuple[str, ...],
     into: Path | None,
@@ -95,15 +105,15 @@ def merge_transcripts(
     from recall_audio.workflow.transcribed import merge_files
 
     for path in merge_files(one_recording(folder), files, forms, into, _pseudonyms(coded, key_file)):
-        click.echo(path)
+        click.echo(told(path))
 
 
 @click.command(short_help="Copies of results without names, ids and emails.")
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=PlaceType())
 @click.option("--into", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write the copies to; INTO/CODE/CODE/ each.")  # fmt: skip
 @key_file_option
-def pseudonymise(folders: tuple[Path, ...], into: Path, key_file: Path | None) -> int:
+def pseudonymise(folders: "tuple[Place, ...]", into: Path, key_file: Path | None) -> int:
     """Copies of recordings' results to hand out: stems, tables, report, with codes for names, ids and emails.
 
     The codes are keyed by RECALL_PSEUDONYM_KEY: the same under the same key, so that a person stays one
@@ -111,12 +121,11 @@ def pseudonymise(folders: tuple[Path, ...], into: Path, key_file: Path | None) -
     and what was said are not changed. Prints the folders written.
     """
     from recall_audio.errors import ItemError
-    from recall_audio.workflow.layout import recording_folders
     from recall_audio.workflow.pseudonymising import pseudonymise as write_copy
     from recall_audio.workflow.pseudonymising import read_pseudonyms
 
     pseudonyms, code = read_pseudonyms(key_file), 0
-    for folder in dict.fromkeys(f for given in folders for f in recording_folders(given)):
+    for folder in dict.fromkeys(f for given in folders for f in folders_at(given, "stems/")):
         try:
             click.echo(write_copy(folder, into, pseudonyms))
         except ItemError as error:

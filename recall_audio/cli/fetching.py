@@ -7,6 +7,7 @@ import click
 from recall_audio.cli import options as shared
 from recall_audio.cli.ids import ids_options, read_ids
 from recall_audio.cli.logs import log_options
+from recall_audio.cli.places import where
 
 
 @click.command("fetch")
@@ -27,7 +28,7 @@ def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | Non
     ids = read_ids(bot_ids, ids_file, ids_column)
     region, as_json = values.pop("region"), values.pop("as_json")
     request = batch.Request(
-        out=values["out"],
+        **where(values["out"]),
         fetch=shared.fetch_choice(values),
         options=None,
         force=values["force"],

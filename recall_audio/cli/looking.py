@@ -1,20 +1,22 @@
 """Commands that show what is already there."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recall_audio.model.options import TalkOptions
 
-from .selecting import folder_argument, format_option, one_recording
+from .selecting import folder_argument, folders_at, format_option, one_recording, root_of, told
+
+if TYPE_CHECKING:
+    from recall_audio.storage import Place
 
 
 @click.command(short_help="What a recording is and what was done with it.")
 @folder_argument
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def info(folder: Path, form: str) -> None:
+def info(folder: "Place", form: str) -> None:
     """What a recording is, who was there, what was done with it, and what to know about it."""
     import json
 
@@ -22,17 +24,16 @@ def info(folder: Path, form: str) -> None:
 
     from .printing import print_summary
 
-    recording = one_recording(folder)
     if form == "json":
-        click.echo(json.dumps(facts_of(read_documents(recording)), indent=1))
+        click.echo(json.dumps(facts_of(read_documents(one_recording(folder))), indent=1))
     else:
-        print_summary(recording)
+        print_summary(folder)
 
 
 @click.command()
 @folder_argument
 @format_option
-def align(folder: Path, form: str) -> None:
+def align(folder: "Place", form: str) -> None:
     """Where each part lies on the mix's clock, and how sure that is."""
     from recall_audio.workflow import tables
     from recall_audio.workflow.documents import read_documents
@@ -51,7 +52,7 @@ def align(folder: Path, form: str) -> None:
 @click.option("--step", "step_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="From one window's start to the next one's; "
               f"{TalkOptions().step_s:g} where only --window is given.")  # fmt: skip
-def talk(folder: Path, form: str, pairs: bool, window_s: float | None, step_s: float | None) -> None:
+def talk(folder: "Place", form: str, pairs: bool, window_s: float | None, step_s: float | None) -> None:
     """Who spoke how much, or over whom; for the whole meeting or in sliding windows."""
     from recall_audio.workflow import tables
     from recall_audio.workflow.documents import read_documents
@@ -71,14 +72,13 @@ def talk(folder: Path, form: str, pairs: bool, window_s: float | None, step_s: f
 
 @click.command(short_help="Write report.html, and an index of many.")
 @folder_argument
-def report(folder: Path) -> None:
+def report(folder: "Place") -> None:
     """Write report.html (for a folder of many recordings, an index of them too); prints where it is."""
-    from recall_audio.workflow.layout import recording_folders
     from recall_audio.workflow.reporting import write_index, write_report
 
-    found = recording_folders(folder)
-    written = [write_report(f) for f in found]
-    click.echo(written[0] if found == [folder] else write_index(folder, found))
+    found, root = folders_at(folder), root_of(folder)
+    written = [told(write_report(f)) for f in found]
+    click.echo(written[0] if found == [root] else told(write_index(root, found)))
 
 
 COMMANDS: tuple[Any, ...] = (info, align, talk, report)

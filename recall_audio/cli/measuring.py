@@ -1,13 +1,15 @@
 """Commands that measure more of one recording than every run does."""
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from recall_audio.model.options import FeatureOptions
 
 from .selecting import folder_argument, format_option, one_recording
+
+if TYPE_CHECKING:
+    from recall_audio.storage import Place
 
 _SHORT = (
     "speaker",
@@ -36,7 +38,7 @@ _SHORT = (
 @click.option("--skip-overlap", is_flag=True, help="Leave out where the reference has several speakers.")
 @format_option
 def score(
-    folder: Path,
+    folder: "Place",
     against: str,
     role: Literal["reference", "hypothesis"] | None,
     collars_ms: tuple[float, ...],
@@ -53,7 +55,11 @@ def score(
     from .printing import print_table
 
     found = score_recording(
-        one_recording(folder), against, role, collars_ms or COLLARS_MS, skip_overlap=skip_overlap
+        one_recording(folder, "source/speaker_timeline"),
+        against,
+        role,
+        collars_ms or COLLARS_MS,
+        skip_overlap=skip_overlap,
     )
     print_table(*as_rows(found), form)
 
@@ -67,7 +73,7 @@ def score(
 @click.option("--f0", "f0_hz", type=click.FloatRange(50, 2000), nargs=2, show_default=True,
               default=(FeatureOptions().f0_lowest_hz, FeatureOptions().f0_highest_hz), metavar="LOW HIGH",
               help="Pitch is looked for between these, in Hz.")  # fmt: skip
-def features(folder: Path, form: str, longest_s: float, f0_hz: tuple[float, float]) -> None:
+def features(folder: "Place", form: str, longest_s: float, f0_hz: tuple[float, float]) -> None:
     """Pitch, level, pace and brightness of every turn, where its speaker speaks alone, by librosa.
 
     F0 median and range, level as recorded, syllable nuclei a second (a proxy of the articulation rate),
@@ -81,7 +87,7 @@ def features(folder: Path, form: str, longest_s: float, f0_hz: tuple[float, floa
 
     if f0_hz[0] >= f0_hz[1]:
         raise click.UsageError("--f0 takes the lower end first, then the higher.")
-    recording = one_recording(folder)
+    recording = one_recording(folder, "stems/", "source/")
     with Progress() as progress:
         found = measure_features(
             recording,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from recall_audio.cli.changing import changed, set_option
+from recall_audio.cli.places import PlaceType
 from recall_audio.model.options import AlignOptions, FetchOptions, Options, SpeechOptions, StemOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,8 +62,8 @@ class StemRate(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 out_option = click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("recall-audio-out"),
-    show_default=True, help="Output folder.",
+    "--out", type=PlaceType(), default=Path("recall-audio-out"), show_default=True,
+    help="Output folder, or s3://BUCKET/PREFIX, gs://, az:// (extras `s3`, `gcs`, `azure`).",
 )  # fmt: skip
 jobs_option = click.option(
     "--jobs",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recall_audio.cli.selecting import one_recording
 from recall_audio.model.outcome import Outcome, exit_code
+from recall_audio.storage import Place, place_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +37,10 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
         for outcome in outcomes:
             click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
         return exit_code(list(outcomes))
-    finished = [o for o in outcomes if o.folder and (Path(o.folder) / "run.json").is_file()]
+    finished = [o for o in outcomes if o.folder and _has_results(o)]
     if len(finished) <= _FEW:
         for outcome in finished:
-            print_summary(Path(outcome.folder))
+            print_summary(place_of(outcome.folder))
     if len(outcomes) > _FEW or len(finished) < len(outcomes) or any(o.status != "done" for o in outcomes):
         shown_ones = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
         rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in shown_ones]
@@ -47,12 +49,19 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
     return exit_code(list(outcomes))
 
 
-def print_summary(folder: Path) -> None:
+def _has_results(outcome: Outcome) -> bool:
+    place = place_of(outcome.folder)
+    if isinstance(place, Path):
+        return (place / "run.json").is_file()
+    return outcome.status in ("done", "partial")
+
+
+def print_summary(place: Place) -> None:
     """The summary of one recording: a bar a speaker, warnings, where the files are."""
     from recall_audio.report import terminal
     from recall_audio.workflow.documents import read_documents
 
-    terminal.summary(read_documents(folder), console(), folder=str(folder))
+    terminal.summary(read_documents(one_recording(place)), console(), folder=str(place))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:

@@ -8,9 +8,11 @@ import click
 from recall_audio.cli import options as shared
 from recall_audio.cli.ids import ids_options, read_ids
 from recall_audio.cli.logs import log_options
+from recall_audio.cli.places import PlaceType, found_at, known_at, known_of, where
 
 if TYPE_CHECKING:
     from recall_audio.batch import Request
+    from recall_audio.storage import Place
 
 
 @click.command()
@@ -49,8 +51,9 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
     ids = read_ids(bot_ids, ids_file, ids_column, may_be_none=folder is not None)
     region, as_json, quiet = values.pop("region"), values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
-        return _dry_run([f for i in ids for f in fetch.known_recordings(values["out"], i)], values)
-    request = _request(values.pop("out"), values)
+        with known_of(values["out"], ids) as folders:
+            return _dry_run(folders, values)
+    request = _request(where(values.pop("out")), values)
 
     def settings() -> fetch.Settings:
         return fetch.Settings.from_environment(region)
@@ -68,7 +71,7 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
 
 
 @click.command()
-@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=PlaceType())
 @shared.jobs_option
 @shared.batch_options
 @shared.process_options
@@ -76,18 +79,18 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
 @shared.json_option
 @shared.quiet_option
 @log_options
-def process(folders: tuple[Path, ...], **values: Any) -> int:
+def process(folders: "tuple[Place, ...]", **values: Any) -> int:
     """Everything after the download, on recordings' folders. No network."""
     from recall_audio import batch
-    from recall_audio.workflow.layout import recording_folders
 
     from .carrying_out import carried_out
 
-    found = list(dict.fromkeys(f for folder in folders for f in recording_folders(folder)))
+    place, found = found_at(folders)
     as_json, quiet = values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
-        return _dry_run(found, values)
-    request = _request(found[0].parent.parent, values)
+        with known_at(place, found) as known:
+            return _dry_run(known, values)
+    request = _request(place, values)
     return carried_out(
         len(found),
         lambda progress, ended: batch.process_folders(found, request, progress, ended=ended),
@@ -96,12 +99,12 @@ def process(folders: tuple[Path, ...], **values: Any) -> int:
     )
 
 
-def _request(out: Path, values: dict[str, Any]) -> "Request":
+def _request(place: dict[str, Any], values: dict[str, Any]) -> "Request":
     from recall_audio import batch
 
     fetch: dict[str, Any] = {"fetch": shared.fetch_choice(values)} if "wait_s" in values else {}
     return batch.Request(
-        out=out,
+        **place,
         **fetch,
         options=shared.process_choice(values),
         jobs=values["jobs"],

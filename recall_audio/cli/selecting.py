@@ -1,28 +1,71 @@
 """Arguments and options of the commands that look at one recording."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from recall_audio.cli.places import PlaceType
+
+if TYPE_CHECKING:
+    from recall_audio.storage import Place
 
 format_option = click.option(
     "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
 )
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", metavar="DIR|URL", type=PlaceType())
 
 
-def one_recording(folder: Path) -> Path:
-    """The one recording's folder at or below `folder`.
+def one_recording(folder: "Place", *needed: str) -> Path:
+    """The one recording's folder at or below `folder`; of a store, the one that mirrors it here.
+
+    Args:
+        folder: where to look.
+        needed: beginnings of the names of files that have to be here, beside the documents: ``stems/``.
 
     Raises:
         UsageError: there is none, or several.
     """
     from recall_audio.errors import UsageError
-    from recall_audio.workflow.layout import recording_folders
 
-    found = recording_folders(folder)
+    found = folders_at(folder, *needed)
     if len(found) > 1:
         raise UsageError(
             f"{folder} holds {len(found)} recordings, one was expected.",
             f"Give one of them, e.g. {found[0]}.",
         )
     return found[0]
+
+
+def folders_at(place: "Place", *needed: str) -> list[Path]:
+    """Every recording's folder at or below a place; of a store, those that mirror its documents here.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if isinstance(place, Path):
+        from recall_audio.workflow.layout import recording_folders
+
+        return recording_folders(place)
+    from recall_audio.storage import Mirror, need_files
+
+    found = Mirror(place).recordings()
+    for folder in found if needed else ():
+        need_files(folder, needed)
+    return found
+
+
+def root_of(place: "Place") -> Path:
+    """The folder that is or mirrors a place."""
+    if isinstance(place, Path):
+        return place
+    from recall_audio.storage import Mirror
+
+    return Mirror(place).root
+
+
+def told(path: Path) -> str:
+    """Where a file just written is: one that is of a mirrored place goes into its store first."""
+    from recall_audio.storage import kept
+
+    return kept(path)

@@ -19,6 +19,7 @@ from recall_audio import __version__
 from recall_audio.errors import ItemError
 from recall_audio.files import disk_error, read_json, sha256, write_json
 from recall_audio.model.findings import Finding
+from recall_audio.storage import size_of
 from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.pieces import Pieces
 
@@ -211,11 +212,10 @@ def is_done(layout: Layout, parameters: Mapping[str, Any], keys: Mapping[str, st
 
 
 def intact(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether files are there with the bytes they had (sizes only; hashes are for ``--verify``)."""
+    """Whether files are there (or in the store) with the bytes they had (sizes; hashes are ``--verify``)."""
     try:
-        paths = {folder / name: facts["bytes"] for name, facts in outputs.items()}
-        return all(path.is_file() and path.stat().st_size == n_bytes for path, n_bytes in paths.items())
-    except (OSError, KeyError, TypeError, ValueError):  # no such file, or no such record
+        return all(size_of(folder, name) == facts["bytes"] for name, facts in outputs.items())
+    except (KeyError, TypeError, ValueError):  # no such record
         return False
 
 

@@ -12,6 +12,7 @@ from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
+from recall_audio.storage import address_of
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ
 from recall_audio.workflow.documents import Documents, need
 from recall_audio.workflow.tables import labels_by_id
@@ -127,6 +128,6 @@ def view_of(
         labels=labels_by_id(documents),
         parts=Alignment.from_json(need(documents, "alignment")).parts,
         mix=recording["mix"]["file"] if recording["mix"] else None,
-        root=str(root.resolve()) if root else "",
-        out=str(out.resolve()) if out else None,
+        root=address_of(root) if root else "",
+        out=address_of(out) if out else None,
     )

@@ -1,0 +1,55 @@
+"""Results in an object store: the same files under the same names, below ``s3://BUCKET/PREFIX``.
+
+::
+
+    address       text ─▶ a folder of this machine, or a Url
+    store         the objects below a Url: list, read, write, conditionally where the store can
+    scratch       folders that a store's recordings are worked on in
+    publishing    a recording's folder into the store: data first, the manifest last
+    mirror        a recording's documents out of the store, checked against its manifest
+
+Work happens in a local folder, for working files are memory-mapped; then it is published. A reader goes by
+the manifest: it is the last object to come, it is marked unfinished before anything that it names is
+overwritten, and what it names is believed only with the bytes that it tells of.
+"""
+
+from recall_audio.storage.address import Place, Url, place_of
+from recall_audio.storage.mirror import Mirror, address_of, kept, mirrored_at, need_file, need_files
+from recall_audio.storage.publishing import publish, publish_fetched
+from recall_audio.storage.scratch import (
+    all_there,
+    bring,
+    bring_documents,
+    discard,
+    look,
+    look_for_all,
+    recordings_below,
+    scratch,
+    size_of,
+)
+from recall_audio.storage.store import Facts, Store
+
+__all__ = [
+    "Facts",
+    "Mirror",
+    "Place",
+    "Store",
+    "Url",
+    "address_of",
+    "all_there",
+    "bring",
+    "bring_documents",
+    "discard",
+    "kept",
+    "look",
+    "look_for_all",
+    "mirrored_at",
+    "need_file",
+    "need_files",
+    "place_of",
+    "publish",
+    "publish_fetched",
+    "recordings_below",
+    "scratch",
+    "size_of",
+]

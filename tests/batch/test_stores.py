@@ -1,0 +1,220 @@
+"""Batches into an object store: the same bytes as into a folder, whole or not at all. A real server."""
+
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import distributed
+import fsspec
+import pytest
+from batch import deadly
+from batch.lab import Lab
+from object_store import SECRET, s3_server
+
+_COUNT = iter(range(1000))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Mapping[str, str]]:
+    with s3_server() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("bucket")
+        yield environment
+
+
+@pytest.fixture
+def url(s3: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place of this test's own, and temporary files and a cache of its own."""
+    assert s3
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return f"s3://bucket/out{next(_COUNT)}"
+
+
+def stored(url: str) -> dict[str, bytes]:
+    """Every object below an address, by its name."""
+    system = fsspec.filesystem("s3", use_listings_cache=False)
+    root = url.removeprefix("s3://")
+    names = list(system.find(root))
+    contents = system.cat(names, on_error="omit") if names else {}
+    return {p[len(root) + 1 :]: content for p, content in contents.items()}
+
+
+def results(objects: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Objects whose bytes are a result."""
+    return {
+        name: content
+        for name, content in objects.items()
+        if not name.endswith("/run.json") and not name.startswith("journal/")
+    }
+
+
+def of(lab: Lab, undisturbed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What an undisturbed batch leaves of the meetings that are served."""
+    served = {m.recording_id for m in lab.served()}
+    return {name: content for name, content in undisturbed.items() if name.split("/")[1] in served}
+
+
+def halves(url: str) -> list[str]:
+    """Recordings whose manifest says done and names what is not there with those bytes."""
+    objects, found = stored(url), []
+    for name in [n for n in objects if n.endswith("/run.json")]:
+        manifest = json.loads(objects[name])
+        if manifest["status"] != "done":
+            continue
+        folder = name.removesuffix("run.json")
+        named = [*(s["outputs"] for s in manifest["stages"]), manifest["inputs"]]
+        for files in named:
+            for file, facts in files.items():
+                content = objects.get(folder + file, b"")
+                if not file.startswith(".work/") and hashlib.sha256(content).hexdigest() != facts["sha256"]:
+                    found.append(folder + file)
+    return found
+
+
+def test_a_store_gets_the_bytes_that_a_folder_gets(
+    lab: Lab, url: str, undisturbed: Mapping[str, bytes]
+) -> None:
+    server = lab.serve(3)
+    ran = lab.run("run", *server.bot_ids, "--out", url, "--json", "--jobs", "2")
+    assert (ran.code, ran.statuses()) == (0, ["done"] * 3), ran.err
+    objects = stored(url)
+    assert results(objects) == of(lab, undisturbed)
+    assert halves(url) == []
+    assert [o["folder"] for o in ran.outcomes()] == [
+        f"{url}/{m.bot_id}/{m.recording_id}" for m in lab.served()
+    ]
+    journal = b"".join(content for name, content in sorted(objects.items()) if name.startswith("journal/"))
+    assert sorted(json.loads(line)["bot_id"] for line in journal.splitlines()) == sorted(server.bot_ids)
+    assert not any(SECRET.encode() in content for content in objects.values())
+    assert SECRET not in ran.out + ran.err
+    assert not [p for p in (lab.root / "tmp").rglob("*") if p.is_file() and p.name != "sweep.lock"]
+
+    asked, before = len(server.requests), stored(url)
+    again = lab.run("run", *server.bot_ids, "--out", url, "--json")
+    assert [o["reused"] for o in again.outcomes()] == [True] * 3
+    assert len(server.requests) == asked
+    after = stored(url)
+    assert {n: c for n, c in after.items() if n in before} == before
+
+
+def test_a_changed_option_redoes_what_hangs_on_it_and_leaves_no_other_format_behind(
+    lab: Lab, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stems change, the talk does not; what is uploaded is what has changed."""
+    server = lab.serve(1)
+    assert lab.run("run", *server.bot_ids, "--out", url, "--quiet").code == 0
+    before, asked = stored(url), len(server.requests)
+    monkeypatch.setenv("RECALL_API_KEY", "none, for nothing is asked")
+    assert lab.run("process", url, "--lufs", "-30", "--quiet", "--json").code == 0
+    after = stored(url)
+    assert len(server.requests) == asked
+    assert halves(url) == []
+    changed = {name for name in after if after[name] != before.get(name) and not name.startswith("journal/")}
+    assert {name.split("/", 2)[2].split("/")[0] for name in changed} == {
+        "stems",
+        "stems.json",
+        "run.json",
+        "report.html",
+    }
+    again = lab.run("process", url, "--quiet", "--json")
+    assert again.code == 0
+    same = {n: c for n, c in results(stored(url)).items() if not n.startswith("journal/")}
+    assert same == results(before)
+
+
+def test_what_was_fetched_into_a_store_is_processed_from_there(
+    lab: Lab, url: str, undisturbed: Mapping[str, bytes]
+) -> None:
+    server = lab.serve(2)
+    fetched = lab.run("fetch", *server.bot_ids, "--out", url, "--json")
+    assert (fetched.code, fetched.statuses()) == (0, ["done", "done"])
+    assert {n.split("/", 2)[2].split("/")[0] for n in stored(url) if not n.startswith("journal/")} == {
+        "source",
+        "recording.json",
+    }
+    assert not [p for p in (lab.root / "tmp").rglob("*.raw") if p.is_file()]
+    asked = len(server.requests)
+    one = f"{url}/{lab.served()[0].bot_id}"
+    assert lab.run("process", one, "--json").statuses() == ["done"]
+    assert lab.run("run", *server.bot_ids, "--out", url, "--json").statuses() == ["done", "done"]
+    assert len(server.requests) == asked
+    assert results(stored(url)) == of(lab, undisturbed)
+
+
+def test_a_cluster_works_from_the_store_alone(
+    lab: Lab, url: str, undisturbed: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers get addresses; nothing of the output is a folder of this machine. One recording is poison."""
+    server = lab.serve(3)
+    ill = lab.served()[1].recording_id
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
+        ) as cluster,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr("recall_audio.batch.tasks.process_safely", partial(deadly.process_safely, ill))
+        there = ("--cluster", cluster.scheduler_address)
+        ran = lab.run("run", *server.bot_ids, "--out", url, "--json", *there)
+    assert (ran.code, ran.statuses()) == (1, ["done", "failed crashed", "done"]), ran.err
+    assert halves(url) == []
+    assert {n: c for n, c in results(stored(url)).items() if ill not in n} == {
+        n: c for n, c in of(lab, undisturbed).items() if ill not in n
+    }
+    assert lab.run("run", *server.bot_ids, "--out", url, "--json").statuses()[1] == "failed set_aside"
+    again = lab.run("process", f"{url}/{server.bot_ids[1]}", "--json", "--force")
+    assert again.statuses() == ["done"]
+    assert results(stored(url)) == of(lab, undisturbed)
+
+
+def test_a_writer_killed_at_any_time_leaves_no_half_recording(
+    lab: Lab, url: str, undisturbed: Mapping[str, bytes]
+) -> None:
+    """Killed after more and more objects; then what is there is finished or known to be unfinished."""
+    lab.may_leave_parts = True
+    server = lab.serve(3)
+    wanted = (1, 8, 12, 20, 26)
+    for n_objects in wanted:
+        run = lab.start("run", *server.bot_ids, "--out", url, "--quiet", "--jobs", "2")
+        while run.poll() is None and len(stored(url)) < n_objects:
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+        assert halves(url) == []
+    last = lab.run("run", *server.bot_ids, "--out", url, "--json")
+    assert (last.code, last.statuses()) == (0, ["done"] * 3)
+    assert results(stored(url)) == of(lab, undisturbed)
+    assert halves(url) == []
+    left = [p for p in (lab.root / "tmp").rglob("*") if p.is_file() and p.name != "sweep.lock"]
+    assert left == [], "what the killed ones had here"
+
+
+def test_a_store_that_refuses_or_is_not_there_ends_the_batch_before_anything_is_asked(
+    lab: Lab, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = lab.serve(1)
+    no_bucket = lab.run("run", *server.bot_ids, "--out", "s3://no-such-bucket/x", "--json")
+    assert no_bucket.code == 4
+    assert "no bucket no-such-bucket" in no_bucket.err
+    for odd in ("s3://id:password@bucket/x", "s3://bucket/x?secret=1", "ftp://bucket/x", "s3://"):
+        refused = lab.run("run", *server.bot_ids, "--out", odd, "--json")
+        assert refused.code == 2
+        assert "password@" not in refused.err
+        assert "secret=1" not in refused.err
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    fsspec.filesystem("s3").clear_instance_cache()
+    away = lab.run("run", *server.bot_ids, "--out", url, "--json")
+    fsspec.filesystem("s3").clear_instance_cache()
+    assert away.code == 5
+    assert "Run the same command again" in away.err
+    assert server.requests == []

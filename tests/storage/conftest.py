@@ -1,0 +1,37 @@
+"""A place of each test's own in a store on loopback, and a cache of its own."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import fsspec
+import pytest
+from object_store import s3_server
+
+from recall_audio.storage import Store, Url
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Mapping[str, str]]:
+    with s3_server() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
+        yield environment
+
+
+@pytest.fixture
+def url(
+    s3: Mapping[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Url:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Url(f"s3://bucket/{abs(hash(request.node.nodeid))}")
+
+
+@pytest.fixture
+def store(url: Url) -> Store:
+    return Store(url)
