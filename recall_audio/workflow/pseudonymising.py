@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from recall_audio.environment import given
+from recall_audio.environment import PSEUDONYM_KEY_VARIABLE, given
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, disk_error, write_json, write_text
@@ -35,7 +35,6 @@ from recall_audio.workflow.plan import stage_keys
 from recall_audio.workflow.recoding import recode_documents, renamed
 from recall_audio.workflow.reporting import render_report
 
-KEY_VARIABLE = "RECALL_PSEUDONYM_KEY"
 _OUTPUTS = {
     "people": ("speakers.json",),
     "align": ("alignment.json",),
@@ -52,13 +51,15 @@ def read_pseudonyms(key_file: Path | None = None) -> Pseudonyms:
         UsageError: there is no key, the file cannot be read, or the key is too short.
     """
     hint = (
-        f"Set {KEY_VARIABLE} in the environment or in .env, or give --pseudonym-key-file; "
+        f"Set {PSEUDONYM_KEY_VARIABLE} in the environment or in .env, or give --pseudonym-key-file; "
         "`python -c 'import secrets; print(secrets.token_hex(32))'` makes a key."
     )
     if key_file is None:
-        key = given().get(KEY_VARIABLE, "").strip().encode("utf-8", "surrogateescape")
+        key = given().get(PSEUDONYM_KEY_VARIABLE, "").strip().encode("utf-8", "surrogateescape")
         if not key:
-            raise UsageError(f"No key for pseudonyms: {KEY_VARIABLE} is not set.", hint, code="no_key")
+            raise UsageError(
+                f"No key for pseudonyms: {PSEUDONYM_KEY_VARIABLE} is not set.", hint, code="no_key"
+            )
         return Pseudonyms(key)
     try:
         return Pseudonyms(key_file.read_bytes().strip())

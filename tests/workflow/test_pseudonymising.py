@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
+from recall_audio.environment import PSEUDONYM_KEY_VARIABLE as KEY_VARIABLE
 from recall_audio.export import FORMATS, NAMING_AUDIO
 from recall_audio.files import read_json, write_json
-from recall_audio.workflow.pseudonymising import KEY_VARIABLE
 
 Command = Callable[..., tuple[int, str, str]]
 KEY = "a key that nobody guesses"
