@@ -1,0 +1,155 @@
+"""Counts what makes a job dear, at seams that hardly move: for guards that do not depend on a clock."""
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import prod
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.fft
+
+from recall_audio import detector
+from recall_audio.media.wav import StemWriter
+from recall_audio.media.work import WorkWriter
+from recall_audio.model.detector import Detector, FloatArray
+from recall_audio.workflow import manifest
+from recall_audio.workflow.manifest import Manifest
+from recall_audio.workflow.process import process
+from recall_audio.workflow.voices import Voice
+
+
+class Counts(Counter[tuple[str, str]]):
+    """So much of what was done by which stage, or to which file or participant.
+
+    ===============  =======================  ============================================
+    decodings        working file             times it was begun
+    decoded          working file             samples put into it, at the source's rate
+    asked            stage                    samples put to the voice detector
+    transformed      stage                    points of Fourier transforms
+    rendered         participant              samples put in their place on the mix's clock
+    written          stem                     frames written
+    hashed           file                     bytes
+    calls            stage                    calls of Python functions
+    ===============  =======================  ============================================
+    """
+
+    def of(self, what: str) -> dict[str, int]:
+        """All of one kind."""
+        return {name: n for (kind, name), n in self.items() if kind == what}
+
+    def total(self, what: str | None = None) -> int:
+        """The sum of one kind."""
+        return sum(self.of(what).values()) if what else super().total()
+
+
+class Transforms:
+    """A backend of scipy.fft that counts points and leaves the work to the usual one."""
+
+    __ua_domain__ = "numpy.scipy.fft"
+
+    def __init__(self, meter: "Meter") -> None:
+        self._meter = meter
+
+    def __ua_function__(self, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with scipy.fft.skip_backend(self):
+            result = method(*args, **kwargs)
+        self._meter.transformed(args[0], result)
+        return result
+
+
+class Asked:
+    """A detector that counts what it is asked."""
+
+    def __init__(self, behind: Detector, meter: "Meter") -> None:
+        self._behind, self._meter = behind, meter
+
+    def probabilities(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
+        self._meter.add("asked", self._meter.stage, sum(len(s) for s in stretches))
+        return self._behind.probabilities(stretches)
+
+
+class Meter:
+    """Counts while it is in force.
+
+    Attributes:
+        counts: so far.
+        stage: the stage under way.
+    """
+
+    def __init__(self) -> None:
+        self.counts, self.stage = Counts(), ""
+
+    def add(self, kind: str, name: str, n: int) -> None:
+        """Count."""
+        self.counts[kind, name] += n
+
+    def transformed(self, before: Any, after: Any) -> None:
+        """Count a transform's points, whichever side of it has them all."""
+        self.add("transformed", self.stage, max(prod(np.shape(before)), prod(np.shape(after))))
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Put the counting where the work is done; `patch` takes it away again."""
+        self._wrap(patch, WorkWriter, "__enter__", lambda w: ("decodings", w.path.name, 1))
+        self._wrap(patch, WorkWriter, "push", lambda w, block: ("decoded", w.path.name, len(block)))
+        self._wrap(patch, Voice, "read", lambda v, a, b: ("rendered", v.label, b - a))
+        self._wrap(patch, StemWriter, "write", lambda w, block: ("written", w.path.stem, len(block)))
+        self._wrap(patch, manifest, "sha256", lambda path: ("hashed", path.name, path.stat().st_size))
+        load, run = detector.load, Manifest.run
+        patch.setattr(detector, "load", lambda: Asked(load(), self))
+
+        def noted(own: Manifest, name: str, *rest: Any) -> None:
+            self.stage = name
+            run(own, name, *rest)
+
+        patch.setattr(Manifest, "run", noted)
+        for name in ("fft", "ifft", "rfft", "irfft"):
+            patch.setattr(np.fft, name, self._counting(getattr(np.fft, name)))
+
+    def _wrap(self, patch: pytest.MonkeyPatch, owner: Any, name: str, count: Any) -> None:
+        behind = getattr(owner, name)
+
+        def counted(*args: Any) -> Any:
+            self.add(*count(*args))
+            return behind(*args)
+
+        patch.setattr(owner, name, counted)
+
+    def _counting(self, transform: Any) -> Any:
+        def counted(x: Any, *args: Any, **kwargs: Any) -> Any:
+            result = transform(x, *args, **kwargs)
+            self.transformed(x, result)
+            return result
+
+        return counted
+
+    def called(self, _frame: FrameType, event: str, _arg: Any) -> None:
+        """Hear of calls: what ``sys.setprofile`` takes."""
+        if event == "call":
+            self.counts["calls", self.stage] += 1
+
+
+@contextlib.contextmanager
+def profiled(meter: Meter) -> Iterator[None]:
+    """Count calls of Python functions, too."""
+    before = sys.getprofile()
+    sys.setprofile(meter.called)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def counted(folder: Path) -> Counts:
+    """What a whole job on a recording's folder counts up to."""
+    meter = Meter()
+    with pytest.MonkeyPatch.context() as patch:
+        meter.install(patch)
+        with scipy.fft.set_backend(Transforms(meter)), profiled(meter):
+            outcome = process(folder)
+    assert outcome.status == "done", outcome
+    return meter.counts

@@ -1,0 +1,258 @@
+"""What a job costs, in counts of what makes it dear: a waste fails here, whatever clock and machine.
+
+Bounds follow from the meeting: its files, its length, the speech that is found in it. Each guard has to see
+the waste that it is there for: that is put back, in turn, by the last of the tests. Seconds are measured by
+``benchmarks/cost.py``.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.cost_meetings import RATE_HZ, Recipe, make, recording_folder
+from counting import Counts, counted
+
+from recall_audio.core import alignpart, speech_evidence
+from recall_audio.media.decode import decode
+from recall_audio.workflow import audio, manifest
+from recall_audio.workflow.finish import Finish
+from recall_audio.workflow.process import process
+from recall_audio.workflow.spool import Spool
+
+SECONDS = 40
+PEOPLE = 3
+
+HEAVY = {"scipy.signal", "scipy.stats", "librosa", "numba", "pandas", "matplotlib", "onnxruntime", "sklearn"}
+"""Half a second of CPU to import, or more."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A meeting's recording, and what its whole job counted up to."""
+
+    folder: Path
+    counts: Counts
+
+    @property
+    def n_mix(self) -> int:
+        """Samples of the mix."""
+        return round(self.json("alignment")["mix"]["duration_s"] * RATE_HZ)
+
+    @property
+    def speech(self) -> int:
+        """Samples of speech that were found, of all participants."""
+        rows = self.json("segments")["speakers"].values()
+        return round(sum(end - start for spans in rows for start, end in spans) * RATE_HZ)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all that was written."""
+        return sum(
+            p.stat().st_size for p in self.folder.rglob("*") if p.is_file() and "source" not in p.parts
+        )
+
+    def json(self, kind: str) -> dict[str, Any]:
+        """One of its results."""
+        value: dict[str, Any] = json.loads((self.folder / f"{kind}.json").read_text("utf-8"))
+        return value
+
+    def wasted(self) -> set[str]:
+        """The bounds that do not hold."""
+        counts, tracks = self.counts, PEOPLE * self.n_mix
+        once = 1.05 * self.n_mix + RATE_HZ
+        holds = {
+            "each file is decoded once": sorted(counts.of("decodings").values()) == [1] * (PEOPLE + 1),
+            # What rises above the noise, with 0.3 s on both sides.
+            "the detector hears little but speech": counts.total("asked") <= 1.7 * self.speech,
+            # A few long windows a part; then each loud half second once, 0.16 s farther on both sides.
+            "only windows are correlated": counts["transformed", "align"]
+            <= 14 * self.speech + 2_500_000 * PEOPLE,
+            # The bands of each 10 ms, and what the detector does itself.
+            "the sound is looked at once": counts["transformed", "speech"] <= 2 * tracks,
+            # K-weighting, and one second in two of the mix and of each track against each other.
+            "loudness is measured once": counts["transformed", "stems"] <= 4 * tracks,
+            "each stem is rendered once": max(counts.of("rendered").values()) <= once,
+            "each stem is written once": max(counts.of("written").values()) <= once,
+            "each file is hashed once": counts.total("hashed") <= 1.02 * self.n_bytes + 100_000,
+        }
+        return {claim for claim, does in holds.items() if not does}
+
+
+@pytest.fixture(scope="module")
+def labs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """A meeting, and one that is twice as long: an MP3 mix; an Ogg, an MP3 and a raw part."""
+    root, kinds = tmp_path_factory.mktemp("labs"), ("ogg", "mp3", "raw")
+    return {s: make(root / str(s), Recipe(s, PEOPLE, kinds)) for s in (SECONDS, 2 * SECONDS)}
+
+
+Run = Callable[[int], Job]
+
+
+@pytest.fixture
+def run(labs: dict[int, Path], tmp_path: Path) -> Run:
+    """Does the whole job on a meeting of so many seconds, and counts."""
+
+    def done(seconds: int) -> Job:
+        folder = recording_folder(labs[seconds], tmp_path / str(seconds))
+        return Job(folder, counted(folder))
+
+    return done
+
+
+@pytest.fixture(scope="module")
+def jobs(labs: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Job]:
+    """The job on the meeting and on the longer one; nothing is imported or computed for the first time."""
+    root = tmp_path_factory.mktemp("jobs")
+    process(recording_folder(labs[SECONDS], root / "warm"))
+    folders = [recording_folder(lab, root / str(seconds)) for seconds, lab in labs.items()]
+    short, long = (Job(folder, counted(folder)) for folder in folders)
+    return short, long
+
+
+def test_a_job_does_nothing_twice_and_nothing_that_it_need_not(jobs: tuple[Job, Job]) -> None:
+    for job in jobs:
+        assert job.json("segments")["speakers"].keys() == job.counts.of("rendered").keys()
+        assert not job.wasted(), job.counts
+
+
+def test_twice_the_length_costs_at_most_twice_as_much(jobs: tuple[Job, Job]) -> None:
+    assert not grown(*jobs)
+
+
+def grown(short: Job, long: Job) -> set[str]:
+    """What grows faster than the meeting and the speech in it, by more than a twentieth."""
+    most = 1.05 * max(long.n_mix / short.n_mix, long.speech / short.speech)
+    kinds = ("decoded", "asked", "transformed", "rendered", "written", "hashed", "calls")
+    return {kind for kind in kinds if long.counts.total(kind) > most * short.counts.total(kind)}
+
+
+def test_a_minute_more_of_a_track_is_no_call_of_a_function_for_each_sample_or_hop(
+    jobs: tuple[Job, Job],
+) -> None:
+    short, long = jobs
+    frames = PEOPLE * (long.n_mix - short.n_mix) // 160
+    assert long.counts.total("calls") - short.counts.total("calls") < 10 * frames
+
+
+def alone(code: str, *arguments: object) -> Any:
+    """What a Python process of its own prints, as JSON."""
+    command = [sys.executable, "-c", code, *(str(a) for a in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+LISTED = "import json, sys; print(json.dumps([n for n in sys.modules]))"
+
+
+def test_importing_the_package_imports_nothing_that_computes() -> None:
+    modules = set(alone(f"import recall_audio; {LISTED}"))
+    assert "recall_audio" in modules
+    assert not modules & (HEAVY | {"numpy", "scipy", "av", "soundfile", "requests", "click"})
+
+
+def test_help_imports_nothing_that_computes() -> None:
+    modules = set(alone(f"from recall_audio.cli.main import run; run(['--help']); {LISTED}"))
+    assert "click" in modules
+    assert not modules & (HEAVY | {"numpy", "scipy", "av", "soundfile", "requests"})
+
+
+WATCHED = """
+import json, sys
+from pathlib import Path
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+import recall_audio
+recall_audio.process(Path(sys.argv[1]))
+print(json.dumps([opened, list(sys.modules)]))
+"""
+AUDIO = (".mp3", ".ogg", ".raw", ".s16", ".wav")
+
+
+def test_the_job_imports_nothing_dear_and_a_done_one_opens_no_audio(
+    labs: dict[int, Path], tmp_path: Path
+) -> None:
+    folder = recording_folder(labs[SECONDS], tmp_path)
+    opened, modules = alone(WATCHED, folder)
+    assert {Path(f).suffix for f in opened} >= set(AUDIO), "what is opened is seen"
+    assert "av" in modules
+    assert not set(modules) & (HEAVY | {"requests", "click"})
+    opened, modules = alone(WATCHED, folder)
+    assert any(f.endswith("run.json") for f in opened)
+    assert not [f for f in opened if f.endswith(AUDIO)]
+    assert not set(modules) & (HEAVY | {"numpy", "scipy", "av", "soundfile"})
+
+
+def decode_twice(patch: pytest.MonkeyPatch) -> None:
+    def twice(*args: Any) -> Any:
+        decode(*args)
+        return decode(*args)
+
+    patch.setattr(audio, "decode", twice)
+
+
+def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    patch.setattr(speech_evidence, "worth_asking", lambda level_db: np.array([[0, len(level_db) * 160]]))
+
+
+def correlate_twice(patch: pytest.MonkeyPatch) -> None:
+    gather = alignpart.gather
+
+    def twice(*args: Any) -> Any:
+        gather(*args)
+        return gather(*args)
+
+    patch.setattr(alignpart, "gather", twice)
+
+
+def forget_what_was_rendered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Spool, "block", lambda *_: None)
+
+
+def hash_twice(patch: pytest.MonkeyPatch) -> None:
+    describe = manifest.describe
+
+    def twice(folder: Path, files: Iterable[Path]) -> Any:
+        paths = list(files)
+        describe(folder, paths)
+        return describe(folder, paths)
+
+    patch.setattr(manifest, "describe", twice)
+
+
+WASTES = {
+    "each file is decoded once": decode_twice,
+    "the detector hears little but speech": ask_of_everything,
+    "only windows are correlated": correlate_twice,
+    "each stem is rendered once": forget_what_was_rendered,
+    "each file is hashed once": hash_twice,
+}
+
+
+@pytest.mark.parametrize("claim", WASTES)
+def test_a_guard_sees_the_waste_it_is_there_for(
+    claim: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WASTES[claim](monkeypatch)
+    assert claim in run(SECONDS).wasted()
+
+
+def test_work_that_grows_with_the_square_of_the_length_is_seen(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Finish.read
+
+    def from_the_beginning(finish: Finish, start: int, stop: int) -> Any:
+        finish.voice.read(0, stop)
+        return read(finish, start, stop)
+
+    # Blocks are a minute long: the shorter meeting has one, the longer one two.
+    monkeypatch.setattr(Finish, "read", from_the_beginning)
+    assert "rendered" in grown(run(SECONDS), run(2 * SECONDS))
