@@ -3,7 +3,8 @@
     python tests/benchmarks/speech.py --lab DIR...      meetings with truth.json, as a lab made them
     python tests/benchmarks/speech.py                   meetings made here from synthetic voices
 
-Three rows a meeting: the detector on each track by itself (``vad``), with levels but without leakage taken
+Four rows a meeting: WebRTC's detector on each track by itself (``webrtc``, where webrtcvad is installed:
+`pip install webrtcvad-wheels`), Silero's network likewise (``silero``), with levels but without leakage taken
 out (``raw``), and the whole (``own``). Frame error is (missed + false) / truth over 10 ms frames farther than
 100 ms from every true boundary; share is the worst speaker's error of share of talk in points; overlap is in
 per cent of the true overlap. Tracks are placed by the truth, so that the figures are the speech step's own.
@@ -26,7 +27,6 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "sample_data")]
 from recall_audio.core import spans as sp  # noqa: E402
 from recall_audio.core.speech import join_speech  # noqa: E402
 from recall_audio.core.speech_evidence import part_evidence  # noqa: E402
-from recall_audio.core.speech_placed import on_mix  # noqa: E402
 from recall_audio.detector import load  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
 from recall_audio.media.pages import open_work  # noqa: E402
@@ -35,6 +35,8 @@ from recall_audio.model.timemap import TimeMap  # noqa: E402
 from recall_audio.model.tracks import PlacedPart, Track  # noqa: E402
 
 COLLAR = 10  # frames each side of a true boundary
+MINUTE = 512 * 1875
+KINDS = ("webrtc", "silero", "raw", "own")
 Found = Mapping[str, sp.Spans]
 
 
@@ -88,6 +90,41 @@ def meetings(labs: list[Path], work: Path) -> Iterator[tuple[str, Path]]:
             yield name, made.write(work / name)
 
 
+def silero(samples: np.ndarray, detector: Any) -> np.ndarray:
+    """Frames of 10 ms that the network calls speech by itself, on the whole of a part."""
+    minutes = [samples[i : i + MINUTE].astype(np.float32) / 32768 for i in range(0, len(samples), MINUTE)]
+    heard = np.concatenate(detector.probabilities(minutes))
+    return np.repeat(heard >= 0.5, 512)[80::160]
+
+
+def webrtc(samples: np.ndarray, _detector: Any) -> np.ndarray | None:
+    """The same by WebRTC's detector, mode 2, in frames of 30 ms; None where it is not installed."""
+    try:
+        import webrtcvad
+    except ImportError:
+        return None
+    vad = webrtcvad.Vad(2)
+    frames = (samples[i : i + 480].tobytes() for i in range(0, len(samples) - 479, 480))
+    return np.repeat([vad.is_speech(frame, 16_000) for frame in frames], 3)
+
+
+def alone(tracks: list[Track], n: int, hears: Any, detector: Any) -> Found | None:
+    """Speech of every track by a detector that knows only that track, on the mix's clock."""
+    found = {}
+    middle_s = (np.arange(n) + 0.5) / 100
+    for track in tracks:
+        mask = np.zeros(n, dtype=bool)
+        for part in track.parts:
+            local = hears(np.asarray(part.samples), detector)
+            if local is None:
+                return None
+            at = np.floor(np.nan_to_num(part.time_map.to_local(middle_s), nan=-1.0) * 100).astype(int)
+            inside = (at >= 0) & (at < len(local))
+            mask[inside] |= local[at[inside]]
+        found[track.label] = sp.drop_short(sp.bridge(sp.from_mask(mask, 160), 3200), 1600)
+    return found
+
+
 def one(folder: Path, work: Path, detector: Any) -> dict[str, tuple[float, ...]]:
     """Scores of one meeting, and the CPU seconds of the whole step."""
     tracks, truth, duration_s = opened(folder, work)
@@ -96,10 +133,9 @@ def one(folder: Path, work: Path, detector: Any) -> dict[str, tuple[float, ...]]
     result = join_speech(tracks, evidence, duration_s, SpeechOptions())
     cpu_s = time.process_time() - started
     n = int(duration_s * 100)
-    vad = {t.label: sp.from_mask(on_mix(t, evidence, 0, n)[1] >= 128, 160) for t in tracks}
-    vad = {k: sp.drop_short(sp.bridge(v, 3200), 1600) for k, v in vad.items()}
-    rows = {"vad": vad, "raw": result.raw, "own": result.segments}
-    scores: dict[str, tuple[float, ...]] = {k: score(v, truth, duration_s) for k, v in rows.items()}
+    rows = {k: alone(tracks, n, hears, detector) for k, hears in (("webrtc", webrtc), ("silero", silero))}
+    rows |= {"raw": result.raw, "own": result.segments}
+    scores: dict[str, tuple[float, ...]] = {k: score(v, truth, duration_s) for k, v in rows.items() if v}
     spoken_h = sum(sp.total(s) for s in result.raw.values()) / 16_000 / 3600
     return {**scores, "cpu": (cpu_s, cpu_s / max(spoken_h, 1e-9))}
 
@@ -112,18 +148,22 @@ def main() -> None:
     parser.add_argument("--lab", type=Path, nargs="*", default=[])
     chosen = parser.parse_args()
     detector = load()
-    print(f"{'meeting':<22}{'':4}{'missed %':>9}{'false %':>9}{'error %':>9}{'share pt':>9}{'overlap %':>10}")
+    print(f"{'meeting':<22}{'':7}{'missed %':>9}{'false %':>9}{'error %':>9}{'share pt':>9}{'overlap %':>10}")
     everything = []
     with tempfile.TemporaryDirectory() as folder:
         for name, meeting in meetings(chosen.lab, Path(folder)):
             found = one(meeting, Path(folder) / "work", detector)
-            for kind in ("vad", "raw", "own"):
+            for kind in KINDS:
+                if kind not in found:
+                    continue
                 missed, false, share, over = found[kind]
                 columns = f"{missed:9.2f}{false:9.2f}{missed + false:9.2f}{share:9.2f}{over:10.1f}"
-                print(f"{name:<22}{kind:4}{columns}", flush=True)
+                print(f"{name:<22}{kind:7}{columns}", flush=True)
             everything.append(found)
-    for kind in ("vad", "raw", "own"):
-        table = np.array([f[kind] for f in everything])
+    for kind in KINDS:
+        table = np.array([f[kind] for f in everything if kind in f])
+        if not len(table):
+            continue
         error, share, over = table[:, 0] + table[:, 1], table[:, 2], np.abs(table[:, 3])
         print(
             f"{kind}: frame error mean {error.mean():.2f} worst {error.max():.2f} %, "
