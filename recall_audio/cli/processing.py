@@ -61,7 +61,8 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
     if folder is not None:
         from .queued import source_of, worked_off
 
-        return worked_off(source_of(folder, ids, follow), settings, request, quiet=quiet, as_json=as_json)
+        source, told = source_of(folder, ids, follow), {"quiet": quiet, "as_json": as_json}
+        return worked_off(source, settings, request, joined=len(ids), **told)
     return carried_out(
         len(ids),
         lambda progress, ended: batch.run(ids, settings, request, progress, ended=ended),

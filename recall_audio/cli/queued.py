@@ -30,10 +30,24 @@ def source_of(folder: Path, ids: list[str], follow: bool) -> Source:
     return Source(queue, follow)
 
 
-def worked_off(source: Source, settings: Reach, request: Request, *, quiet: bool, as_json: bool) -> int:
-    """Work a queue off and give the exit code: that of the batch, or 5 if something in it comes later."""
-    if source.follow:
-        return _followed(source, settings, request, quiet=quiet, as_json=as_json)
+def worked_off(
+    source: Source, settings: Reach, request: Request, *, joined: int, quiet: bool, as_json: bool
+) -> int:
+    """Work a queue off and give the exit code: that of the batch, or 5 if something in it comes later.
+
+    Where another process does so already, the bots that have just joined it (so many) are left to that one.
+    """
+    work = _followed if source.follow else _worked_off
+    try:
+        return work(source, settings, request, quiet=quiet, as_json=as_json)
+    except UsageError as error:
+        if error.code != "queue_taken" or not joined:
+            raise
+    logs.say(f"{joined} joined {source.queue.folder}, which another process works off.", joined=joined)
+    return 0
+
+
+def _worked_off(source: Source, settings: Reach, request: Request, *, quiet: bool, as_json: bool) -> int:
     code = carried_out(
         source.queue.waiting(),
         lambda progress, ended: work_off(source, settings, request, progress, ended=ended),

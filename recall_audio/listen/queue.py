@@ -160,7 +160,9 @@ class Queue:
             is_taken = False
         if is_taken:
             raise UsageError(
-                f"Another process works off {self.folder}.", "One is enough: give it more --jobs."
+                f"Another process works off {self.folder}.",
+                "One is enough: give it more --jobs.",
+                code="queue_taken",
             )
         try:
             yield

@@ -182,6 +182,18 @@ def test_ids_that_are_named_join_the_queue_and_an_impossible_one_adds_nothing(
     assert command("run")[0] == 2
 
 
+def test_ids_join_a_queue_that_somebody_else_works_off_and_are_left_to_that_one(
+    serve: Callable[..., StandIn], shorts: Sequence[Path], command: Command
+) -> None:
+    server = serve()
+    bot_id = meeting(shorts[0]).bot_id
+    with Queue(Path("q")).alone():
+        assert work_off(command, bot_id) == (0, [])
+        assert command("run", "--queue", "q", "--out", "out")[0] == 2
+    assert places() == {"waiting": [bot_id]}
+    assert server.requests == []
+
+
 class Following:
     """``run --queue q --follow`` as a process of its own."""
 
