@@ -21,6 +21,7 @@ from recall_audio.core.speech_decide import own_speech
 from recall_audio.core.speech_evidence import part_evidence
 from recall_audio.core.speech_frames import Frames, Mask, finished, joined
 from recall_audio.core.speech_voice import Voice, learn
+from recall_audio.core.voice_oddities import oddities
 from recall_audio.model.detector import Detector
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.speech import OtherThreshold, PartEvidence, SpeechResult
@@ -73,7 +74,7 @@ def join_speech(
     unbridged, raw = ({**nobody, **found} for found in join.decide())
     segments, raw = ({k: join.finished(s) for k, s in found.items()} for found in (unbridged, raw))
     leaks = leaks_of(join.observed)
-    findings = findings_of(segments, raw, leaks, join.twins)
+    findings = (*findings_of(segments, raw, leaks, join.twins), *oddities(join.tracks, segments))
     return SpeechResult(segments, raw, leaks, options, findings, unbridged, join.other_thresholds(nobody))
 
 
