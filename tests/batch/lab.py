@@ -110,10 +110,11 @@ class Lab:
         """``run`` for every bot, with outcomes as JSON."""
         return self.run("run", *self.server.bot_ids, "--out", self.out, "--json", *arguments)
 
-    def here(self, **asked: Any) -> list[Outcome]:
+    def here(self, *bot_ids: str, **asked: Any) -> list[Outcome]:
         """The same batch without a command and without worker processes, which is quicker."""
         settings = Settings(self.server.base_url, "us-west-2", KEY)
-        outcomes = batch.run(self.server.bot_ids, lambda: settings, batch.Request(out=self.out, **asked))
+        request = batch.Request(out=self.out, **asked)
+        outcomes = batch.run(bot_ids or self.server.bot_ids, lambda: settings, request)
         self.said += [repr(outcomes), pickle.dumps(outcomes).decode("latin-1")]
         return outcomes
 

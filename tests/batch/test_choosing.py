@@ -98,7 +98,7 @@ def test_row_36_without_room_nothing_is_begun_and_the_exit_code_is_4(
 def test_a_summary_has_a_row_a_bot_and_its_reason(lab: Lab) -> None:
     server = lab.serve(4)
     unknown = "00000000-0000-4000-8000-000000000000"
-    ran = lab.run("run", *server.bot_ids, unknown, "--out", lab.out)
+    ran = lab.run("fetch", *server.bot_ids, unknown, "--out", lab.out)
     assert ran.code == 1
     for bot_id in [*server.bot_ids, unknown]:
         assert bot_id[:10] in ran.out
@@ -115,7 +115,7 @@ def test_speed_counts_what_was_done_now_and_says_when_it_ends() -> None:
 
 def test_log_lines_are_json_with_request_ids_and_nothing_else_is_on_stderr(lab: Lab) -> None:
     server = lab.serve(2)
-    ran = lab.batch("--log-format", "json", "-v")
+    ran = lab.run("fetch", *server.bot_ids, "--out", lab.out, "--log-format", "json", "-v")
     lines = [json.loads(line) for line in ran.err.splitlines()]
     requests = [line for line in lines if "request_id" in line]
     assert sorted(line["request_id"] for line in requests) == [

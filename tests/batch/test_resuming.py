@@ -11,6 +11,7 @@ import pytest
 from batch.lab import Lab
 
 from recall_audio import __version__
+from recall_audio.model.options import Options, StemOptions
 from recall_audio.workflow.plan import STAGES
 
 
@@ -35,7 +36,7 @@ def test_a_batch_that_is_done_costs_no_request_and_starts_no_process(
     lab: Lab, undisturbed: Mapping[str, bytes]
 ) -> None:
     server = lab.serve(12)
-    assert lab.batch("--jobs", "2").code == 0
+    lab.here()
     assert lab.results() == undisturbed
     asked = len(server.requests)
     lab.poison(light=True)
@@ -54,7 +55,8 @@ def test_another_loudness_needs_no_network_and_leaves_decoding_alignment_and_spe
     assert work
     told = lab.run("run", *server.bot_ids, "--out", lab.out, "--lufs", "-16", "--dry-run")
     assert "stems, report" in " ".join(told.out.split())
-    assert lab.batch("--lufs", "-16").code == 0
+    louder = Options(stems=StemOptions(lufs=-16.0))
+    assert [o.status for o in lab.here(options=louder)] == ["done"]
     after = stages(folder)
     assert [n for n in STAGES if after[n] != before[n]] == ["stems", "report"]
     assert {f: f.stat().st_mtime_ns for f in work} == work
@@ -115,7 +117,9 @@ def test_what_a_killed_run_left_beside_a_finished_recording_is_swept_once_it_is_
     assert lab.results() == before
 
 
-def test_another_versions_results_are_kept_or_named_with_what_is_redone(lab: Lab) -> None:
+def test_another_versions_results_are_kept_or_named_with_what_is_redone(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
     lab.serve(1)
     lab.here()
     manifest = lab.folder(0) / "run.json"
@@ -128,9 +132,9 @@ def test_another_versions_results_are_kept_or_named_with_what_is_redone(lab: Lab
     dry = lab.run("run", *lab.server.bot_ids, "--out", lab.out, "--dry-run")
     assert "0.0.1" in dry.out
     assert "talk, report" in " ".join(dry.out.split())
-    ran = lab.batch()
-    assert (ran.code, ran.outcomes()[0]["reused"]) == (0, False)
-    assert f"made by version 0.0.1; this is {__version__}, which redoes talk, report" in ran.err
+    caplog.clear()
+    assert [o.reused for o in lab.here()] == [False]
+    assert f"made by version 0.0.1; this is {__version__}, which redoes talk, report" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["run.json", "crashes.json", "journal.jsonl", "recording.json"])
