@@ -16,7 +16,10 @@ RATE_HZ = 16_000
 
 
 def make_meetings(root: Path, n: int, seconds: float = 4.0) -> list[Path]:
-    """So many meetings' folders, the same for the same arguments; no two hold the same audio."""
+    """So many meetings' folders, the same for the same arguments; no two hold the same audio.
+
+    The voice they are cut from is 18 s long.
+    """
     sample = json.loads((sample_folder() / "meeting.json").read_text("utf-8"))
     voice = next(sample_folder() / p["file"] for p in sample["parts"] if p["format"] == "raw")
     whole = np.fromfile(voice, dtype="<i2")
