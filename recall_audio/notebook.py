@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -19,10 +20,10 @@ from recall_audio.errors import ItemError, UsageError
 from recall_audio.fetch import Settings
 from recall_audio.media.stem import Stem
 from recall_audio.model.options import FetchOptions, Options
-from recall_audio.storage import Mirror, need_file, place_of
+from recall_audio.storage import need_file, need_files, place_of
 from recall_audio.workflow import documents, tables
 from recall_audio.workflow.frames import frame, overlap_frame
-from recall_audio.workflow.layout import recording_folders
+from recall_audio.workflow.places import all_kept, folders_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +92,7 @@ class Recording:
         """The mix and the parts as downloaded, decoded to 16 kHz: what ``ra.align`` takes."""
         from recall_audio.workflow.sources import decoded_sources
 
+        need_files(self.folder, ("source/",))
         return decoded_sources(self.folder)
 
     def stem(self, label: str) -> Stem:
@@ -113,6 +115,7 @@ class Recording:
         """
         from recall_audio.workflow.features import features_table, measure_features
 
+        need_files(self.folder, ("stems/",))
         found = frame(features_table(measure_features(self.folder)))
         figures = [c for c in found.columns if c not in ("speaker", "backchannel_candidate", "reasons")]
         return found.astype(dict.fromkeys(figures, "Float64"))
@@ -129,7 +132,7 @@ class Recording:
         """
         from recall_audio.workflow.exporting import export_recording
 
-        return export_recording(self.folder, form, None if into is None else Path(into))
+        return all_kept(export_recording(self.folder, form, None if into is None else Path(into)))
 
     def merge_transcripts(
         self, files: Iterable[str | Path], into: str | Path | None = None
@@ -150,7 +153,7 @@ class Recording:
         from recall_audio.workflow.transcribed import merge_files, utterances_of
 
         paths = [Path(f) for f in files]
-        merge_files(self.folder, paths, into=None if into is None else Path(into))
+        all_kept(merge_files(self.folder, paths, into=None if into is None else Path(into)))
         columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
         rows = [[getattr(u, c) for c in columns] for u in utterances_of(self.documents, paths)]
         return frame((columns, rows))
@@ -198,17 +201,15 @@ def open(folder: str | Path) -> Recording:
     """A recording's results.
 
     Args:
-        folder: ``OUT/BOT_ID/RECORDING_ID``, or a folder that holds just one such.
+        folder: ``OUT/BOT_ID/RECORDING_ID``, or a folder that holds just one such; ``s3://...`` too.
 
     Raises:
         UsageError: there is none, or several.
     """
-    place = place_of(str(folder))
-    found = recording_folders(place) if isinstance(place, Path) else Mirror(place).recordings()
+    found = folders_at(place_of(str(folder)))
     if len(found) != 1:
-        raise UsageError(
-            f"{folder} holds {len(found)} recordings, one was expected.", f"Give e.g. {found[0]}."
-        )
+        several = f"{folder} holds {len(found)} recordings, one was expected."
+        raise UsageError(several, f"Give e.g. {found[0]}.")
     return Recording(found[0])
 
 
@@ -225,7 +226,7 @@ def run(
 
     Args:
         bot_ids: one bot id or several.
-        out: the output folder.
+        out: the output folder, or ``s3://BUCKET/PREFIX``.
         options: how to process; defaults where None.
         fetch_options: how to download; defaults where None.
         settings: key and region; from the environment or ``.env`` where None.
@@ -240,11 +241,9 @@ def run(
         ItemError: no recording came to a result; the message says why.
     """
     ids = [bot_ids] if isinstance(bot_ids, str) else list(bot_ids)
-    request = batch.Request(
-        out=Path(out), options=options or Options(), fetch=fetch_options or FetchOptions(), force=force
-    )
-    outcomes = batch.run(ids, lambda: settings or Settings.from_environment(), request)
-    found = [Recording(o.folder) for o in outcomes if o.status in ("done", "partial") and o.folder]
+    request = batch.Request.at(place_of(str(out)), fetch_options or FetchOptions(), options or Options())
+    outcomes = batch.run(ids, lambda: settings or Settings.from_environment(), replace(request, force=force))
+    found = [open(o.folder) for o in outcomes if o.status in ("done", "partial") and o.folder]
     if not found:
         raise ItemError("; ".join(o.message for o in outcomes) or "No bot id was given.", code="no_result")
     return found

@@ -80,7 +80,7 @@ def test_its_python_runs(processed_once: Path, monkeypatch: pytest.MonkeyPatch) 
     mpl.use("agg")
     shown = "\n".join(blocks("python"))
     assert "ra.open(" in shown
-    monkeypatch.setattr("recall_audio.notebook.recording_folders", lambda _: [processed_once])
+    monkeypatch.setattr("recall_audio.notebook.folders_at", lambda _: [processed_once])
     names: dict[str, object] = {}
     exec(shown, names)  # noqa: S102 - the README's own example
     talk = names["talk"]

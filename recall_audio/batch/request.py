@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from recall_audio.batch.journal import Journal, JournalParts
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.model.outcome import Outcome
-from recall_audio.storage import Url
+from recall_audio.storage import Place, Url
 
 if TYPE_CHECKING:
     from recall_audio.fetch.settings import Settings
@@ -58,6 +58,13 @@ class Request:
     cluster: str = ""
     jobs_each: int = 1
     store: Url | None = None
+
+    @classmethod
+    def at(cls, place: Place, fetch: FetchOptions, options: Options | None) -> "Request":
+        """For results in a folder, or in a store."""
+        if isinstance(place, Url):
+            return cls(Path(), fetch, options, store=place)
+        return cls(place, fetch, options)
 
     def shared_by(self, n_recordings: int) -> "Request":
         """The same for a batch of so few recordings that each can have several processes."""

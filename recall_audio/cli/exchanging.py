@@ -43,12 +43,9 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
 @pseudonym_options
 def export(folder: "Place", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
     """Write a recording's results in another tool's format; prints the files written."""
-    from recall_audio.export import HOLDING_AUDIO
     from recall_audio.workflow.exporting import export_recording
 
-    wants_audio = coded or form in HOLDING_AUDIO
-    recording = one_recording(folder, *(["stems/"] if wants_audio else []))
-    for path in export_recording(recording, form, into, _pseudonyms(coded, key_file)):
+    for path in export_recording(one_recording(folder), form, into, _pseudonyms(coded, key_file)):
         click.echo(told(path))
 
 

@@ -7,7 +7,7 @@ import click
 
 from recall_audio.model.options import TalkOptions
 
-from .selecting import folder_argument, folders_at, format_option, one_recording, root_of, told
+from .selecting import folder_argument, folders_at, format_option, need_journal, one_recording, root_of, told
 
 if TYPE_CHECKING:
     from recall_audio.storage import Place
@@ -78,7 +78,10 @@ def report(folder: "Place") -> None:
 
     found, root = folders_at(folder), root_of(folder)
     written = [told(write_report(f)) for f in found]
-    click.echo(written[0] if found == [root] else told(write_index(root, found)))
+    if found != [root]:
+        need_journal(folder)
+        written.append(told(write_index(root, found)))
+    click.echo(written[-1])
 
 
 COMMANDS: tuple[Any, ...] = (info, align, talk, report)

@@ -87,7 +87,7 @@ def features(folder: "Place", form: str, longest_s: float, f0_hz: tuple[float, f
 
     if f0_hz[0] >= f0_hz[1]:
         raise click.UsageError("--f0 takes the lower end first, then the higher.")
-    recording = one_recording(folder, "stems/", "source/")
+    recording = one_recording(folder, "stems/")
     with Progress() as progress:
         found = measure_features(
             recording,

@@ -38,30 +38,17 @@ def one_recording(folder: "Place", *needed: str) -> Path:
 
 
 def folders_at(place: "Place", *needed: str) -> list[Path]:
-    """Every recording's folder at or below a place; of a store, those that mirror its documents here.
+    """Every recording's folder at or below a place; see :func:`recall_audio.workflow.places.folders_at`."""
+    from recall_audio.workflow import places
 
-    Raises:
-        UsageError: there is none.
-    """
-    if isinstance(place, Path):
-        from recall_audio.workflow.layout import recording_folders
-
-        return recording_folders(place)
-    from recall_audio.storage import Mirror, need_files
-
-    found = Mirror(place).recordings()
-    for folder in found if needed else ():
-        need_files(folder, needed)
-    return found
+    return places.folders_at(place, *needed)
 
 
 def root_of(place: "Place") -> Path:
     """The folder that is or mirrors a place."""
-    if isinstance(place, Path):
-        return place
-    from recall_audio.storage import Mirror
+    from recall_audio.workflow import places
 
-    return Mirror(place).root
+    return places.root_of(place)
 
 
 def told(path: Path) -> str:
@@ -69,3 +56,11 @@ def told(path: Path) -> str:
     from recall_audio.storage import kept
 
     return kept(path)
+
+
+def need_journal(place: "Place") -> None:
+    """Bring the journal of a store's output to the folder that mirrors it; a folder has its own."""
+    if not isinstance(place, Path):
+        from recall_audio.storage import Mirror
+
+        Mirror(place).need_journal()

@@ -14,7 +14,8 @@ overwritten, and what it names is believed only with the bytes that it tells of.
 """
 
 from recall_audio.storage.address import Place, Url, place_of
-from recall_audio.storage.mirror import Mirror, address_of, kept, mirrored_at, need_file, need_files
+from recall_audio.storage.mirror import Mirror
+from recall_audio.storage.origin import address_of, kept, mirrored_at, need_file, need_files
 from recall_audio.storage.publishing import publish, publish_fetched
 from recall_audio.storage.scratch import (
     all_there,

@@ -5,22 +5,21 @@ already with the same tag is not loaded again.
 """
 
 import contextlib
-import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from recall_audio.errors import ItemError, UsageError
-from recall_audio.files import atomic, sha256, write_text
+from recall_audio.errors import UsageError
+from recall_audio.files import atomic, sha256
 from recall_audio.storage.address import Url
-from recall_audio.storage.publishing import MANIFEST, RECORDING, digests
+from recall_audio.storage.origin import SIDECAR, known, named, remember, state
+from recall_audio.storage.publishing import MANIFEST, RECORDING
 from recall_audio.storage.store import Facts, Store
 
-_ORIGIN = ".store.json"
 _DOCUMENTS = (".json", ".rttm", ".html")
 _TRIES, _WAIT_S = 4, 0.25
 _AT_ONCE = 32
@@ -40,8 +39,9 @@ class Mirror:
     root: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        name = hashlib.sha256(self.url.text.encode()).hexdigest()[:16]
-        self.root = cache_folder() / "stores" / name
+        protocol, _, path = self.url.text.partition("://")
+        steps = [re.sub(r'[<>:"|?*\\\x00-\x1f]', "_", step) for step in path.split("/")]
+        self.root = cache_folder().joinpath("stores", protocol, *steps)
 
     def recordings(self) -> list[Path]:
         """Folders of every recording at or below the place, documents up to date.
@@ -63,6 +63,13 @@ class Mirror:
             self._load(store, {p: objects[p] for p in prefixes[start : start + _AT_ONCE]})
         return [self.root / p for p in prefixes]
 
+    def need_journal(self) -> None:
+        """Bring the journal's parts, as one ``journal.jsonl`` in the root."""
+        store = Store(self.url)
+        parts = store.read_all(n for n in store.listing("journal") if n.endswith(".jsonl"))
+        with atomic(self.root / "journal.jsonl") as stream:
+            stream.write(b"".join(content for _, content in sorted(parts.items())))
+
     def _prune(self, prefixes: Sequence[str]) -> None:
         """Forget recordings that are there no more."""
         here = {f.parent for depth in ("", "*/", "*/*/") for f in self.root.glob(f"{depth}{RECORDING}")}
@@ -70,7 +77,7 @@ class Mirror:
             shutil.rmtree(folder, ignore_errors=True)
         if "" not in prefixes:
             self.root.mkdir(parents=True, exist_ok=True)
-            _remember(self.root, self.url, {})
+            remember(self.root, self.url, {})
 
     def _load(self, store: Store, objects: Mapping[str, Mapping[str, Facts]]) -> None:
         """Bring documents up to date; who is just being published is looked at again."""
@@ -96,14 +103,14 @@ class Mirror:
 
     def _changed(self, prefix: str, there: Mapping[str, Facts]) -> list[str]:
         """Documents that are not here as they are there."""
-        known = _known(self.root / prefix)
+        before = known(self.root / prefix)
         if MANIFEST not in there:
             there = {RECORDING: there[RECORDING]} if RECORDING in there else {}
         return [
             n
             for n, facts in there.items()
             if "/" not in n and n.endswith(_DOCUMENTS)
-            if known.get(n) != _state(facts) or not (self.root / prefix / n).is_file()
+            if before.get(n) != state(facts) or not (self.root / prefix / n).is_file()
         ]
 
 
@@ -112,66 +119,6 @@ def cache_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("recall-audio", appauthor=False)
-
-
-def mirrored_at(folder: Path) -> Url | None:
-    """The address of the recording that a folder mirrors; None where it is a folder of its own."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return Url(str(json.loads((folder / _ORIGIN).read_text("utf-8"))["url"]))
-    return None
-
-
-def need_file(folder: Path, name: str) -> Path:
-    """A file of a recording's folder; of a mirrored one it is loaded if it is not here.
-
-    Raises:
-        ItemError: ``missing_file``; ``damaged_file``: its bytes are not those that the manifest tells of.
-    """
-    path, url = folder / name, mirrored_at(folder)
-    if url is None or path.is_file():
-        return path
-    store = Store(url)
-    facts = store.facts(name)
-    store.download(name, path)
-    expected = _named(folder).get(name)
-    if expected is not None and sha256(path) != expected:
-        path.unlink(missing_ok=True)
-        raise ItemError(
-            f"{url / name} is not what its manifest says.",
-            "It is being processed again, perhaps: look at it later, or run it again.",
-            code="damaged_file",
-        )
-    if facts is not None:
-        _remember(folder, url, {**_known(folder), name: _state(facts)})
-    return path
-
-
-def need_files(folder: Path, beginnings: Sequence[str]) -> None:
-    """:func:`need_file` for all that a recording's store has under names that begin so."""
-    url = mirrored_at(folder)
-    if url is not None:
-        for name in Store(url).listing():
-            if name.startswith(tuple(beginnings)):
-                need_file(folder, name)
-
-
-def kept(path: Path) -> str:
-    """Where a file just written is: one below a mirrored place goes into its store."""
-    above = next(((p, url) for p in path.parents if (url := mirrored_at(p)) is not None), None)
-    if above is None:
-        return str(path)
-    name = path.relative_to(above[0]).as_posix()
-    Store(above[1]).upload(path, name)
-    return str(above[1] / name)
-
-
-def address_of(path: Path) -> str:
-    """A path as others know it: absolute, or of a mirrored place its address in the store."""
-    for parent in (path, *path.parents):
-        if (url := mirrored_at(parent)) is not None:
-            name = path.relative_to(parent).as_posix()
-            return str(url) if name == "." else str(url / name)
-    return str(path.resolve())
 
 
 def _by_recording(listing: Mapping[str, Facts], below: str = "") -> dict[str, dict[str, Facts]]:
@@ -189,33 +136,33 @@ def _by_recording(listing: Mapping[str, Facts], below: str = "") -> dict[str, di
 
 def _keep(folder: Path, url: Url, there: Mapping[str, Facts], got: Mapping[str, bytes]) -> None:
     """Write what came; forget what is there no longer, or is something else by now."""
-    known = _known(folder)
-    for name in known:
-        if name not in there or (known[name] != _state(there[name]) and name not in got):
+    before = known(folder)
+    for name in before:
+        if name not in there or (before[name] != state(there[name]) and name not in got):
             (folder / name).unlink(missing_ok=True)
     for name, content in got.items():
         with atomic(folder / name) as stream:
             stream.write(content)
-    same = {n: s for n, s in known.items() if n in there and s == _state(there[n])}
-    _remember(folder, url, same | {n: _state(there[n]) for n in got})
+    same = {n: s for n, s in before.items() if n in there and s == state(there[n])}
+    remember(folder, url, same | {n: state(there[n]) for n in got})
 
 
 def _is_of_one_run(folder: Path) -> bool:
     """Whether the documents are those that the manifest names; without one there is nothing to compare."""
-    named = _named(folder)
-    documents = {n for n in named if "/" not in n and n.endswith(_DOCUMENTS) and n != "report.html"}
+    expected = named(folder)
+    documents = {n for n in expected if "/" not in n and n.endswith(_DOCUMENTS) and n != "report.html"}
     if not (folder / MANIFEST).is_file():
         _drop_results(folder)
         return True
-    if not named or _status(folder) != "done":
+    if not expected or _status(folder) != "done":
         return False
-    return all((folder / n).is_file() and sha256(folder / n) == named[n] for n in documents)
+    return all((folder / n).is_file() and sha256(folder / n) == expected[n] for n in documents)
 
 
 def _drop_results(folder: Path) -> None:
     """What is half-published counts as not processed."""
     for file in _files(folder):
-        if file.name not in (RECORDING, _ORIGIN):
+        if file.name not in (RECORDING, SIDECAR):
             file.unlink(missing_ok=True)
 
 
@@ -227,24 +174,3 @@ def _status(folder: Path) -> str:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         return str(json.loads((folder / MANIFEST).read_bytes()).get("status"))
     return ""
-
-
-def _named(folder: Path) -> dict[str, str]:
-    with contextlib.suppress(OSError, ValueError):
-        return digests(json.loads((folder / MANIFEST).read_bytes()))
-    return {}
-
-
-def _state(facts: Facts) -> str:
-    return f"{facts.n_bytes} {facts.tag}"
-
-
-def _known(folder: Path) -> dict[str, str]:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return {str(k): str(v) for k, v in json.loads((folder / _ORIGIN).read_text("utf-8"))["files"].items()}
-    return {}
-
-
-def _remember(folder: Path, url: Url, files: Mapping[str, str]) -> None:
-    body: dict[str, Any] = {"url": url.text, "files": dict(sorted(files.items()))}
-    write_text(folder / _ORIGIN, json.dumps(body, indent=1))

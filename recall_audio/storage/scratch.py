@@ -17,10 +17,10 @@ from typing import Any
 from recall_audio.errors import UsageError
 from recall_audio.files import sha256, write_text
 from recall_audio.storage.address import Url
+from recall_audio.storage.origin import SIDECAR
 from recall_audio.storage.publishing import MANIFEST, RECORDING, digests
 from recall_audio.storage.store import Facts, Store
 
-SIDECAR = ".store.json"
 _MARKER = "crashes.json"
 _LOCK = "owner.lock"
 

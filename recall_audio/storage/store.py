@@ -156,9 +156,11 @@ class Store:
         """Write an object as a file, which appears when it is whole.
 
         Raises:
-            ItemError: ``missing_file``.
+            ItemError: ``missing_file``; ``odd_name``: it would lead out of the folder.
             MachineError: the disk is full.
         """
+        if {"", ".", ".."} & set(name.split("/")):
+            raise ItemError(f"{self.url} has a file of the name {name!r}.", code="odd_name")
         temporary = temporary_beside(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

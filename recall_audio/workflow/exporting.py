@@ -9,6 +9,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import atomic, commit, disk_error, temporary_beside
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
+from recall_audio.storage import need_files
 from recall_audio.workflow.documents import Documents, as_this_version_writes, need, read_documents
 from recall_audio.workflow.measuring import talk_of, view_of
 from recall_audio.workflow.pseudonymising import copy_stems
@@ -31,6 +32,8 @@ def export_recording(
         ItemError: the recording has no results to export.
         MachineError: the format needs a package that is not installed, or the disk is full.
     """
+    if form in export.HOLDING_AUDIO or pseudonyms is not None:
+        need_files(folder, ("stems/",))
     documents = read_documents(folder)
     written = list[Path]()
     if pseudonyms is None:

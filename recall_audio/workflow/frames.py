@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recall_audio.export.collect import ALL_TABLES
+from recall_audio.storage import place_of
 from recall_audio.workflow.collecting import collect_recordings
+from recall_audio.workflow.places import all_kept, folders_at, root_of
 from recall_audio.workflow.tables import Table
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.Da
     """Every recording below a folder as one set of tables; ``recall-audio collect`` writes the same ones.
 
     Args:
-        out: holds recordings, at any of ``OUT``, ``OUT/BOT_ID``.
+        out: holds recordings, at any of ``OUT``, ``OUT/BOT_ID``; ``s3://...`` too.
         into: where the tables are written as CSV on the way; ``OUT/tables`` where None.
 
     Returns:
@@ -50,7 +52,10 @@ def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.Da
     """
     import pandas as pd
 
-    written, left_out = collect_recordings(Path(out), "csv", None if into is None else Path(into))
+    place = place_of(str(out))
+    folders_at(place)  # of a store, the documents come here first
+    written, left_out = collect_recordings(root_of(place), "csv", None if into is None else Path(into))
+    all_kept(written)
     for error in left_out:
         warnings.warn(f"left out: {error}", stacklevel=2)
     found = {}

@@ -40,7 +40,7 @@ from recall_audio.standin import StandIn, meeting
 def workers(n: int) -> Iterator[str]:
     """A scheduler and so many worker processes; gives the scheduler's address."""
     with LocalCluster(
-        n_workers=n, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
+        n_workers=n, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL"
     ) as started:
         yield started.scheduler_address
 
