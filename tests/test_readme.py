@@ -100,6 +100,8 @@ def test_the_page_on_many_machines_counts_with_the_limits_that_are_kept_and_coun
     assert abs(core_hours - 50_000 * cpu_s / 3600) < 5
     assert listed_cores == int(lists * cpu_s / 60)
     assert told_cores == int(retrieves / 2 * cpu_s / 60)
+    wav, flac = (round((69 + written) / cpu_s) for written in (461, 139))
+    assert f"moves {wav} MB/s to and from the store, {flac} with FLAC" in README
     assert f"{lists} × {cpu_s} / 60 = {listed_cores}, with webhooks {retrieves // 2} × {cpu_s} / 60" in README
 
 
