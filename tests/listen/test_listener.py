@@ -236,14 +236,30 @@ def test_nothing_is_lost_by_a_kill_midway_and_nothing_is_there_twice(tmp_path: P
         assert sorted(kept[bot(n)]["messages"]) == [f"msg_audio_separate_{n}", f"msg_recording_{n}"]
 
 
-def test_it_says_where_it_listens_and_warns_where_others_can_reach_it(tmp_path: Path) -> None:
-    here, everywhere = Process(tmp_path, "--log-format", "json"), Process(tmp_path, "--host", "0.0.0.0")
-    assert here.end(signal.SIGINT) == 130
-    assert everywhere.end(signal.SIGTERM) == 143
-    assert json.loads(here.said[0])["port"] == here.port
-    assert "TLS proxy" not in "".join(here.said)
-    assert "TLS proxy" in "".join(everywhere.said)
+def test_it_says_where_it_listens_and_ends_as_it_is_asked_to(tmp_path: Path) -> None:
+    first, second = Process(tmp_path, "--log-format", "json"), Process(tmp_path)
+    assert first.end(signal.SIGINT) == 130
+    assert second.end(signal.SIGTERM) == 143
+    assert json.loads(first.said[0])["port"] == first.port
+    assert "TLS proxy" not in "".join(first.said + second.said)
     assert (tmp_path / "recall-audio-out" / "queue" / "done").is_dir()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.8.0.1", "::1", "localhost", "0.0.0.0", "::", "10.0.0.7", "a.example"]
+)
+def test_it_warns_where_others_than_this_machine_can_reach_it(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from recall_audio.cli.main import run
+    from recall_audio.listen.listener import Listener
+    from recall_audio.standin.webhooks import SECRET
+
+    monkeypatch.setattr(Listener, "serve", lambda *_: None)
+    monkeypatch.setenv("RECALL_WEBHOOK_SECRET", SECRET)
+    assert run(["listen", "--port", "8090", "--host", host, "--queue", str(tmp_path)]) == 0
+    is_here = host in ("127.0.0.1", "127.8.0.1", "::1", "localhost")
+    assert ("TLS proxy" in capsys.readouterr().err) is not is_here
 
 
 def test_it_does_not_start_without_a_secret_or_without_its_port(
