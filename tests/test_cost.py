@@ -8,7 +8,7 @@ the waste that it is there for: that is put back, in turn, by the last of the te
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,12 @@ from benchmarks.cost_meetings import RATE_HZ, Recipe, make, recording_folder
 from counting import Counts, counted
 
 from recall_audio.core import alignpart, speech_evidence
-from recall_audio.media.decode import decode
-from recall_audio.workflow import audio, manifest
+from recall_audio.workflow import audio, manifest, stages, stems
 from recall_audio.workflow.finish import Finish
 from recall_audio.workflow.process import process
 from recall_audio.workflow.spool import Spool
 
-SECONDS = 40
+SECONDS = 32
 PEOPLE = 3
 
 HEAVY = {"scipy.signal", "scipy.stats", "librosa", "numba", "pandas", "matplotlib", "onnxruntime", "sklearn"}
@@ -68,16 +67,15 @@ class Job:
         holds = {
             "each file is decoded once": sorted(counts.of("decodings").values()) == [1] * (PEOPLE + 1),
             # What rises above the noise, with 0.3 s on both sides.
-            "the detector hears little but speech": counts.total("asked") <= 1.7 * self.speech,
+            "the detector hears little but speech": counts.total("asked") <= 2 * self.speech,
             # A few long windows a part; then each loud half second once, 0.16 s farther on both sides.
             "only windows are correlated": counts["transformed", "align"]
-            <= 14 * self.speech + 2_500_000 * PEOPLE,
-            # The bands of each 10 ms, and what the detector does itself.
-            "the sound is looked at once": counts["transformed", "speech"] <= 2 * tracks,
+            <= 16 * self.speech + 3_000_000 * PEOPLE,
+            # The bands of each 10 ms, what leaks, and what the detector does itself.
+            "the sound is looked at once": counts["transformed", "speech"] <= 3.4 * tracks,
             # K-weighting, and one second in two of the mix and of each track against each other.
             "loudness is measured once": counts["transformed", "stems"] <= 4 * tracks,
             "each stem is rendered once": max(counts.of("rendered").values()) <= once,
-            "each stem is written once": max(counts.of("written").values()) <= once,
             "each file is hashed once": counts.total("hashed") <= 1.02 * self.n_bytes + 100_000,
         }
         return {claim for claim, does in holds.items() if not does}
@@ -125,10 +123,11 @@ def test_twice_the_length_costs_at_most_twice_as_much(jobs: tuple[Job, Job]) -> 
 
 
 def grown(short: Job, long: Job) -> set[str]:
-    """What grows faster than the meeting and the speech in it, by more than a twentieth."""
-    most = 1.05 * max(long.n_mix / short.n_mix, long.speech / short.speech)
-    kinds = ("decoded", "asked", "transformed", "rendered", "written", "hashed", "calls")
-    return {kind for kind in kinds if long.counts.total(kind) > most * short.counts.total(kind)}
+    """What grows faster, by more than a twentieth, than what it follows: the meeting, or the speech in it."""
+    length, speech = long.n_mix / short.n_mix, max(long.speech / short.speech, long.n_mix / short.n_mix)
+    most = dict.fromkeys(("decoded", "rendered", "written", "hashed", "calls"), 1.05 * length)
+    most |= dict.fromkeys(("asked", "transformed"), 1.05 * speech)
+    return {k for k, times in most.items() if long.counts.total(k) > times * short.counts.total(k)}
 
 
 def test_a_minute_more_of_a_track_is_no_call_of_a_function_for_each_sample_or_hop(
@@ -188,12 +187,17 @@ def test_the_job_imports_nothing_dear_and_a_done_one_opens_no_audio(
     assert not set(modules) & (HEAVY | {"numpy", "scipy", "av", "soundfile"})
 
 
-def decode_twice(patch: pytest.MonkeyPatch) -> None:
-    def twice(*args: Any) -> Any:
-        decode(*args)
-        return decode(*args)
+def doing(what: Any, times: int) -> Callable[..., Any]:
+    """The same function, doing its work so many times."""
 
-    patch.setattr(audio, "decode", twice)
+    def wasteful(*args: Any, **kwargs: Any) -> Any:
+        return [what(*args, **kwargs) for _ in range(times)][-1]
+
+    return wasteful
+
+
+def decode_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(audio, "decode", doing(audio.decode, 2))
 
 
 def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
@@ -202,14 +206,16 @@ def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(speech_evidence, "worth_asking", lambda level_db: np.array([[0, len(level_db) * 160]]))
 
 
-def correlate_twice(patch: pytest.MonkeyPatch) -> None:
-    gather = alignpart.gather
+def correlate_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(alignpart, "gather", doing(alignpart.gather, 3))
 
-    def twice(*args: Any) -> Any:
-        gather(*args)
-        return gather(*args)
 
-    patch.setattr(alignpart, "gather", twice)
+def look_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(stages, "join_speech", doing(stages.join_speech, 2))
+
+
+def measure_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(stems, "level", doing(stems.level, 2))
 
 
 def forget_what_was_rendered(patch: pytest.MonkeyPatch) -> None:
@@ -217,20 +223,15 @@ def forget_what_was_rendered(patch: pytest.MonkeyPatch) -> None:
 
 
 def hash_twice(patch: pytest.MonkeyPatch) -> None:
-    describe = manifest.describe
-
-    def twice(folder: Path, files: Iterable[Path]) -> Any:
-        paths = list(files)
-        describe(folder, paths)
-        return describe(folder, paths)
-
-    patch.setattr(manifest, "describe", twice)
+    patch.setattr(manifest, "describe", doing(manifest.describe, 2))
 
 
 WASTES = {
     "each file is decoded once": decode_twice,
     "the detector hears little but speech": ask_of_everything,
-    "only windows are correlated": correlate_twice,
+    "only windows are correlated": correlate_again,
+    "the sound is looked at once": look_twice,
+    "loudness is measured once": measure_twice,
     "each stem is rendered once": forget_what_was_rendered,
     "each file is hashed once": hash_twice,
 }
@@ -241,7 +242,7 @@ def test_a_guard_sees_the_waste_it_is_there_for(
     claim: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WASTES[claim](monkeypatch)
-    assert claim in run(SECONDS).wasted()
+    assert claim in run(2 * SECONDS).wasted()
 
 
 def test_work_that_grows_with_the_square_of_the_length_is_seen(

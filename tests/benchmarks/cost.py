@@ -50,7 +50,8 @@ def cases(chosen: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     if picked and not (chosen.lab and not lengths):
         asked = list(product(lengths or [5, 20, 60], chosen.people or [4], chosen.formats or ["ogg"]))
     for minutes, people, kind in asked:
-        name = f"{minutes:g} min x {people} {kind}"
+        leak = () if chosen.leak_db is None else (f"{chosen.leak_db:g}",)
+        name = " ".join((f"{minutes:g} min x {people} {kind}", *leak))
         folder = chosen.work / "meetings" / name.replace(" ", "_")
         if not (folder / "meeting.json").is_file():
             print(f"(making {name})", file=sys.stderr, flush=True)
@@ -169,6 +170,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--hours", type=float, nargs="+")
     parser.add_argument("--people", type=int, nargs="+")
     parser.add_argument("--formats", nargs="+", choices=("ogg", "mp3", "raw", "ogg,mp3,raw"))
+    parser.add_argument("--leak-db", type=float, help="others in each part, quieter by so much, say -26")
     parser.add_argument("--lab", type=Path, nargs="+", default=[], help="meetings that are there already")
     parser.add_argument("--repeat", type=int, default=1, help="runs of each; the one with least CPU counts")
     parser.add_argument("--peers-up-to", type=float, default=5.0, metavar="MINUTES", help="default 5")

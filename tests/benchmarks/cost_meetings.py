@@ -6,7 +6,7 @@
                                                   └─▶ noise, a clock of its own ───▶ parts/<id>.<format>
 
 Nothing is held whole, so eight hours with ten people take as little memory as five minutes. The same
-arguments give the same meeting. `python cost_meetings.py FOLDER MINUTES PEOPLE FORMAT` makes one.
+arguments give the same meeting. `python cost_meetings.py FOLDER MINUTES PEOPLE FORMAT [LEAK_DB]` makes one.
 """
 
 import json
@@ -34,10 +34,11 @@ RATE_HZ = 16_000
 BLOCK = 30 * RATE_HZ
 DRIFT_PPM = 40.0
 NOISE_DB = 36.0
-"""Every microphone's noise lies so far below a voice."""
+"""Noise lies so far below a voice, in every microphone and in the mix."""
 
 Samples = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
+Random = np.random.Generator
 Turns = list[list[tuple[int, int]]]
 
 # FFmpeg's encoder, rate, sample format, bits a second, container.
@@ -57,6 +58,7 @@ class Recipe:
         formats: of the parts' files, cycled: ogg, mp3, raw.
         seed: of everything drawn.
         mix_bits_s: of the MP3 mix, bits a second.
+        leak_db: how much quieter others are in a part than in their own; None: they are not heard there.
     """
 
     seconds: float
@@ -64,6 +66,7 @@ class Recipe:
     formats: tuple[str, ...] = ("ogg",)
     seed: int = 0
     mix_bits_s: int = 64_000
+    leak_db: float | None = None
 
     @property
     def n_samples(self) -> int:
@@ -71,7 +74,7 @@ class Recipe:
         return round(self.seconds * RATE_HZ)
 
 
-def conversation(recipe: Recipe, rng: np.random.Generator) -> Turns:
+def conversation(recipe: Recipe, rng: Random) -> Turns:
     """Who speaks when, rows [start, end) in samples: one after the other, three in ten overlapping."""
     turns: Turns = [[] for _ in range(recipe.people)]
     free, at, last = [0.0] * recipe.people, 0.5, -1
@@ -89,23 +92,27 @@ def conversation(recipe: Recipe, rng: np.random.Generator) -> Turns:
 def spoken(work: Path, who: int, rows: Sequence[tuple[int, int]], recipe: Recipe) -> Samples:
     """One person's voice over the whole meeting, mapped from a file."""
     track = np.memmap(work / f"{who}.s16", dtype=np.int16, mode="w+", shape=(recipe.n_samples,))
-    voice, loud = voices.VOICES[who % len(voices.VOICES)], 10 ** ((who % 4 - 2) * 2.0 / 20)
+    loud = 10 ** ((who % 4 - 2) * 2.0 / 20)
     for k, (start, end) in enumerate(rows):
-        sound = voices.speak(voice, (end - start) / RATE_HZ, seed=recipe.seed + 1000 * who + k)
+        sound = voices.speak(_voice(who), (end - start) / RATE_HZ, seed=recipe.seed + 1000 * who + k)
         track[start : start + len(sound)] = np.rint(np.clip(sound * loud, -1, 1) * 32767)
     track.flush()
     return track
 
 
-def blocks(tracks: Sequence[Samples], start: int, noise_db: float, seed: int) -> Iterator[Floats]:
-    """The sum of some tracks and noise, from a sample on, full scale 1."""
-    rng, level = np.random.default_rng(seed), np.float32(voices.LEVEL * 10 ** (-noise_db / 20) / np.sqrt(3))
+def blocks(tracks: Sequence[Samples], start: int, seed: int, leak_db: float | None = 0.0) -> Iterator[Floats]:
+    """The first track from a sample on, full scale 1, with noise, and with the others by so many dB."""
+    rng, level = np.random.default_rng(seed), np.float32(voices.LEVEL * 10 ** (-NOISE_DB / 20) / np.sqrt(3))
+    scales = [1.0] + [0.0 if leak_db is None else 10 ** (leak_db / 20)] * (len(tracks) - 1)
+    delays = [0] + [0 if leak_db == 0.0 else 400 + 130 * k for k in range(len(tracks) - 1)]
     for a in range(start, len(tracks[0]), BLOCK):
         b = min(a + BLOCK, len(tracks[0]))
         white = rng.standard_normal(b - a + 2, dtype=np.float32)
         out = (white[:-2] + white[1:-1] + white[2:]) * level
-        for track in tracks:
-            out += track[a:b] / np.float32(32768)
+        for track, scale, delay in zip(tracks, scales, delays, strict=True):
+            first = max(a - delay, 0)
+            if scale:
+                out[first + delay - a :] += track[first : b - delay] * np.float32(scale / 32768)
         yield np.tanh(out)
 
 
@@ -129,8 +136,7 @@ def encode(source: Iterator[Floats], path: Path, kind: str, bits_s: int | None =
     import soxr
 
     codec, rate_hz, layout, usual, container = _PACKED[kind]
-    same = rate_hz == RATE_HZ
-    resampler = None if same else soxr.ResampleStream(RATE_HZ, rate_hz, 1, "float32", "HQ")
+    resampler = soxr.ResampleStream(RATE_HZ, rate_hz, 1, "float32", "HQ")
     n, at, left = 0, 0, np.empty(0, np.float32)
     with av.open(str(path), "w", format=container, options={"fflags": "+bitexact"}) as out:
         stream_: Any = out.add_stream(codec, rate=rate_hz, layout="mono", format=layout)
@@ -141,8 +147,7 @@ def encode(source: Iterator[Floats], path: Path, kind: str, bits_s: int | None =
         size = stream_.codec_context.frame_size
         for block, is_last in _and_last(source):
             n += len(block)
-            fresh = block if resampler is None else resampler.resample_chunk(block, last=is_last)
-            left = np.concatenate((left, fresh))
+            left = np.concatenate((left, resampler.resample_chunk(block, last=is_last)))
             usable = len(left) if is_last else len(left) // size * size
             for a in range(0, usable, size):
                 piece = np.ascontiguousarray(left[None, a : min(a + size, usable)])
@@ -171,27 +176,32 @@ def make(folder: Path, recipe: Recipe) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as work:
         turns = conversation(recipe, rng)
         tracks = [spoken(Path(work), who, rows, recipe) for who, rows in enumerate(turns)]
-        encode(blocks(tracks, 0, 40.0, 1), folder / "mix.mp3", "mp3", recipe.mix_bits_s)
-        for who, track in enumerate(tracks):
-            name = f"{voices.VOICES[who % len(voices.VOICES)].name.title()} {who + 1}"
-            person = {"id": 100 + who, "name": name, "is_host": who == 0, "platform": "desktop"}
-            people.append(person | {"email": None, "extra_data": None})
-            parts.append(_part(folder, who, track, people[-1], recipe, rng))
-        del tracks, track
-    content = {"recording_id": _id(f"recording {recipe}"), "platform": "zoom", "mix": "mix.mp3"}
+        encode(blocks(tracks, 0, 1), folder / "mix.mp3", "mp3", recipe.mix_bits_s)
+        for who in range(recipe.people):
+            person = {"id": 100 + who, "name": f"{_voice(who).name.title()} {who + 1}", "is_host": who == 0}
+            people.append(person | {"platform": "desktop", "email": None, "extra_data": None})
+            heard = [tracks[who], *tracks[:who], *tracks[who + 1 :]]
+            parts.append(_part(folder, who, heard, people[-1], recipe, rng))
+        del tracks, heard
+    content = {"recording_id": _id(f"recording {recipe}")}
     content |= {"duration": recipe.seconds, "participants": people, "parts": parts}
     (folder / "meeting.json").write_text(json.dumps(content, indent=1), "utf-8")
     return folder
 
 
 def _part(
-    folder: Path, who: int, track: Samples, person: dict[str, Any], recipe: Recipe, rng: np.random.Generator
+    folder: Path,
+    who: int,
+    heard: list[Samples],
+    person: dict[str, Any],
+    recipe: Recipe,
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
     """One person's recording: it starts a little late, and its nominal start is wrong by up to 0.3 s."""
     kind = recipe.formats[who % len(recipe.formats)]
     part_id, start = _id(f"part {who} {recipe}"), round(rng.uniform(0.05, 0.4) * RATE_HZ)
     drift_ppm = float(rng.uniform(-DRIFT_PPM, DRIFT_PPM))
-    source = paced(blocks([track], start, NOISE_DB, 100 + who), drift_ppm)
+    source = paced(blocks(heard, start, 100 + who, recipe.leak_db), drift_ppm)
     n = encode(source, folder / "parts" / f"{part_id}.{kind}", kind)
     nominal_s = start / RATE_HZ + rng.uniform(-0.3, 0.3)
     return {
@@ -204,6 +214,10 @@ def _part(
     }
 
 
+def _voice(who: int) -> voices.Voice:
+    return voices.VOICES[who % len(voices.VOICES)]
+
+
 def _id(what: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, what))
 
@@ -212,7 +226,7 @@ def recording_folder(lab: Path, out: Path, bot_id: str = "bot") -> Path:
     """What a fetch of a meeting's folder leaves below `out`: ``recording.json`` and ``source/``."""
     content = json.loads((lab / "meeting.json").read_text("utf-8"))
     folder = out / bot_id / content["recording_id"]
-    (folder / "source").mkdir(parents=True, exist_ok=True)
+    (folder / "source").mkdir(parents=True)
 
     def media(path: Path, file: str, kind: str, seconds: float) -> MediaFile:
         target = folder / file
@@ -229,11 +243,12 @@ def recording_folder(lab: Path, out: Path, bot_id: str = "bot") -> Path:
         parts.append(Part(p["id"], p["participant"]["id"], p["start_timestamp"]["relative"], kept))
     mix = media(lab / content.get("mix", "mix.mp3"), "source/mixed.mp3", "mp3", content["duration"])
     people = tuple(Participant(*(p[k] for k in fields)) for p in content["participants"])
-    recording = {"id": content["recording_id"], "started_at": None}
-    meeting = Meeting({"id": bot_id, "name": None}, recording, people, tuple(parts), mix)
+    meeting = Meeting({"id": bot_id}, {"id": content["recording_id"]}, people, tuple(parts), mix)
     write_json(folder / "recording.json", "recording", meeting.to_json())
     return folder
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), Recipe(float(sys.argv[2]) * 60, int(sys.argv[3]), tuple(sys.argv[4].split(","))))
+    to, minutes, number, kinds, *leak = sys.argv[1:]
+    leak_db = float(leak[0]) if leak else None
+    make(Path(to), Recipe(float(minutes) * 60, int(number), tuple(kinds.split(",")), leak_db=leak_db))
