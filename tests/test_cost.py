@@ -203,7 +203,11 @@ def decode_twice(patch: pytest.MonkeyPatch) -> None:
 def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
     import numpy as np
 
-    patch.setattr(speech_evidence, "worth_asking", lambda level_db: np.array([[0, len(level_db) * 160]]))
+    def all_of_it(level_db: Any, *_: Any) -> Any:
+        return np.array([[0, len(level_db) * 160]])
+
+    patch.setattr(speech_evidence, "worth_asking", all_of_it)
+    patch.setattr(speech_evidence, "_loud_enough", all_of_it)
 
 
 def correlate_again(patch: pytest.MonkeyPatch) -> None:
