@@ -1,14 +1,20 @@
 """Which bots a batch is of, how many it begins, and what it says when it ends."""
 
+import errno
 import io
 import json
+import os
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from batch.lab import Lab
 
 from recall_audio.batch import room
 from recall_audio.cli.progress import speed
+from recall_audio.errors import MachineError
 from recall_audio.standin import Fault, Reply
 
 
@@ -146,3 +152,42 @@ def test_what_was_lost_before_is_not_called_done(lab: Lab) -> None:
     again = lab.run("run", *server.bot_ids, "--out", lab.out)
     assert again.code == 1
     assert again.err.splitlines()[-1] == "2 partial before."
+
+
+@pytest.mark.parametrize("key", ["canary key", "canary\nkey", "\u201ccanary\u201d", "   "])
+def test_row_31_a_key_that_cannot_be_sent_ends_the_command_before_any_request(lab: Lab, key: str) -> None:
+    server = lab.serve(1)
+    lab.patch.setenv("RECALL_API_KEY", key)
+    ran = lab.run("run", *server.bot_ids, "--out", lab.out)
+    assert (ran.code, server.requests) == (3, [])
+    assert "RECALL_API_KEY" in ran.err
+    assert "canary" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_row_36_whichever_flush_or_rename_of_processing_finds_the_disk_full_nothing_half_done_stays(
+    lab: Lab, undisturbed: Mapping[str, bytes], name: str
+) -> None:
+    """Fail the 1st, 2nd, 3rd, 5th, ... until a run goes through; then all is as if nothing had happened."""
+    server = lab.serve(1)
+    lab.here(options=None)
+    real, nth, full = getattr(os, name), 1, 0
+    while True:
+        calls: list[int] = []
+
+        def call(*args: Any, made: list[int] = calls, limit: int = nth, **kwargs: Any) -> Any:
+            made.append(1)
+            if len(made) == limit:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*args, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch, suppress(MachineError):
+            patch.setattr(os, name, call)
+            lab.here()
+        if len(calls) < nth:
+            break
+        full += 1
+        assert not list(lab.out.rglob("*.part"))
+        nth += 1 + nth // 3
+    assert full > 5
+    assert lab.results() == {n: b for n, b in undisturbed.items() if n.startswith(server.bot_ids[0])}

@@ -227,7 +227,7 @@ def test_row_34_a_script_in_the_place_of_audio_is_not_followed(lab: Lab, body: b
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_rows_25_to_28_mixed_audio_that_cannot_be_had_is_a_loss_and_the_rest_is_done(
+def test_row_25_and_row_27_and_row_28_mixed_audio_that_cannot_be_had_is_a_loss_and_the_rest_is_done(
     lab: Lab, reply: Reply, code: str
 ) -> None:
     server = lab.serve(1, Fault("mix.raw", [reply], forever=True))
