@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recall_audio.detector.batches import in_batches
 from recall_audio.model.detector import HOP_SAMPLES, FloatArray
 
 CONTEXT = 64
@@ -23,7 +24,6 @@ CONTEXT = 64
 
 _FFT, _SPECTRA, _BINS = 256, 4, 129
 _STEPS = 16  # of each stretch that the front takes at a time
-_BATCH = 32  # stretches side by side
 _STATE = 128
 
 
@@ -107,19 +107,10 @@ class NumpyDetector:
 
     def probabilities(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
         """See :class:`~recall_audio.model.detector.Detector`."""
-        n_steps = np.array([-(-len(s) // HOP_SAMPLES) for s in stretches], dtype=np.int64)
-        found: list[FloatArray] = [np.empty(0, np.float32)] * len(stretches)
-        order = np.argsort(-n_steps, kind="stable")
-        for i in range(0, len(order), _BATCH):
-            batch = [int(k) for k in order[i : i + _BATCH] if n_steps[k]]
-            for k, p in zip(batch, self._batch([stretches[k] for k in batch]), strict=True):
-                found[k] = p
-        return found
+        return in_batches(stretches, self._batch)
 
     def _batch(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
         """The same for stretches sorted from the longest to the shortest, none of them empty."""
-        if not stretches:
-            return []
         n_steps = np.array([-(-len(s) // HOP_SAMPLES) for s in stretches])
         hidden = np.zeros((n_steps[0], len(stretches), _STATE), dtype=np.float32)
         h = cell = np.zeros((len(stretches), _STATE), dtype=np.float32)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from recall_audio.detector.batches import in_batches
 from recall_audio.errors import MachineError
 from recall_audio.model.detector import HOP_SAMPLES, FloatArray
 from recall_audio.units import RATE_HZ
 
 _CONTEXT = 64  # samples of the window before, which the model wants in front of each window
 _STATE = (2, 128)
-_BATCH = 32  # measured: 13.0 CPU-s an audio hour alone, 6.8 by eight, 6.4 by 16 and by 32
 
 
 class OnnxDetector:
@@ -50,20 +50,11 @@ class OnnxDetector:
 
     def probabilities(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
         """See :class:`~recall_audio.model.detector.Detector`."""
-        n_steps = np.array([-(-len(s) // HOP_SAMPLES) for s in stretches], dtype=np.int64)
-        found: list[FloatArray] = [np.empty(0, np.float32)] * len(stretches)
-        order = np.argsort(-n_steps, kind="stable")
-        for i in range(0, len(order), _BATCH):
-            batch = [int(k) for k in order[i : i + _BATCH] if n_steps[k]]
-            for k, p in zip(batch, self._batch([stretches[k] for k in batch]), strict=True):
-                found[k] = p
-        return found
+        return in_batches(stretches, self._batch)
 
     def _batch(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
         """The same for stretches sorted from the longest to the shortest, none of them empty."""
         n_steps = [-(-len(s) // HOP_SAMPLES) for s in stretches]
-        if not n_steps:
-            return []
         audio = np.zeros((len(stretches), _CONTEXT + n_steps[0] * HOP_SAMPLES), dtype=np.float32)
         for row, s in zip(audio, stretches, strict=True):
             row[_CONTEXT : _CONTEXT + len(s)] = s
