@@ -1,11 +1,12 @@
 """What many tests share: the sample meeting, served on loopback or processed already."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from object_store import s3_server
 
 from recall_audio import batch
 from recall_audio.cli.main import run as run_command
@@ -36,6 +37,13 @@ def processed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         outcomes = batch.run([bot_id], lambda: reach, batch.Request(out=out))
     assert [o.status for o in outcomes] == ["done"], outcomes
     return Path(outcomes[0].folder)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Mapping[str, str]]:
+    """A server that speaks S3, with one bucket; the environment that leads to it."""
+    with s3_server() as environment:
+        yield environment
 
 
 @pytest.fixture

@@ -3,26 +3,35 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-from moto.server import ThreadedMotoServer
+from unittest import mock
 
 SECRET = "canary-secret-77b1e0"
 
 
 @contextmanager
 def s3_server() -> Iterator[Mapping[str, str]]:
-    """Serve while the block lasts; gives the environment variables by which clients find and enter it."""
+    """Serve one ``bucket`` while the block lasts; gives the environment variables that clients need.
+
+    One at a time: its content is the process's, and clients keep the address they were made with.
+    """
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield {
+        environment = {
             "AWS_ENDPOINT_URL": f"http://{host}:{port}",
             "AWS_ACCESS_KEY_ID": "canary-id-0c41d2",
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+        with mock.patch.dict("os.environ", environment):
+            fsspec.get_filesystem_class("s3").clear_instance_cache()
+            fsspec.filesystem("s3", skip_instance_cache=True).makedir("bucket")
+        yield environment
     finally:
         server.stop()

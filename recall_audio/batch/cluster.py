@@ -15,6 +15,7 @@ import itertools
 import pickle
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
@@ -27,6 +28,9 @@ from recall_audio.errors import ItemError, MachineError, RecallAudioError, Trans
 T = TypeVar("T")
 Told = Callable[[Any, str, int, int], None]
 """Called with a call's first argument, what is being done, units done and units in all."""
+
+PATIENCE_S, LOOK_EVERY_S = 600.0, 5.0
+# A cluster that grows on demand may need minutes for its first machine; one that lost all may get none.
 
 
 class Cluster(Executor):
@@ -54,14 +58,20 @@ class Cluster(Executor):
         self._items: dict[int, Any] = {}
         self._numbers = itertools.count()
         self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._broken: MachineError | None = None
         if told is not None:
             client.subscribe_topic(self._topic, self._hear)
+        threading.Thread(target=self._watch, args=(client,), daemon=True).start()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Make a picklable call on a worker; keywords are not taken."""
         if kwargs:
             raise TypeError("no keywords are taken")
         future: Future[T] = Future()
+        if self._broken is not None:
+            future.set_exception(self._broken)
+            return future
         at = next(self._numbers)
         call = Sent(elsewhere.answer, self._terms, self._topic, at, pickle.dumps((fn, args)))
         self._items[at] = args[0] if args else None
@@ -71,6 +81,10 @@ class Cluster(Executor):
 
     def break_off(self) -> None:
         """Give up all work; what workers are at they leave within seconds. Does not wait."""
+        self._over.set()
+        self._give_up(TransientError("Stopped before it was finished.", code="interrupted"))
+
+    def _give_up(self, error: RecallAudioError) -> None:
         with self._lock:
             waiting, begun = list(self._waiting), dict(self._begun)
             self._waiting.clear()
@@ -79,13 +93,28 @@ class Cluster(Executor):
             ours.cancel()
         for theirs, ours in begun.items():
             theirs.cancel()
-            ours.set_exception(TransientError("Stopped before it was finished.", code="interrupted"))
+            ours.set_exception(error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Give up what is not done, or wait for it."""
         if cancel_futures:
             self.break_off()
         self._pool.shutdown(wait=wait)
+
+    def _watch(self, client: Any) -> None:
+        """Give up where work waits and there has been no worker for long; runs in a thread of its own."""
+        alive_at = time.monotonic()
+        while not self._over.wait(LOOK_EVERY_S):
+            if not self._begun or _has_workers(client):
+                alive_at = time.monotonic()
+            elif time.monotonic() - alive_at > PATIENCE_S:
+                self._broken = MachineError(
+                    f"The cluster has had no worker for {PATIENCE_S:g} s; finished work is kept.",
+                    "Start some: `dask worker ADDRESS`; then run the same command again.",
+                    code="no_worker",
+                )
+                self._give_up(self._broken)
+                return
 
     def _hand_over(self) -> None:
         handed: list[Future[Any]] = []
@@ -116,6 +145,13 @@ class Cluster(Executor):
         at, what, done, total = event[1]
         if self._told is not None and self._items.get(at) is not None:
             self._told(self._items[at], what, done, total)
+
+
+def _has_workers(client: Any) -> bool:
+    try:
+        return bool(client.nthreads())
+    except Exception:  # noqa: BLE001 - a scheduler that is gone is told of in many ways
+        return False
 
 
 def _lost_sight() -> TransientError:

@@ -64,7 +64,10 @@ class _StoreShelf(Shelf):
     store: storage.Store
 
     def look(self, bot_id: str) -> None:
-        storage.look_for_all(self.store, bot_id, self.request.out)
+        for folder in storage.look_for_all(self.store, bot_id, self.request.out):
+            if self.request.verify:  # of downloads, whose bytes are looked at before anything is asked
+                sources = [n for n in storage.all_there(folder) if n.startswith("source/")]
+                storage.bring(self._at(folder), folder, sources)
 
     def _at(self, folder: Path) -> storage.Store:
         return storage.Store(self.store.url / folder.parent.name / folder.name)

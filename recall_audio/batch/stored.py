@@ -39,13 +39,14 @@ def _published(task: Task) -> Iterator[Task]:
     store, folder = storage.Store(storage.Url(task.store)), task.folder
     if not storage.look(store, folder):
         raise ItemError(f"{store.url} holds no recording.json.", "Fetch it again.", code="missing_file")
+    there = set(storage.all_there(folder))
     storage.bring_documents(store, folder)
     if task.verify:
         storage.bring(store, folder, storage.all_there(folder))
     elif task.force or _needs_audio(folder, task.options):
         storage.bring(store, folder, _sources(folder))
     yield task
-    storage.publish(store, folder)
+    storage.publish(store, folder, doubted=there - set(storage.all_there(folder)))
 
 
 def _needs_audio(folder: Path, options: Options) -> bool:

@@ -55,7 +55,7 @@ def discard_inputs(folder: Path) -> bool:
     """Delete downloaded files that have changed, so that they are fetched again; whether there were any."""
     changed = changed_inputs(folder)
     for name in changed:
-        (folder / name).unlink(missing_ok=True)
+        discard(folder, name)
     return bool(changed)
 
 

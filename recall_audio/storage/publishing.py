@@ -11,7 +11,7 @@ takes neither for finished.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ def publish_fetched(store: Store, folder: Path) -> None:
     store.write(RECORDING, (folder / RECORDING).read_bytes())
 
 
-def publish(store: Store, folder: Path) -> None:
+def publish(store: Store, folder: Path, doubted: Collection[str] = ()) -> None:
     """A processed recording's folder into its part of a store; ``run.json`` comes last.
 
     Args:
         store: at the recording's own address.
         folder: holds what is to be published, and ``run.json``.
+        doubted: names of objects whose bytes are known not to be what the store's manifest says.
 
     Raises:
         TransientError: ``overtaken``: somebody else has published other results meanwhile; ``store_failed``.
@@ -46,8 +47,10 @@ def publish(store: Store, folder: Path) -> None:
     """
     manifest = (folder / MANIFEST).read_bytes()
     new = digests(json.loads(manifest))
-    there = store.listing()
+    there = {name: facts for name, facts in store.listing().items() if name not in doubted}
     before = _manifest(store, there)
+    if before == json.loads(manifest) and not doubted:
+        return
     try:
         tag = _begun(store, there.get(MANIFEST), before, new)
         _write_data(store, folder, there, digests(before), new)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,32 @@ def test_whoever_waits_for_the_cluster_can_be_a_library(lab: Lab, cluster: str) 
     assert outcome.status == "done"
     assert len(pickle.dumps(outcome)) < 1000
     assert batch.Request(out=lab.out).cluster == ""
+
+
+def test_a_cluster_that_has_lost_all_its_workers_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recall_audio.batch.cluster.PATIENCE_S", 0.2)
+    monkeypatch.setattr("recall_audio.batch.cluster.LOOK_EVERY_S", 0.01)
+    alive = {"tcp://worker": 1}
+
+    class Deserted:
+        def get_executor(self, **_: object) -> "Deserted":
+            return self
+
+        def submit(self, *_: object, **__: object) -> "Future[None]":
+            return Future()
+
+        def nthreads(self) -> dict[str, int]:
+            return alive
+
+    pool = Cluster(Deserted(), ("", ()), 1)
+    begun, waiting = pool.submit(len, ""), pool.submit(len, "")
+    with pytest.raises(TimeoutError):
+        begun.result(timeout=0.4)
+    alive.clear()
+    with pytest.raises(MachineError, match="no worker"):
+        begun.result(timeout=60.0)
+    assert waiting.cancelled()
+    with pytest.raises(MachineError, match="no worker"):
+        pool.submit(len, "").result(timeout=60.0)

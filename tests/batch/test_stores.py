@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,26 +14,18 @@ import fsspec
 import pytest
 from batch import deadly
 from batch.lab import Lab
-from object_store import SECRET, s3_server
+from object_store import SECRET
 
 from recall_audio.storage import Url
 
 _COUNT = iter(range(1000))
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Mapping[str, str]]:
-    with s3_server() as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3").mkdir("bucket")
-        yield environment
-
-
 @pytest.fixture
 def url(s3: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A place of this test's own, and temporary files and a cache of its own."""
-    assert s3
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -218,3 +210,22 @@ def test_a_store_that_refuses_or_is_not_there_ends_the_batch_before_anything_is_
     assert away.code == 5
     assert "Run the same command again" in away.err
     assert server.requests == []
+
+
+def test_verify_mends_what_has_changed_in_the_store(
+    lab: Lab, url: str, undisturbed: Mapping[str, bytes]
+) -> None:
+    """A stem, a document and a download, each of the size that it had."""
+    server = lab.serve(1)
+    assert [o.status for o in lab.here(store=Url(url))] == ["done"]
+    system = fsspec.filesystem("s3", use_listings_cache=False)
+    objects = stored(url)
+    for kind in ("/stems/Ann.wav", "/segments.rttm", ".raw"):
+        name = next(n for n in objects if n.endswith(kind))
+        system.pipe_file(f"{url}/{name}", bytes(len(objects[name])))
+    assert lab.here(store=Url(url))[0].reused, "sizes are the same"
+    asked = len(server.requests)
+    assert [o.status for o in lab.here(store=Url(url), verify=True)] == ["done"]
+    assert len([r for r in server.requests[asked:] if r.path.endswith(".raw")]) == 1, "the changed download"
+    assert results(stored(url)) == of(lab, undisturbed)
+    assert halves(url) == []

@@ -142,12 +142,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--meetings", type=int, default=60)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--kill-every", type=float, default=3.0, metavar="SECONDS")
-    parser.add_argument("--longer", type=float, default=60.0, help="length of the meetings for the speed-up")
+    parser.add_argument("--kill-every", type=float, default=8.0, metavar="SECONDS")
+    parser.add_argument("--longer", type=float, default=15.0, help="length of the meetings for the speed-up")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         same_bytes(Path(temporary), given.meetings, given.workers, given.kill_every)
-        speed(Path(temporary), 12, given.longer)
+        speed(Path(temporary), 24, given.longer)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,11 @@
 """A place of each test's own in a store on loopback, and a cache of its own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import fsspec
 import pytest
-from object_store import s3_server
 
 from recall_audio.storage import Store, Url
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[Mapping[str, str]]:
-    with s3_server() as environment, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
-        yield environment
 
 
 @pytest.fixture
