@@ -11,7 +11,7 @@ import click
 
 from recall_audio.cli.selecting import one_recording
 from recall_audio.model.outcome import Outcome, exit_code
-from recall_audio.storage import Place, place_of
+from recall_audio.storage import Place, Store, place_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +37,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
         for outcome in outcomes:
             click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
         return exit_code(list(outcomes))
-    finished = [o for o in outcomes if o.folder and _has_results(o)]
+    finished = [o for o in outcomes if o.folder and _has_results(o, look=len(outcomes) <= _FEW)]
     if len(finished) <= _FEW:
         for outcome in finished:
             print_summary(place_of(outcome.folder))
@@ -49,11 +49,13 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
     return exit_code(list(outcomes))
 
 
-def _has_results(outcome: Outcome) -> bool:
+def _has_results(outcome: Outcome, *, look: bool) -> bool:
+    """Whether there is something to sum up; a store is only looked into where that will be done."""
     place = place_of(outcome.folder)
     if isinstance(place, Path):
         return (place / "run.json").is_file()
-    return outcome.status in ("done", "partial")
+    is_done = outcome.status in ("done", "partial")
+    return is_done and (not look or Store(place).facts("run.json") is not None)
 
 
 def print_summary(place: Place) -> None:

@@ -69,7 +69,7 @@ def _problem(url: Url, name: str, error: Exception) -> Exception:
     code = _code(error)
     if isinstance(error, FileExistsError) or code in _CONFLICTS:
         return Conflict()
-    if code in _CANNOT or isinstance(error, NotImplementedError):
+    if code in _CANNOT or isinstance(error, NotImplementedError | TypeError):  # or knows no such argument
         return Unable()
     if isinstance(error, OSError) and error.errno in FULL and not code:
         return disk_error(error, Path(name))

@@ -108,7 +108,9 @@ def test_a_changed_option_redoes_what_hangs_on_it_and_leaves_no_other_format_beh
     assert [o.status for o in lab.here(store=Url(url))] == ["done"]
     before, asked = stored(url), len(server.requests)
     monkeypatch.setenv("RECALL_API_KEY", "none, for nothing is asked")
-    assert lab.run("process", url, "--lufs", "-30", "--quiet", "--json").code == 0
+    ran = lab.run("process", url, "--lufs", "-30", "--quiet")
+    assert ran.code == 0
+    assert f"Files in {url}/" in ran.out
     after = stored(url)
     assert len(server.requests) == asked
     assert halves(url) == []
@@ -130,6 +132,7 @@ def test_what_was_fetched_into_a_store_is_processed_from_there(
     server = lab.serve(2)
     fetched = lab.run("fetch", *server.bot_ids, "--out", url, "--json")
     assert (fetched.code, fetched.statuses()) == (0, ["done", "done"])
+    assert lab.run("fetch", server.bot_ids[0], "--out", url).code == 0, "nothing to sum up yet"
     assert {n.split("/", 2)[2].split("/")[0] for n in stored(url) if not n.startswith("journal/")} == {
         "source",
         "recording.json",
