@@ -79,6 +79,8 @@ class Progress:
             self._bots.add(outcome.bot_id)
             self._n_new += not outcome.reused
             self._n_failed += outcome.status == "failed"
+            for key in [k for k in self._tasks if k[0] in (outcome.bot_id, outcome.recording_id)]:
+                self._live.remove_task(self._tasks.pop(key))  # broken off: its line would stay for ever
             if self._quiet or self._n_items <= 1:
                 return
             so_far = self._so_far()
