@@ -11,6 +11,7 @@ workers again and again (four times, by the scheduler's ``allowed-failures``) is
 the scheduler blames all that a lost worker had been given, it is given no more than it can work on.
 """
 
+import contextlib
 import itertools
 import pickle
 import secrets
@@ -19,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from recall_audio.batch import elsewhere
@@ -29,32 +31,56 @@ T = TypeVar("T")
 Told = Callable[[Any, str, int, int], None]
 """Called with a call's first argument, what is being done, units done and units in all."""
 
-PATIENCE_S, LOOK_EVERY_S = 600.0, 5.0
+PATIENCE_S, LOOK_EVERY_S, _RESTART_S = 600.0, 2.0, 30.0
 # A cluster that grows on demand may need minutes for its first machine; one that lost all may get none.
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A call that the cluster has.
+
+    Attributes:
+        future: ours.
+        key: the cluster's name for it.
+        at: its number.
+        since: when it was handed over, on the monotonic clock.
+    """
+
+    future: "Future[Any]"
+    key: str
+    at: int
+    since: float
 
 
 class Cluster(Executor):
     """An executor whose calls are made by a cluster's workers.
 
-    A future ends with ItemError ``crashed`` where the call ended one worker after another, with MachineError
-    where a worker has another version of this package or does not see the output.
+    A future ends with ItemError ``crashed`` where the call ended one worker after another, ``timeout`` where
+    it took longer than allowed (its worker is started anew), with MachineError where a worker has another
+    version of this package or does not see the output.
 
     Args:
         client: a ``distributed.Client``, which stays the caller's.
         terms: what a worker has to meet, for :func:`~recall_audio.batch.elsewhere.check`.
         at_once: calls handed to the cluster at once.
         told: hears how far calls are, from a thread of the client's.
+        timeout_s: longest time for one call, or None.
     """
 
     def __init__(
-        self, client: Any, terms: tuple[str, tuple[str, ...]], at_once: int, told: Told | None = None
+        self,
+        client: Any,
+        terms: tuple[str, tuple[str, ...]],
+        at_once: int,
+        told: Told | None = None,
+        timeout_s: float | None = None,
     ) -> None:
-        self.at_once = at_once
+        self.at_once, self._client, self._timeout_s = at_once, client, timeout_s
         self._pool = client.get_executor(pure=False)
         self._terms, self._told = terms, told
         self._topic = f"recall-audio-{secrets.token_hex(6)}"
         self._waiting: deque[tuple[Future[Any], Sent, int]] = deque()
-        self._begun: dict[Future[Any], Future[Any]] = {}
+        self._begun: dict[Future[Any], _Begun] = {}
         self._items: dict[int, Any] = {}
         self._numbers = itertools.count()
         self._lock = threading.RLock()
@@ -62,7 +88,7 @@ class Cluster(Executor):
         self._broken: MachineError | None = None
         if told is not None:
             client.subscribe_topic(self._topic, self._hear)
-        threading.Thread(target=self._watch, args=(client,), daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Make a picklable call on a worker; keywords are not taken."""
@@ -91,9 +117,9 @@ class Cluster(Executor):
             self._begun.clear()
         for ours, _, _ in waiting:
             ours.cancel()
-        for theirs, ours in begun.items():
+        for theirs, one in begun.items():
             theirs.cancel()
-            ours.set_exception(error)
+            one.future.set_exception(error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Give up what is not done, or wait for it."""
@@ -101,11 +127,12 @@ class Cluster(Executor):
             self.break_off()
         self._pool.shutdown(wait=wait)
 
-    def _watch(self, client: Any) -> None:
-        """Give up where work waits and there has been no worker for long; runs in a thread of its own."""
+    def _watch(self) -> None:
+        """End what takes too long, and all where no worker has been for long; in a thread of its own."""
         alive_at = time.monotonic()
         while not self._over.wait(LOOK_EVERY_S):
-            if not self._begun or _has_workers(client):
+            self._end_late()
+            if not self._begun or _has_workers(self._client):
                 alive_at = time.monotonic()
             elif time.monotonic() - alive_at > PATIENCE_S:
                 self._broken = MachineError(
@@ -116,6 +143,17 @@ class Cluster(Executor):
                 self._give_up(self._broken)
                 return
 
+    def _end_late(self) -> None:
+        limit_s = self._timeout_s
+        if limit_s is None:
+            return
+        for theirs, one in list(self._begun.items()):
+            if time.monotonic() - one.since > limit_s and self._begun.pop(theirs, None) is not None:
+                error = ItemError(f"It took longer than {limit_s:g} s and was ended.", code="timeout")
+                one.future.set_exception(error)
+                _end_on_cluster(self._client, one.key, theirs)
+                self._hand_over()
+
     def _hand_over(self) -> None:
         handed: list[Future[Any]] = []
         with self._lock:
@@ -124,15 +162,17 @@ class Cluster(Executor):
                 if ours.set_running_or_notify_cancel():
                     key = f"process-{self._topic}-{at}"
                     theirs = self._pool.submit(pickle.loads, pickle.dumps(call), key=key)
-                    self._begun[theirs] = ours
+                    self._begun[theirs] = _Begun(ours, key, at, time.monotonic())
                     handed.append(theirs)
         for theirs in handed:
             theirs.add_done_callback(self._ended)
 
     def _ended(self, theirs: "Future[Any]") -> None:
         with self._lock:
-            ours = self._begun.pop(theirs, None)
-        if ours is not None:
+            one = self._begun.pop(theirs, None)
+        if one is not None:
+            ours = one.future
+            self._items.pop(one.at, None)
             try:
                 ours.set_result(theirs.result())
             except CancelledError:
@@ -145,6 +185,14 @@ class Cluster(Executor):
         at, what, done, total = event[1]
         if self._told is not None and self._items.get(at) is not None:
             self._told(self._items[at], what, done, total)
+
+
+def _end_on_cluster(client: Any, key: str, theirs: "Future[Any]") -> None:
+    """Cancel a call, and start the worker anew that is at it: a thread cannot be ended otherwise."""
+    with contextlib.suppress(Exception):  # a worker without a nanny cannot be started anew
+        workers = [w for w, keys in client.processing().items() if key in keys]
+        theirs.cancel()
+        client.restart_workers(workers, timeout=_RESTART_S, raise_for_error=False)
 
 
 def _has_workers(client: Any) -> bool:

@@ -22,7 +22,11 @@ _LONGEST_GREETING = 1 << 16
 
 @contextmanager
 def connected(
-    address: str, shared: Iterable[Path], at_least: int = 1, told: Told | None = None
+    address: str,
+    shared: Iterable[Path],
+    at_least: int = 1,
+    told: Told | None = None,
+    timeout_s: float | None = None,
 ) -> Iterator[Cluster]:
     """An executor over the cluster at `address`, its workers checked.
 
@@ -31,6 +35,7 @@ def connected(
         shared: folders that workers have to see as this machine does.
         at_least: calls handed over at once, where the cluster has fewer threads (and may grow).
         told: hears how far calls are.
+        timeout_s: longest time for one call, or None.
 
     Raises:
         UsageError: this is no address.
@@ -41,7 +46,7 @@ def connected(
         client = stack.enter_context(_client(address))
         terms = elsewhere.made_by(), tuple(stack.enter_context(_token(folder)) for folder in shared)
         _check(client, terms)
-        pool = Cluster(client, terms, max(at_least, sum(client.nthreads().values())), told)
+        pool = Cluster(client, terms, max(at_least, sum(client.nthreads().values())), told, timeout_s)
         try:
             yield pool
         finally:

@@ -11,7 +11,6 @@ from recall_audio.batch.request import Progress, Request
 from recall_audio.batch.signals import Deferred
 from recall_audio.batch.tasks import Task
 from recall_audio.batch.workers import Workers
-from recall_audio.errors import UsageError
 
 
 def _is_here(request: Request, given: Executor | None) -> bool:
@@ -41,12 +40,11 @@ def pool_for(
     elif _is_here(request, given):
         yield Here(report)
     elif request.cluster:
-        _check_timeout(request)
         from recall_audio.batch.joining import connected
 
         shared = {folder.parent.parent for folder in folders} or {request.out}
         shared = set() if request.store is not None else shared
-        with connected(request.cluster, shared, request.jobs, told) as pool:
+        with connected(request.cluster, shared, request.jobs, told, request.item_timeout_s) as pool:
             yield pool
     else:
         workers = Workers(request.jobs, request.item_timeout_s, told)
@@ -54,14 +52,6 @@ def pool_for(
             yield workers
         finally:
             workers.shutdown(wait=True, cancel_futures=True)
-
-
-def _check_timeout(request: Request) -> None:
-    if request.item_timeout_s is not None:
-        raise UsageError(
-            "A time limit for each recording is for the processes of this machine, not for a cluster's.",
-            "Leave out --item-timeout, or leave out --cluster.",
-        )
 
 
 def silent(*_: object) -> None:

@@ -210,11 +210,15 @@ def test_where_no_scheduler_answers_one_sentence_says_so(lab: Lab, monkeypatch: 
     assert server.requests == []
 
 
-def test_a_time_limit_is_not_promised_where_it_cannot_be_kept(lab: Lab, cluster: str) -> None:
-    lab.serve(1)
-    ran = lab.batch("--cluster", cluster, "--item-timeout", "5")
-    assert ran.code == 2
-    assert "--item-timeout" in ran.err
+def test_what_hangs_on_a_cluster_is_ended_alone(lab: Lab, cluster: str) -> None:
+    """Its worker is started anew, and does the others."""
+    lab.serve(4)
+    lab.poison(light=True, _0="hang", _2="hang")
+    ran = lab.batch("--cluster", cluster, "--item-timeout", "3")
+    assert ran.statuses() == ["transient timeout", "done", "transient timeout", "done"]
+    assert ran.code == 5
+    lab.poison(light=True)
+    assert lab.batch("--cluster", cluster, "--item-timeout", "60").statuses() == ["done"] * 4
 
 
 def test_a_worker_that_cannot_write_is_told_from_one_that_can(tmp_path: Path) -> None:
