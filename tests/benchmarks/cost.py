@@ -6,7 +6,8 @@
     python tests/benchmarks/cost.py --lab MEETING...                    folders with meeting.json, mix, parts/
 
 Every row is a process of its own, one thread a numeric library, one after the other; CPU is user and system
-time with all children, imports included; memory is the peak of the largest process. The floor is the decoding
+time with all children, imports included; memory is the peak of the largest process, and its own part of it
+(what is not a mapped file). The floor is the decoding
 of all files (PyAV, soxr) and the writing of one WAV a part. Meetings are made from synthetic voices and kept
 in --work for the next run. On a busy machine CPU seconds are up to 1.4 times too many, ratios less so; then
 --repeat takes the least of several.
@@ -89,6 +90,7 @@ def show_case(case: Case) -> dict[str, Any]:
         "job_over_floor": job.cpu_s / floor.cpu_s,
         "job_wall_s": job.wall_s,
         "job_peak_mb": job.peak_mb,
+        "job_own_mb": job.own_mb,
         "cpu_s_a_track_minute": job.cpu_s / track_minutes,
         "two_jobs_cpu_s": two.cpu_s,
         "two_jobs_wall_s": two.wall_s,
@@ -102,7 +104,7 @@ def show_case(case: Case) -> dict[str, Any]:
     by_ffmpeg = f"{ffmpeg.cpu_s:8.2f}" if ffmpeg else f"{'-':>8}"
     print(
         f"{case.name:20}{floor.cpu_s:8.2f}{by_ffmpeg}{job.cpu_s:8.2f}{found['job_over_floor']:7.2f}"
-        f"{found['cpu_s_a_track_minute']:9.4f}{job.wall_s:8.1f}{job.peak_mb:6.0f}"
+        f"{found['cpu_s_a_track_minute']:9.4f}{job.wall_s:8.1f}{job.peak_mb:6.0f}{job.own_mb:6.0f}"
         f"{two.wall_s:8.1f}{found['two_jobs_wall_over_cpu']:7.2f}{two.peak_mb:6.0f}{shares}",
         flush=True,
     )
@@ -115,10 +117,10 @@ def show_cases(found: list[Case]) -> list[dict[str, Any]]:
         "\nThe whole job and its floor: CPU and wall in seconds, memory in MB, stages in % of the job's CPU;"
     )
     print("the rest is starting two processes, their imports, and the hashing of what was written")
-    print(f"{'':20}{'CPU':>24}{'job /':>7}{'CPU a':>9}{'':14}{'--jobs 2':>21}")
+    print(f"{'':20}{'CPU':>24}{'job /':>7}{'CPU a':>9}{'':20}{'--jobs 2':>21}")
     heads = "".join(f"{h:>7}" for h in (*STAGES, "rest"))
     print(
-        f"{'meeting':20}{'floor':>8}{'ffmpeg':>8}{'job':>8}{'floor':>7}{'trk-min':>9}{'wall':>8}{'MB':>6}"
+        f"{'meeting':20}{'floor':>8}{'ffmpeg':>8}{'job':>8}{'floor':>7}{'trk-min':>9}{'wall':>8}{'MB':>6}{'own':>6}"
         f"{'wall':>8}{'/ CPU':>7}{'MB':>6}{heads}"
     )
     return [show_case(case) for case in found]
@@ -180,6 +182,11 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def size(case: Case) -> float:
+    """Track-minutes."""
+    return case.minutes * case.tracks
+
+
 def main() -> None:
     """Print the tables."""
     chosen = options()
@@ -192,8 +199,8 @@ def main() -> None:
     told: dict[str, Any] = {"load": load, "jobs": show_cases(found)}
     show_growth(found, told["jobs"])
     told["peers"] = show_peers(found, told["jobs"], chosen.peers_up_to)
-    told["fixed"] = show_fixed(found[0].lab, chosen.work)
-    told["fetch"] = show_fetch(max(found, key=lambda c: c.minutes * c.tracks).lab, chosen.work)
+    told["fixed"] = show_fixed(min(found, key=size).lab, chosen.work)
+    told["fetch"] = show_fetch(max(found, key=size).lab, chosen.work)
     if chosen.json:
         chosen.json.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 

@@ -24,6 +24,7 @@ class Cost:
         wall_s: from its start to its end.
         peak_mb: peak resident memory of its largest process, memory-mapped files included; 0 where it ended
             before anybody could look.
+        own_mb: the same without mapped files, which the kernel takes back whenever it likes; as it was seen.
         code: its exit code.
         out: what it printed.
         err: what it complained about.
@@ -35,6 +36,7 @@ class Cost:
     code: int = 0
     out: str = ""
     err: str = ""
+    own_mb: float = 0.0
 
     def and_then(self, other: "Cost") -> "Cost":
         """Both, one after the other."""
@@ -45,6 +47,7 @@ class Cost:
             self.code or other.code,
             self.out + other.out,
             self.err + other.err,
+            max(self.own_mb, other.own_mb),
         )
 
 
@@ -67,10 +70,10 @@ def measured(command: Sequence[str | Path], env: Mapping[str, str] | None = None
         code = process.returncode if process.returncode >= 0 else 128 - process.returncode
         out.seek(0)
         err.seek(0)
-        cpu_s, peak_mb = used.ru_utime + used.ru_stime, peaks.end()
+        cpu_s, (peak_mb, own_mb) = used.ru_utime + used.ru_stime, peaks.end()
         if not Path("/proc").is_dir():
             peak_mb = used.ru_maxrss / 1024
-        return Cost(cpu_s, wall_s, peak_mb, code, out.read(), err.read())
+        return Cost(cpu_s, wall_s, peak_mb, code, out.read(), err.read(), own_mb)
 
 
 class _Peaks:
@@ -80,15 +83,15 @@ class _Peaks:
     """
 
     def __init__(self, pid: int) -> None:
-        self._pid, self._peak_kb, self._over = pid, 0, threading.Event()
+        self._pid, self._most_kb, self._over = pid, {"VmHWM:": 0, "RssAnon:": 0}, threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
-    def end(self) -> float:
-        """The peak of the largest so far, MB; 0 where there is no /proc, or it was too quick."""
+    def end(self) -> tuple[float, float]:
+        """The peaks of the largest, MB; 0 where there is no /proc, or it was too quick."""
         self._over.set()
         self._thread.join()
-        return self._peak_kb / 1024
+        return self._most_kb["VmHWM:"] / 1024, self._most_kb["RssAnon:"] / 1024
 
     def _look(self) -> None:
         n = 0
@@ -99,11 +102,11 @@ class _Peaks:
                 pid = waiting.pop()
                 try:
                     waiting += _children(pid)
-                    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                        if line.startswith("VmHWM:"):
-                            self._peak_kb = max(self._peak_kb, int(line.split()[1]))
+                    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
                 except OSError:  # it has just ended
                     continue
+                for name, kb in (line.split()[:2] for line in lines if line.startswith(tuple(self._most_kb))):
+                    self._most_kb[name] = max(self._most_kb[name], int(kb))
 
 
 def _children(pid: int) -> list[int]:
