@@ -54,9 +54,9 @@ def parts_of(undisturbed: Mapping[str, bytes], lab: Lab) -> Mapping[str, bytes]:
 def test_row_40_a_signal_while_recordings_are_processed_ends_all_and_a_second_run_goes_on(
     lab: Lab, undisturbed: Mapping[str, bytes], number: signal.Signals
 ) -> None:
-    """The signal comes when the first of twelve is done. The last download stalls: it cannot be over."""
-    stalled = Fault(recording_of(lab.meetings[11]) + "/mix", [Reply(chunk_bytes=1000, pause_s=600.0)], True)
-    server = lab.serve(12, stalled)
+    """The signal comes when the first of six is done. The last download stalls: it cannot be over."""
+    stalled = Fault(recording_of(lab.meetings[5]) + "/mix", [Reply(chunk_bytes=1000, pause_s=600.0)], True)
+    server = lab.serve(6, stalled)
     run = lab.start("run", *server.bot_ids, "--out", lab.out, "--jobs", "2", "--json")
     until(lab.n_ended, "the first outcome")
     run.send_signal(number)
@@ -75,7 +75,7 @@ def test_row_40_a_signal_while_recordings_are_processed_ends_all_and_a_second_ru
     assert not [p for p in again if any(bot_id in p for bot_id in done)]
     media = server.paths(".raw")
     assert len(media) - len(set(media)) <= 3, "but for the bot whose download was broken off, each file once"
-    assert lab.results() == undisturbed
+    assert lab.results() == parts_of(undisturbed, lab)
 
 
 @pytest.mark.parametrize("number", CODES, ids=lambda n: n.name)
@@ -112,11 +112,11 @@ def test_row_37_a_batch_killed_with_all_its_processes_goes_on_to_the_same_bytes(
     lab: Lab, undisturbed: Mapping[str, bytes]
 ) -> None:
     """Here at three moments; the benchmark does it two hundred times at random ones."""
-    server = lab.serve(12)
+    server = lab.serve(6)
     moments: list[Callable[[], object]] = [
         lambda: server.paths("mix.raw"),
         lambda: began(lab),
-        lambda: lab.n_ended() >= 4,
+        lambda: lab.n_ended() >= 2,
     ]
     for moment in moments:
         run = lab.start("run", *server.bot_ids, "--out", lab.out)
@@ -126,7 +126,7 @@ def test_row_37_a_batch_killed_with_all_its_processes_goes_on_to_the_same_bytes(
     for left in lab.out.rglob("*.part"):
         os.utime(left, (time.time() - 86_400.0,) * 2)  # a day later
     assert {o.status for o in lab.here()} == {"done"}
-    assert lab.results() == undisturbed
+    assert lab.results() == parts_of(undisturbed, lab)
     assert not list(lab.out.rglob("*.part"))
 
 

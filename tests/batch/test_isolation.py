@@ -70,16 +70,16 @@ def test_an_item_that_fills_the_disk_ends_admission_with_exit_4_and_space_lets_i
     lab: Lab, undisturbed: Mapping[str, bytes]
 ) -> None:
     """Row 36, in a worker: what is being processed is finished, nothing more is begun."""
-    lab.serve(12)
+    lab.serve(8)
     lab.poison(_0="full", light=True)
     ran = lab.batch()
     assert ran.code == 4
     assert "disk" in ran.err
     assert ran.statuses()[0] == "transient disk_full"
-    assert len(lab.tried()) < 12
+    assert len(lab.tried()) < 8
     lab.patch.undo()
-    assert [o.status for o in lab.here()] == ["done"] * 12
-    assert lab.results() == undisturbed
+    assert [o.status for o in lab.here()] == ["done"] * 8
+    assert lab.results() == {n: b for n, b in undisturbed.items() if n.startswith(tuple(lab.server.bot_ids))}
 
 
 def test_no_worker_ever_has_the_key_in_its_environment(lab: Lab) -> None:
