@@ -53,7 +53,7 @@ def publish(store: Store, folder: Path, doubted: Collection[str] = ()) -> None:
         return
     try:
         tag = _begun(store, there.get(MANIFEST), before, new)
-        _write_data(store, folder, there, digests(before), new)
+        _write_data(store, folder, there, digests(before) | _downloads(store, folder, there), new)
         store.write(MANIFEST, manifest, tag)
     except Conflict:
         if _same(_manifest(store), json.loads(manifest)):
@@ -66,6 +66,15 @@ def publish(store: Store, folder: Path, doubted: Collection[str] = ()) -> None:
         "Run the same command again.",
         code="overtaken",
     )
+
+
+def _downloads(store: Store, folder: Path, there: Mapping[str, Facts]) -> dict[str, str]:
+    """SHA-256 of downloads, by name, if ``recording.json``, which names them, is the same in the store."""
+    ours = (folder / RECORDING).read_bytes()
+    if RECORDING not in there or store.read(RECORDING) != ours:
+        return {}
+    inputs = json.loads((folder / MANIFEST).read_bytes())["inputs"]
+    return {name: str(facts["sha256"]) for name, facts in inputs.items()}
 
 
 def _begun(store: Store, seen: Facts | None, before: Mapping[str, Any] | None, new: Mapping[str, str]) -> str:

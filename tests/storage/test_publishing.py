@@ -118,11 +118,11 @@ def dying(url: Url, after: int) -> Store:
 def test_a_writer_killed_between_any_two_objects_shows_a_reader_one_run_or_none(
     store: Store, url: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First publication, replacement by another run, the way back: killed before each of their changes."""
+    """First publication, and replacement by another run: killed before each of their changes."""
     monkeypatch.setattr("recall_audio.storage.mirror._WAIT_S", 0.0)
     first, second = make(tmp_path / "one", "first"), make(tmp_path / "two", "second")
     seen: list[frozenset[str]] = []
-    for folder in (first, second, first):
+    for folder in (first, second):
         for n in range(20):
             try:
                 publish(dying(url, n), folder)
@@ -137,7 +137,7 @@ def test_a_writer_killed_between_any_two_objects_shows_a_reader_one_run_or_none(
         assert content(store) == of(folder)
         [there] = Mirror(url).recordings()
         assert words(there) == {"first" if folder is first else "second"}
-    assert len(seen) >= 12
+    assert len(seen) >= 8
     assert seen[0] == frozenset()
 
 
