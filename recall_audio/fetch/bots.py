@@ -10,7 +10,7 @@ from typing import Literal
 from recall_audio.errors import ItemError, TransientError, UsageError, Waiting
 from recall_audio.fetch import fields, payloads, world
 from recall_audio.fetch.download import Progress
-from recall_audio.fetch.ledger import RECORDING_FILE, read_meeting
+from recall_audio.fetch.ledger import read_meeting
 from recall_audio.fetch.names import safe_id
 from recall_audio.fetch.payloads import Bot, Recording
 from recall_audio.fetch.policy import Policy
@@ -124,12 +124,6 @@ def _is_ahead(join_at: str | None, now: float) -> bool:
         return join_at is not None and datetime.fromisoformat(join_at).timestamp() > now
     except (ValueError, OverflowError):
         return False
-
-
-def known_recordings(out: Path, bot_id: str) -> list[Path]:
-    """Folders of a bot's recordings that have been fetched, by name; asks nobody."""
-    found = sorted((out / safe_id(bot_id)).glob(f"*/{RECORDING_FILE}"))
-    return [file.parent for file in found if read_meeting(file.parent) is not None]
 
 
 def create_bot(

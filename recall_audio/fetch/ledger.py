@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError
+from recall_audio.fetch.names import safe_id
 from recall_audio.files import read_json, sha256, sweep_parts, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 
@@ -25,6 +26,12 @@ def read_meeting(folder: Path) -> Meeting | None:
         return Meeting.from_json(read_json(folder / RECORDING_FILE, "recording"))
     except (ItemError, KeyError, TypeError, AttributeError):
         return None
+
+
+def known_recordings(out: Path, bot_id: str) -> list[Path]:
+    """Folders of a bot's recordings that have been fetched, by name; asks nobody."""
+    found = sorted((out / safe_id(bot_id)).glob(f"*/{RECORDING_FILE}"))
+    return [file.parent for file in found if read_meeting(file.parent) is not None]
 
 
 class Ledger:
