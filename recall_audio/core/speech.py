@@ -97,8 +97,8 @@ class _Join:
         sampled = starts[:: -(-len(starts) // _ERAS_TO_LEARN_FROM) or 1]
         known = {start: self._era(start) for start in sampled}
         voices = self._voices(list(known.values()))
-        own: dict[str, list[Mask]] = {t.label: [] for t in self.tracks}
-        raw: dict[str, list[Mask]] = {t.label: [] for t in self.tracks}
+        own: dict[str, list[sp.Spans]] = {t.label: [sp.EMPTY] for t in self.tracks}
+        raw: dict[str, list[sp.Spans]] = {t.label: [sp.EMPTY] for t in self.tracks}
         for start in starts:
             era = known.pop(start, None) or self._era(start)
             self.observed += era.observed
@@ -107,11 +107,10 @@ class _Join:
                 mine, *others = self._judge(frames, voices[label], tuple(self._others))
                 leaky = bool(frames.leaked.any())
                 heard = self._judge(frames.without_leakage(), voices[label])[0] if leaky else mine
-                own[label].append(mine[inner])
-                raw[label].append(heard[inner])
-                for by_label, mask in zip(self._others.values(), others, strict=True):
+                into = (own, raw, *self._others.values())
+                for by_label, mask in zip(into, (mine, heard, *others), strict=True):
                     by_label[label].append(sp.from_mask(mask[inner], FRAME_SAMPLES, start * FRAME_SAMPLES))
-        return {k: self._spans(m) for k, m in own.items()}, {k: self._spans(m) for k, m in raw.items()}
+        return {k: self._spans(s) for k, s in own.items()}, {k: self._spans(s) for k, s in raw.items()}
 
     def _era(self, start: int) -> "_Cleaned":
         """An era's frames with leaked voices taken out.
@@ -146,7 +145,7 @@ class _Join:
         """Everybody's talk as it would have been decided under the other thresholds."""
         told = []
         for threshold, by_label in self._others.items():
-            found = {k: self.finished(sp.clip(sp.union(*s), 0, self.end)) for k, s in by_label.items()}
+            found = {k: self.finished(self._spans(s)) for k, s in by_label.items()}
             activity = measure_activity(list({**nobody, **found}.values()), self.end)
             talk_s = {k: int(t) / RATE_HZ for k, t in zip(nobody, activity.talk, strict=True)}
             told.append(OtherThreshold(threshold, talk_s, activity.overlap / RATE_HZ))
@@ -164,10 +163,9 @@ class _Join:
             return [np.zeros(len(frames.probability), dtype=np.bool_) for _ in (0, *others)]
         return own_speech(frames, voice, (self.options.threshold, *others))
 
-    def _spans(self, masks: Sequence[Mask]) -> sp.Spans:
-        """Masks of eras one after the other to spans."""
-        found = sp.from_mask(np.concatenate(masks), FRAME_SAMPLES) if masks else sp.EMPTY
-        return sp.clip(found, 0, self.end)
+    def _spans(self, several: Sequence[sp.Spans]) -> sp.Spans:
+        """Spans of eras one after the other as one's."""
+        return sp.clip(sp.union(*several), 0, self.end)
 
     def finished(self, found: sp.Spans) -> sp.Spans:
         """Spans as they are published."""

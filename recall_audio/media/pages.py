@@ -8,7 +8,7 @@ import numpy as np
 
 from recall_audio.model.tracks import Samples
 
-HELD_BYTES = 8 << 20
+HELD_BYTES = 2 << 20
 """Bytes handed out between one letting go and the next."""
 
 
