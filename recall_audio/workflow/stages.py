@@ -25,7 +25,7 @@ from recall_audio.workflow.manifest import Manifest, StageResult
 from recall_audio.workflow.measuring import talk_of, view_of, with_sensitivity
 from recall_audio.workflow.pieces import Pieces
 from recall_audio.workflow.residual import check_residual
-from recall_audio.workflow.stems import export_stems, put_together
+from recall_audio.workflow.stems import asked_for, export_stems, put_together
 
 Told = Callable[[int, int], None]
 
@@ -117,8 +117,8 @@ def stems(job: Job, stage: Stage) -> StageResult:
         return StageResult(status="skipped")
     chosen = job.options.stems
     if stage.pieces.are_apart and not (chosen.mixdown or chosen.poly):
-        labels = [t.label for t in job.tracks() if t.label in chosen.speakers or not chosen.speakers]
-        calls = [(job.layout.folder, job.options, label) for label in labels]
+        wanted = asked_for(job.tracks(), chosen.speakers)
+        calls = [(job.layout.folder, job.options, track.label) for track in wanted]
         results = stage.pieces.each(stem, [*calls, (job.layout.folder, job.options, None)], stage.told)
         result = put_together(results, chosen)
     else:

@@ -98,7 +98,7 @@ class _Job:
     ) -> None:
         self.n_samples, self.folder, self.options = n_samples, folder, options
         self.sources = replace(sources, work=sources.work or folder)
-        self.tracks = _chosen(tracks, options.speakers)
+        self.tracks = asked_for(tracks, options.speakers)
         native = options.rate_hz == 0
         self.rates = [native_rate(t, sources.originals) if native else options.rate_hz for t in self.tracks]
         self.together = (options.mixdown or options.poly) and bool(self.tracks)
@@ -180,7 +180,12 @@ def _plain(options: StemOptions) -> dict[str, Any]:
     return {**asdict(options), "speakers": list(options.speakers)}
 
 
-def _chosen(tracks: Sequence[Track], speakers: Sequence[str]) -> list[Track]:
+def asked_for(tracks: Sequence[Track], speakers: Sequence[str]) -> list[Track]:
+    """The tracks of the speakers that were named, all of them where none was.
+
+    Raises:
+        UsageError: somebody who was named is nobody's label.
+    """
     missing = sorted(set(speakers) - {t.label for t in tracks})
     if missing:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from recall_audio.errors import ItemError
+from recall_audio.errors import ItemError, UsageError
 from recall_audio.model.options import Options, StemOptions, TalkOptions
 from recall_audio.model.timemap import TimeMap
 from recall_audio.workflow.process import process
@@ -90,6 +91,15 @@ def test_another_loudness_writes_stems_again_and_listens_to_nothing(processed: P
     assert again == stems | {"stems.json", "report.html", "run.json"}
     levels = [s["integrated_lufs_after"] for s in load(processed, "stems")["stems"]]
     assert all(abs(level + 30.0) < 0.1 for level in levels if level is not None)
+
+
+def test_pieces_done_elsewhere_give_the_same_and_a_stranger_is_refused_there_too(processed: Path) -> None:
+    before = contents(processed)
+    with ThreadPoolExecutor(2) as elsewhere:
+        process(processed, force=True, executor=elsewhere)
+        assert contents(processed) == before
+        with pytest.raises(UsageError, match="Nobody_Here"):
+            process(processed, Options(stems=StemOptions(speakers=("Nobody_Here",))), executor=elsewhere)
 
 
 def test_another_way_to_count_turns_measures_talk_again_and_decodes_nothing(processed: Path) -> None:
