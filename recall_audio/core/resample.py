@@ -117,6 +117,12 @@ def read_near(x: Samples, at: float, step: float, n: int) -> Signal | None:
     return out if sounding else None
 
 
+def alike(values: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Indices of equal values, an array for each value."""
+    order = np.argsort(values, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
+
+
 def _band(weights: Floats, n_columns: int) -> Signal:
     """The matrix that gives `n_columns` outputs a sample apart, shape (n_taps + n_columns - 1, n_columns)."""
     matrix = np.zeros((len(weights) + n_columns - 1, n_columns), dtype=np.float32)
@@ -167,8 +173,7 @@ def _drifting(samples: Signal, at: float, step: float, n: int) -> Signal:
     windows = np.lib.stride_tricks.sliding_window_view(samples, lines.shape[1])
     columns = ((np.arange(width) - (width - 1) / 2.0) * (step - 1.0) * _PHASES).astype(np.float32)
     out = np.empty((n_rows, width), dtype=np.float32)
-    order = np.argsort(cell, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1):
+    for rows in alike(cell):
         both = windows[base[rows] - _HALF] @ lines[cell[rows[0]]]
         between = both[:, width:]
         between *= off[rows, None] + columns

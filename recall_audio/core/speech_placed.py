@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from recall_audio.core.resample import alike, fetch
 from recall_audio.model.detector import HOP_SAMPLES, FloatArray
 from recall_audio.model.speech import PartEvidence
 from recall_audio.model.timemap import Piece
@@ -55,26 +56,25 @@ def _rows(samples: Samples, base: npt.NDArray[np.int64], phase: npt.NDArray[np.i
     """Rows of outputs end to end, each from a phase past sample `base` on, two samples apart."""
     matrices = _matrices()
     low = int(base[0]) - _FADE
-    x = np.zeros(int(base[-1]) - _FADE + matrices.shape[1] - low, dtype=np.float32)
-    inside = samples[max(low, 0) : max(low + len(x), 0)]
-    x[max(-low, 0) : max(-low, 0) + len(inside)] = inside
+    x = fetch(samples, low, int(base[-1]) - _FADE + matrices.shape[1])
+    if x is None:
+        return np.zeros(len(base) * _ROW, dtype=np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(x, matrices.shape[1])
     out = np.empty((len(base), _ROW), dtype=np.float32)
-    order = np.argsort(phase, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(phase[order])) + 1):
+    for rows in alike(phase):
         out[rows] = windows[base[rows] - base[0]] @ matrices[phase[rows[0]]]
     return out.ravel()
 
 
 @cache
 def _matrices() -> FloatArray:
-    """For each phase the weights of a window's samples in each output of a row, for int16 samples."""
+    """For each phase the weights of a window's samples in each output of a row."""
     width = 2 * (_ROW - 1) + 2 * _FADE + 2
     at = np.arange(_PHASES)[:, None, None] / _PHASES + _FADE + 2 * np.arange(_ROW)
     t = at - np.arange(width)[:, None]
     window = np.i0(6.0 * np.sqrt(np.clip(1 - (t / _FADE) ** 2, 0, None))) / np.i0(6.0)
     taps = np.sinc(t / 2) * window * (np.abs(t) < _FADE)
-    return np.asarray(taps / taps.sum(axis=1, keepdims=True) / 32768, dtype=np.float32)
+    return np.asarray(taps / taps.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def on_mix(

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core import spans as sp
+from recall_audio.core.speech_frames import smooth
 from recall_audio.core.speech_placed import HALF_RATE_HZ, read_half
 from recall_audio.model.detector import FloatArray
 from recall_audio.model.findings import Finding
@@ -110,7 +111,7 @@ def find_echo(stretches: Sequence[FloatArray]) -> Echo | None:
     import scipy.fft
 
     first, last = round(_EARLIEST_S * HALF_RATE_HZ), round(_LATEST_S * HALF_RATE_HZ)
-    long = [x for x in stretches if len(x) >= _STRETCH // 4]
+    long = [x for x in stretches if len(x) >= 2 * HALF_RATE_HZ]
     if len(long) < _FEWEST_WINDOWS:
         return None
     n_fft = scipy.fft.next_fast_len(_STRETCH // 2 + last, real=True)
@@ -119,7 +120,7 @@ def find_echo(stretches: Sequence[FloatArray]) -> Echo | None:
         spectrum = scipy.fft.rfft(x - x.mean(), n_fft)
         power = np.abs(spectrum) ** 2
         # Whitened by its own envelope, 200 Hz wide: what is left is fine structure, where an echo's comb is.
-        envelope = _smooth(power, round(200 * n_fft / HALF_RATE_HZ)) + 1e-12
+        envelope = smooth(power, round(200 * n_fft / HALF_RATE_HZ)) + 1e-12
         white = scipy.fft.irfft(np.minimum(power / envelope, 20.0), n_fft)
         total += white / white[0]
     mean = total[: last + 1] / len(long)
@@ -181,9 +182,3 @@ def median_pitch(x: FloatArray) -> float | None:
 
 def _spread(x: npt.NDArray[np.float64]) -> float:
     return max(float(np.std(x)), 0.7)
-
-
-def _smooth(x: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
-    from scipy.ndimage import uniform_filter1d
-
-    return np.asarray(uniform_filter1d(x, max(width, 1), mode="nearest"))

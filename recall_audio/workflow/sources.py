@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from recall_audio.model.meeting import Meeting
+from recall_audio.model.options import Options
 from recall_audio.model.tracks import PartAudio, Samples
-from recall_audio.workflow.audio import Audio, decode_all
-from recall_audio.workflow.documents import need, read_documents
-from recall_audio.workflow.layout import Layout
+from recall_audio.workflow.audio import decode_all
+from recall_audio.workflow.job import Job
 
 
 def decoded_sources(folder: Path) -> tuple[Samples | None, list[PartAudio]]:
@@ -20,14 +19,7 @@ def decoded_sources(folder: Path) -> tuple[Samples | None, list[PartAudio]]:
         ItemError: ``recording.json`` is missing or damaged.
         MachineError: no room on the disk.
     """
-    layout = Layout(folder)
-    meeting = Meeting.from_json(need(read_documents(folder), "recording"))
-    if not (layout.work / "decode.json").is_file():
-        decode_all(layout, meeting, progress=lambda _done, _total: None)
-    audio = Audio.open(layout, meeting)
-    parts = [
-        PartAudio(p.part_id, p.participant_id, p.nominal_start_s, audio.parts[p.part_id].samples)
-        for p in meeting.parts
-        if p.part_id in audio.parts
-    ]
-    return (audio.mix.samples if audio.mix else None), parts
+    job = Job.of(folder, Options())
+    if not (job.layout.work / "decode.json").is_file():
+        decode_all(job.layout, job.meeting)
+    return (job.audio.mix.samples if job.audio.mix else None), job.parts()
