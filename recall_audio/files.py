@@ -54,8 +54,8 @@ def commit(temporary: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """The name of a temporary file that becomes `path` when the block ends well, and is gone otherwise.
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears as `path` when the block ends well, and not at all otherwise.
 
     Raises:
         MachineError: the disk is full or the folder cannot be written to.
@@ -63,7 +63,10 @@ def appearing(path: Path) -> Iterator[Path]:
     temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         commit(temporary, path)
     except OSError as error:
         failure = disk_error(error, path)
@@ -73,19 +76,6 @@ def appearing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     raise failure
-
-
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that appears as `path` when the block ends well, and not at all otherwise.
-
-    Raises:
-        MachineError: the disk is full or the folder cannot be written to.
-    """
-    with appearing(path) as temporary, temporary.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
