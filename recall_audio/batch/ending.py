@@ -44,6 +44,7 @@ def outcome_of(
             return tasks.failure(bot_id, error, seconds, folder), None
         crash: RecallAudioError = error
     except RecallAudioError as error:
+        _sweep_after(error, folder)
         return tasks.failure(bot_id, error, seconds, folder), None
     except Exception as error:  # noqa: BLE001 - an executor's own word for work that it lost
         crash = ItemError(f"The process that worked on it was lost ({type(error).__name__}).", code="crashed")
@@ -56,8 +57,7 @@ def outcome_of(
 def _crashed(
     folder: Path, error: RecallAudioError, seconds: float
 ) -> tuple[Outcome, RecallAudioError | None]:
-    if isinstance(pid := error.facts.get("pid"), int):
-        remove_parts_of(folder, pid)
+    _sweep_after(error, folder)
     full: RecallAudioError | None = None
     is_set_aside = False
     try:
@@ -68,6 +68,12 @@ def _crashed(
     hint = "It is set aside: --force tries again." if is_set_aside else "The next run tries it once more."
     shown = ItemError(error.message, hint, code=error.code)
     return tasks.failed(folder, shown, seconds, for_good=is_set_aside), full
+
+
+def _sweep_after(error: RecallAudioError, folder: Path) -> None:
+    """Remove what a process that was ended may have left half-written, where the error says which it was."""
+    if isinstance(pid := error.facts.get("pid"), int):
+        remove_parts_of(folder, pid)
 
 
 def say_what_is_redone(folder: Path, options: Options) -> None:

@@ -56,6 +56,9 @@ class WorkWriter:
             self._stream = self._temporary.open("wb")
         except OSError as error:
             failure = disk_error(error, self.path)
+        except BaseException:  # a signal that came while it was opened: no __exit__ follows
+            self._temporary.unlink(missing_ok=True)
+            raise
         else:
             return self
         raise failure

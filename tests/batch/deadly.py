@@ -1,10 +1,13 @@
-"""One recording that kills whatever processes it, wherever its folder is; runs in the worker."""
+"""What is deadly to a process or outstays its time, wherever its folder is; runs in the worker."""
 
 import os
 import signal
+import time
+from pathlib import Path
 
 from recall_audio.batch import tasks
 from recall_audio.batch.tasks import Task
+from recall_audio.files import temporary_beside
 from recall_audio.model.outcome import Outcome
 
 
@@ -13,3 +16,11 @@ def process_safely(ill: str, task: Task) -> Outcome:
     if task.folder.name == ill:
         os.kill(os.getpid(), signal.SIGKILL)
     return tasks.process_safely(task)
+
+
+def stay(folder: Path) -> None:
+    """Leave a file half-written and hear no signal, until killed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    temporary_beside(folder / "mix.s16").write_bytes(b"half")
+    while True:
+        time.sleep(60)

@@ -5,11 +5,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
+from batch import deadly
 from batch.lab import LONGEST_S, Lab
 
+from recall_audio.batch.ending import outcome_of
+from recall_audio.batch.workers import Workers
 from recall_audio.standin import Fault, Reply, meeting
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and process groups")
@@ -96,6 +100,21 @@ def test_row_40_a_signal_ends_a_retry_after_that_would_last_longer_than_the_test
     assert "1 done before" in ended.err
     assert "not begun" in ended.err
     assert first[:10] in ended.out
+
+
+def test_what_an_interrupted_worker_had_no_time_to_remove_is_removed_for_it(tmp_path: Path) -> None:
+    """It hears no signal, so it is killed; the recording is as good as not begun."""
+    folder = tmp_path / "bot" / "recording"
+    folder.mkdir(parents=True)
+    workers = Workers(1)
+    future = workers.submit(deadly.stay, folder)
+    until(lambda: list(folder.iterdir()), "the half-written file")
+    workers.break_off()
+    wait([future])
+    outcome, ends_all = outcome_of(future, folder, 0.0)
+    workers.shutdown(cancel_futures=True)
+    assert (outcome.status, outcome.code, ends_all) == ("transient", "interrupted", None)
+    assert list(folder.iterdir()) == []
 
 
 def test_workers_do_not_outlive_a_parent_that_is_killed(lab: Lab) -> None:

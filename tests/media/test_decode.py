@@ -236,3 +236,24 @@ def test_a_large_shortfall_is_damage_and_a_small_difference_a_note(
 ) -> None:
     finding = check_duration(decoded_s, declared_s)
     assert (finding.code if finding else None) == code
+
+
+def test_a_signal_while_the_working_file_is_opened_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No ``with`` block has begun by then that would clean up."""
+    path = tmp_path / "part.raw"
+    path.write_bytes(SPEECH.tobytes())
+    plain = Path.open
+
+    def then_a_signal(self: Path, mode: str = "r") -> object:
+        stream = plain(self, mode)
+        if "w" in mode:
+            stream.close()
+            raise SystemExit(143)
+        return stream
+
+    monkeypatch.setattr(Path, "open", then_a_signal)
+    with pytest.raises(SystemExit):
+        decode(path, tmp_path / "work" / "w.s16", "raw")
+    assert list((tmp_path / "work").iterdir()) == []
