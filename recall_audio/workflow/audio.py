@@ -57,7 +57,7 @@ class Audio:
         def working(name: str) -> Working | None:
             if name not in facts:
                 return None
-            return Working(open_work(layout.work / f"{name}.s16"), facts[name]["encoder_delay_known"])
+            return Working(open_work(layout.working(name)), facts[name]["encoder_delay_known"])
 
         parts = {p.part_id: w for p in meeting.parts if (w := working(p.part_id)) is not None}
         return Audio(working(MIX), parts)
@@ -68,8 +68,16 @@ def decode_all(
     meeting: Meeting,
     pieces: Pieces | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    decoded: Callable[[str], None] = lambda _name: None,
 ) -> tuple[tuple[Path, ...], tuple[Finding, ...]]:
     """Decode every file of a recording; one that cannot be is a finding, and the others go on.
+
+    Args:
+        layout: the recording's folder.
+        meeting: what the API said.
+        pieces: where files are decoded; here where None.
+        progress: called with files done and files in all.
+        decoded: called with the name of each file that can be worked with.
 
     Returns:
         The files written, and what was odd about the sources.
@@ -80,10 +88,16 @@ def decode_all(
     calls = [(layout.folder, name, source) for name, source in media.items()]
     files = (pieces or Pieces()).each(decode_one, calls, progress)
     index = layout.work / "decode.json"
-    facts = {name: file.facts for name, file in zip(media, files, strict=True) if file.facts is not None}
+    facts: dict[str, Any] = {}
+    findings: list[Finding] = []
+    for name, file in zip(media, files, strict=True):
+        findings += file.findings
+        if file.facts is not None:
+            facts[name] = file.facts
+            decoded(name)
     write_json(index, "decode", {"files": facts})
-    written = tuple(layout.work / f"{name}.s16" for name in facts)
-    return (*written, index), tuple(f for file in files for f in file.findings)
+    written = tuple(layout.working(name) for name in facts)
+    return (*written, index), tuple(findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +115,7 @@ class DecodedFile:
 
 def decode_one(folder: Path, name: str, source: MediaFile) -> DecodedFile:
     """Decode one file into its working file; that it cannot be is a finding."""
-    path, work = folder / str(source.file), Layout(folder).work / f"{name}.s16"
+    path, work = folder / str(source.file), Layout(folder).working(name)
     if not path.is_file():
         lost = f"{source.file} is missing from the recording's folder: fetch the recording again."
         return DecodedFile(None, (Finding("part_missing", lost, where=name),))

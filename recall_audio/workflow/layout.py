@@ -31,6 +31,10 @@ class Layout:
         """Decoded working files and the manifest of an unfinished run; may be deleted at any time."""
         return self.folder / ".work"
 
+    def working(self, name: str) -> Path:
+        """The decoded samples of one file: a part's, by its id, or the mix's."""
+        return self.work / f"{name}.s16"
+
     @property
     def stems(self) -> Path:
         """One WAV a participant."""

@@ -10,23 +10,26 @@
 A piece is a function of the recording's folder and a name, since samples stay in files; what it hands back
 is small. A process costs half a second of imports, and what is joined in one place takes a tenth of all: two
 processes nearly halve the time of a meeting of ten minutes and more; many never make it ten times shorter.
+What a later stage will want can be begun ahead, so that no process waits for the last file to be decoded, or
+while all is joined.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with units done and units in all."""
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class Pieces:
     """Where a recording's pieces are done.
 
     Attributes:
-        cpu_seconds: what they have cost in other processes so far.
+        cpu_seconds: what those that were asked for have cost in other processes so far.
 
     Args:
         executor: takes picklable calls; None: everything is done here.
@@ -35,42 +38,54 @@ class Pieces:
     def __init__(self, executor: Executor | None = None) -> None:
         self.cpu_seconds = 0.0
         self._executor = executor
+        self._begun: dict[Call, Future[tuple[Any, float]]] = {}
 
     @property
     def are_apart(self) -> bool:
         """Whether they are done in other processes."""
         return self._executor is not None
 
+    def ahead(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Begin a call, hashable, that a later :meth:`each` will ask for; nothing where all is done here."""
+        if self._executor is not None:
+            self._begun[function, arguments] = self._executor.submit(_measured, function, arguments)
+
     def each(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], progress: Progress
-    ) -> list[T]:
-        """What `function` gives for the arguments of each call, in order.
+    ) -> Iterator[T]:
+        """What `function` gives for the arguments of each call, in order, as it comes.
 
         Raises:
             Exception: what the first call to fail raised; those that have not begun are given up.
         """
-        if self._executor is None or len(calls) < 2:
-            return list(self._here(function, calls, progress))
-        waiting = [self._executor.submit(_measured, function, call) for call in calls]
-        results: list[T] = []
+        if self._executor is None or (len(calls) < 2 and not self._begun):
+            answers: Iterator[tuple[T, float]] = ((function(*call), 0.0) for call in calls)
+        else:
+            answers = self._elsewhere(function, calls)
+        progress(0, len(calls))
+        for done, (value, cpu_seconds) in enumerate(answers, 1):
+            self.cpu_seconds += cpu_seconds
+            progress(done, len(calls))
+            yield value
+
+    def _elsewhere(
+        self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[T, float]]:
+        for call in calls:
+            if (function, call) not in self._begun:
+                self.ahead(function, *call)
+        waiting = [self._begun.pop((function, call)) for call in calls]
         try:
             for future in waiting:
-                progress(len(results), len(calls))
-                value, cpu_seconds = future.result()
-                self.cpu_seconds += cpu_seconds
-                results.append(value)
+                yield future.result()
         finally:
             for future in waiting:
                 future.cancel()
-        progress(len(calls), len(calls))
-        return results
 
-    @staticmethod
-    def _here(function: Callable[..., T], calls: Sequence[tuple[Any, ...]], progress: Progress) -> Any:
-        for done, call in enumerate(calls):
-            progress(done, len(calls))
-            yield function(*call)
-        progress(len(calls), len(calls))
+    def give_up(self) -> None:
+        """Cancel what was begun ahead and not asked for."""
+        while self._begun:
+            self._begun.popitem()[1].cancel()
 
 
 def _measured(function: Callable[..., T], call: tuple[Any, ...]) -> tuple[T, float]:

@@ -77,7 +77,11 @@ def process(
         )
     sweep_parts(folder)
     manifest = begin(layout, parameters, force=force)
-    _run_stages(manifest, meeting, options, progress or (lambda *_: None), Pieces(executor))
+    pieces = Pieces(executor)
+    try:
+        _run_stages(manifest, meeting, options, progress or (lambda *_: None), pieces)
+    finally:
+        pieces.give_up()
     manifest.finish()
     if not keep_work:
         discard_work(layout)
@@ -112,9 +116,9 @@ def _run_stages(
     job = Job(manifest.layout, meeting, options)
     keys = stage_keys(meeting, options)
     stale = stale_stages(manifest, keys)
-    for name in STAGES:
+    for i, name in enumerate(STAGES):
         if name in stale:
-            stage = Stage(manifest, pieces, partial(progress, name))
+            stage = Stage(manifest, stale & {*STAGES[i + 1 :]}, pieces, partial(progress, name))
             manifest.run(name, keys[name], partial(STEPS[name], job, stage), pieces)
         else:
             manifest.reuse(name)

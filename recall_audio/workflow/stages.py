@@ -14,13 +14,15 @@ from recall_audio.core.speech_evidence import part_evidence
 from recall_audio.errors import ItemError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, write_text
+from recall_audio.media.pages import open_work
 from recall_audio.model.labels import speakers_json
 from recall_audio.model.options import Options
 from recall_audio.model.speech import PartEvidence
 from recall_audio.model.stems import Residual, StemsResult
-from recall_audio.workflow.audio import decode_all
+from recall_audio.workflow.audio import MIX, decode_all
 from recall_audio.workflow.documents import read_documents
 from recall_audio.workflow.job import Job
+from recall_audio.workflow.layout import Layout
 from recall_audio.workflow.manifest import Manifest, StageResult
 from recall_audio.workflow.measuring import talk_of, view_of, with_sensitivity
 from recall_audio.workflow.pieces import Pieces
@@ -36,11 +38,13 @@ class Stage:
 
     Attributes:
         manifest: what has been done before it.
+        to_come: names of the stages that run after it.
         pieces: where its pieces are done.
         told: called with units done and units in all.
     """
 
     manifest: Manifest
+    to_come: frozenset[str] = frozenset()
     pieces: Pieces = field(default_factory=Pieces)
     told: Told = lambda _done, _total: None
 
@@ -53,7 +57,12 @@ def people(job: Job, _stage: Stage) -> StageResult:
 
 def decode(job: Job, stage: Stage) -> StageResult:
     """Every file once to 16 kHz mono int16."""
-    files, warnings = decode_all(job.layout, job.meeting, stage.pieces, stage.told)
+
+    def decoded(name: str) -> None:
+        if "speech" in stage.to_come and name != MIX:
+            stage.pieces.ahead(hear, job.layout.folder, name)
+
+    files, warnings = decode_all(job.layout, job.meeting, stage.pieces, stage.told, decoded)
     return StageResult(files, warnings)
 
 
@@ -67,9 +76,12 @@ def put_on_one_clock(job: Job, stage: Stage) -> StageResult:
         result = align(mix.samples if mix else None, parts, job.options.align, encoder_delay_known=known)
     else:
         calls = [(job.layout.folder, job.options, p.part_id) for p in parts]
-        fits = stage.pieces.each(fit, calls, stage.told)
+        fits = list(stage.pieces.each(fit, calls, stage.told))
         result = reconcile(mix.samples, parts, fits, mix.encoder_delay_known)
-    return StageResult((job.write("alignment", result.to_json()),), result.findings)
+    written = job.write("alignment", result.to_json())
+    if "stems" in stage.to_come and _one_by_one(job.options):
+        stage.pieces.ahead(stem, job.layout.folder, job.options, None)
+    return StageResult((written,), result.findings)
 
 
 def fit(folder: Path, options: Options, part_id: str) -> PartFit:
@@ -85,18 +97,18 @@ def speech(job: Job, stage: Stage) -> StageResult:
     if not job.has_tracks:
         return StageResult(status="skipped")
     tracks, duration_s = job.tracks(), job.alignment.duration_s
-    calls = [(job.layout.folder, job.options, p.part_id) for t in tracks for p in t.parts]
+    calls = [(job.layout.folder, p.part_id) for t in tracks for p in t.parts]
     evidence = {e.part_id: e for e in stage.pieces.each(hear, calls, stage.told)}
     result = join_speech(tracks, evidence, duration_s, job.options.speech)
     files = (job.write("segments", result.to_json()), job.write("leakage", result.leakage_json()))
     return StageResult(files, result.findings)
 
 
-def hear(folder: Path, options: Options, part_id: str) -> PartEvidence:
+def hear(folder: Path, part_id: str) -> PartEvidence:
     """What one part says about speech."""
     from recall_audio.detector import load
 
-    return part_evidence(part_id, Job.of(folder, options).audio.parts[part_id].samples, load())
+    return part_evidence(part_id, open_work(Layout(folder).working(part_id)), load())
 
 
 def talk(job: Job, _stage: Stage) -> StageResult:
@@ -115,16 +127,20 @@ def stems(job: Job, stage: Stage) -> StageResult:
     """``stems/`` and ``stems.json``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
-    chosen = job.options.stems
-    if stage.pieces.are_apart and not (chosen.mixdown or chosen.poly):
-        wanted = asked_for(job.tracks(), chosen.speakers)
+    if stage.pieces.are_apart and _one_by_one(job.options):
+        wanted = asked_for(job.tracks(), job.options.stems.speakers)
         calls = [(job.layout.folder, job.options, track.label) for track in wanted]
         results = stage.pieces.each(stem, [*calls, (job.layout.folder, job.options, None)], stage.told)
-        result = put_together(results, chosen)
+        result = put_together(list(results), job.options.stems)
     else:
         result = _stems(job, stage.told)
     files = tuple(job.layout.folder / name for name in result.files)
     return StageResult((*files, job.write("stems", result.to_json())), result.findings)
+
+
+def _one_by_one(options: Options) -> bool:
+    """Whether each stem is a piece of its own."""
+    return not (options.stems.mixdown or options.stems.poly)
 
 
 def _stems(job: Job, told: Told) -> StemsResult:

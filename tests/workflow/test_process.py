@@ -102,6 +102,39 @@ def test_pieces_done_elsewhere_give_the_same_and_a_stranger_is_refused_there_too
             process(processed, Options(stems=StemOptions(speakers=("Nobody_Here",))), executor=elsewhere)
 
 
+class Noting(ThreadPoolExecutor):
+    """Two threads that remember what they were given, in order: name of the piece, and of what."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.given: list[tuple[str, str]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        piece, call = args
+        self.given.append((piece.__name__, str(next((a for a in call[1:] if isinstance(a, str)), None))))
+        return super().submit(fn, *args, **kwargs)
+
+
+def test_pieces_begun_ahead_of_their_stage_are_done_once_and_only_where_that_stage_is_to_come(
+    processed: Path,
+) -> None:
+    recording = load(processed, "recording")
+    parts = [p["part_id"] for p in recording["parts"] if p["media"]["file"]]
+    with Noting() as elsewhere:
+        process(processed, force=True, executor=elsewhere)
+        given, elsewhere.given = elsewhere.given, []
+        process(processed, Options(stems=StemOptions(lufs=-30.0)), executor=elsewhere)
+        again = [piece for piece, _ in elsewhere.given]
+    assert sorted(given) == sorted(set(given)), "each once"
+    assert sorted(name for piece, name in given if piece == "hear") == sorted(parts)
+    order = [piece for piece, _ in given]
+    assert order.index("hear") < order.index("fit"), "no process waits for the last file to be decoded"
+    assert given[order.index("stem")] == ("stem", "None"), (
+        "what is left of the mix is looked for while all is joined"
+    )
+    assert set(again) == {"stem"}
+
+
 def test_another_way_to_count_turns_measures_talk_again_and_decodes_nothing(processed: Path) -> None:
     shutil.rmtree(processed / ".work")
     before = written(processed)
