@@ -109,10 +109,15 @@ def store(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def requests_of(browser: Any) -> Any:
-    """The addresses that the browser asked for since the last call."""
+    """The addresses that pages asked for since the last call.
+
+    The browser's own first tab, which may still be loading on a busy machine, counts for none of them; no
+    other page may ask for what is its own.
+    """
 
     def since() -> list[str]:
         events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-        return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        asked = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        return [r["request"]["url"] for r in asked if not r["documentURL"].startswith("chrome:")]
 
     return since
