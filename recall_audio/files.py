@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,6 +51,27 @@ def commit(temporary: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def appear(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write a file under a temporary name, which becomes `path` once it has returned.
+
+    Raises:
+        MachineError: the disk is full or the folder cannot be written to.
+    """
+    temporary = temporary_beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fill(temporary)
+        commit(temporary, path)
+    except OSError as error:
+        failure = disk_error(error, path)
+    else:
+        return
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    raise failure  # out here, so that it does not carry the system's own error along
 
 
 @contextlib.contextmanager

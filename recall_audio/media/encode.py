@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import MachineError
-from recall_audio.files import disk_error, temporary_beside
+from recall_audio.files import appear
 
 _HINT = "Install ffmpeg, or `pip install 'recall-audio[ffmpeg]'`, or write WAV."
 
@@ -51,21 +51,16 @@ def encode(wav: Path, target: Path, kind: str) -> None:
     program = find_ffmpeg()
     if program is None:
         raise MachineError(f"{kind.upper()} needs ffmpeg, and there is none.", _HINT, code="no_encoder")
-    temporary = temporary_beside(target)
     # `file:` keeps a name that begins with a dash, or looks like an address, a file's name.
     source = ffmpeg.input(f"file:{wav.absolute()}", format="wav", protocol_whitelist="file")
     options = {**_SETTINGS[kind], "map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
-    command = source.output(f"file:{temporary.absolute()}", **options).compile(cmd=program)
-    try:
-        _run([*command, "-nostdin", "-hide_banner", "-loglevel", "error", "-y"], kind)
-        temporary.replace(target)
-    except OSError as error:
-        failure = disk_error(error, target)
-    else:
-        return
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise failure
+    quiet = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y")
+
+    def run(to: Path) -> None:
+        command = source.output(f"file:{to.absolute()}", **options).compile(cmd=program)
+        _run([*command, *quiet], kind)
+
+    appear(target, run)
 
 
 def _run(command: list[str], kind: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError, MachineError
-from recall_audio.files import commit, disk_error, temporary_beside
+from recall_audio.files import appear
 from recall_audio.storage.address import EXTRAS, Url
 from recall_audio.storage.failures import Unable, asked
 
@@ -161,18 +161,11 @@ class Store:
         """
         if {"", ".", ".."} & set(name.split("/")):
             raise ItemError(f"{self.url} has a file of the name {name!r}.", code="odd_name")
-        temporary = temporary_beside(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            asked(self.url, name, lambda: self._opened[0].get_file(self._path(name), str(temporary)))
-            commit(temporary, path)
-        except OSError as error:
-            failure = disk_error(error, path)
-        else:
-            return
-        finally:
-            temporary.unlink(missing_ok=True)
-        raise failure
+
+        def fetch(to: Path) -> None:
+            asked(self.url, name, lambda: self._opened[0].get_file(self._path(name), str(to)))
+
+        appear(path, fetch)
 
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""

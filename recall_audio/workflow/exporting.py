@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recall_audio import export
 from recall_audio.errors import ItemError
-from recall_audio.files import atomic, commit, disk_error, temporary_beside
+from recall_audio.files import appear, atomic
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.storage import need_files
@@ -66,18 +66,12 @@ def _beside(source: Path, target: Path) -> Path:
     """A file under another name: a hard link, or a copy."""
     if not source.is_file():
         raise ItemError(f"{source} is not there.", "Process the recording again.", code="missing_file")
-    temporary = temporary_beside(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+
+    def fill(temporary: Path) -> None:
         try:
             os.link(source, temporary)
         except OSError:  # another disk, or one without links
             shutil.copyfile(source, temporary)
-        commit(temporary, target)
-    except OSError as error:
-        failure = disk_error(error, target)
-    else:
-        return target
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise failure
+
+    appear(target, fill)
+    return target
