@@ -30,7 +30,8 @@ from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
 
 _MARGIN = 1000  # frames heard on both sides of an era, whole gain windows
 _FRAMES_OF_ALL_TRACKS = 120_000  # an era times the tracks: 20 minutes of sound held at a time
-_ERAS_TO_LEARN_FROM = 3  # evenly over the meeting; they are kept, and not cleaned again
+_ERAS_TO_LEARN_FROM = 3  # evenly over the meeting; they are kept, and not cleaned again, ...
+_MANY_ERAS = 60  # ... unless they are so few of all that memory (27 MB each, for hours) is the dearer
 _FEWEST_VOICED = 300  # 3 s of voice in the sample; with less, the era itself may know better
 
 
@@ -97,6 +98,8 @@ class _Join:
         sampled = starts[:: -(-len(starts) // _ERAS_TO_LEARN_FROM) or 1]
         known = {start: self._era(start) for start in sampled}
         voices = self._voices(list(known.values()))
+        if len(starts) > _MANY_ERAS:
+            known = {starts[0]: known[starts[0]]}
         own: dict[str, list[sp.Spans]] = {t.label: [sp.EMPTY] for t in self.tracks}
         raw: dict[str, list[sp.Spans]] = {t.label: [sp.EMPTY] for t in self.tracks}
         for start in starts:

@@ -115,6 +115,18 @@ def test_short_eras_find_what_one_long_era_finds(monkeypatch: pytest.MonkeyPatch
     assert error(found(meeting).segments, meeting) < whole + 0.05
 
 
+def test_eras_cleaned_again_are_what_they_were_when_voices_were_learnt_from_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meeting = made(FAINT_LEAK_DB)
+    monkeypatch.setattr(speech, "_FRAMES_OF_ALL_TRACKS", 4 * 3000)
+    kept = found(meeting)
+    monkeypatch.setattr(speech, "_MANY_ERAS", 2)
+    again = found(meeting)
+    assert again.to_json() == kept.to_json()
+    assert again.leakage_json() == kept.leakage_json()
+
+
 def test_one_person_on_two_devices_is_said_and_two_who_leak_are_not() -> None:
     meeting = made(None)
     tracks = meeting.tracks()
