@@ -35,3 +35,14 @@ def s3_server() -> Iterator[Mapping[str, str]]:
         yield environment
     finally:
         server.stop()
+
+
+def stored(url: str) -> dict[str, bytes]:
+    """Every object below an ``s3://`` address, by its name."""
+    import fsspec
+
+    system = fsspec.filesystem("s3", use_listings_cache=False)
+    root = url.removeprefix("s3://")
+    names = list(system.find(root))
+    contents = system.cat(names, on_error="omit") if names else {}
+    return {name[len(root) + 1 :]: content for name, content in contents.items()}

@@ -14,7 +14,7 @@ import fsspec
 import pytest
 from batch import deadly
 from batch.lab import Lab
-from object_store import SECRET
+from object_store import SECRET, stored
 
 from recall_audio.storage import Url
 
@@ -31,15 +31,6 @@ def url(s3: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return f"s3://bucket/out{next(_COUNT)}"
-
-
-def stored(url: str) -> dict[str, bytes]:
-    """Every object below an address, by its name."""
-    system = fsspec.filesystem("s3", use_listings_cache=False)
-    root = url.removeprefix("s3://")
-    names = list(system.find(root))
-    contents = system.cat(names, on_error="omit") if names else {}
-    return {p[len(root) + 1 :]: content for p, content in contents.items()}
 
 
 def results(objects: Mapping[str, bytes]) -> dict[str, bytes]:

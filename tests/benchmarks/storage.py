@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import fsspec
 from batch.meetings import make_meetings, results
 from distributed import Client, LocalCluster
-from object_store import s3_server
+from object_store import s3_server, stored
 
 from recall_audio import batch
 from recall_audio.fetch import Settings
@@ -37,15 +37,6 @@ from recall_audio.standin import StandIn
 from recall_audio.storage import Url
 
 MAIN = "from recall_audio.cli import main; main()"
-
-
-def objects(url: str) -> dict[str, bytes]:
-    """Every object below an address, by its name."""
-    system = fsspec.filesystem("s3", use_listings_cache=False)
-    root = url.removeprefix("s3://")
-    names = list(system.find(root))
-    found = system.cat(names, on_error="omit") if names else {}
-    return {name[len(root) + 1 :]: content for name, content in found.items()}
 
 
 def kept(found: dict[str, bytes]) -> dict[str, bytes]:
@@ -140,7 +131,7 @@ def killed_writers(server: StandIn, root: Path, url: str, times: int) -> None:
             time.sleep(dice.uniform(4.0, 14.0))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            seen.append(len([n for n in objects(url) if n.endswith("/run.json")]))
+            seen.append(len([n for n in stored(url) if n.endswith("/run.json")]))
         code = subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=False).returncode
     print(f"killed {times} times, finished by then {seen}, last run's exit code {code}")
     print(reader.said())
@@ -166,7 +157,7 @@ def carried_out(server: StandIn, root: Path, given: argparse.Namespace) -> None:
     run("a folder, --jobs 2", server, root, jobs=2)
     expected = results(root / "here")
     run("a store, --jobs 2", server, root, jobs=2, store=Url("s3://bucket/jobs"))
-    print("  byte-equal:", kept(objects("s3://bucket/jobs")) == expected, f"({len(expected)} files)")
+    print("  byte-equal:", kept(stored("s3://bucket/jobs")) == expected, f"({len(expected)} files)")
     with LocalCluster(
         n_workers=given.workers, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL"
     ) as started:
@@ -185,10 +176,10 @@ def carried_out(server: StandIn, root: Path, given: argparse.Namespace) -> None:
             )
             over.set()
             killer.join()
-    print("  byte-equal:", kept(objects("s3://bucket/cluster")) == expected)
+    print("  byte-equal:", kept(stored("s3://bucket/cluster")) == expected)
     print(reader.said())
     killed_writers(server, root, "s3://bucket/killed", given.killed_writers)
-    print("  byte-equal:", kept(objects("s3://bucket/killed")) == expected)
+    print("  byte-equal:", kept(stored("s3://bucket/killed")) == expected)
 
 
 if __name__ == "__main__":
