@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from recall_audio.workflow.sample import sample_folder
+from recall_audio.results.sample import sample_folder
 
 sys.path.insert(0, str(sample_folder()))  # the sample's voices and codecs
 import render

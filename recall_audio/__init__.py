@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from recall_audio.core.align import align
-    from recall_audio.core.speech import find_speech
-    from recall_audio.core.talk import measure_talk
-    from recall_audio.core.voice_features import measure_voice
+    from recall_audio.core.alignment.align import align
+    from recall_audio.core.speech.find import find_speech
+    from recall_audio.core.talk.measure import measure_talk
+    from recall_audio.core.voice.features import measure_voice
     from recall_audio.detector import load as load_detector
     from recall_audio.errors import RecallAudioError
     from recall_audio.fetch import Settings
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     )
     from recall_audio.model.timemap import TimeMap
     from recall_audio.model.tracks import PartAudio, PlacedPart, Track
-    from recall_audio.notebook import Recording, open, run
-    from recall_audio.workflow.frames import collect
-    from recall_audio.workflow.process import process
-    from recall_audio.workflow.stems import export_stems
+    from recall_audio.pipeline.process import process
+    from recall_audio.pipeline.stems.export import export_stems
+    from recall_audio.results.data_frames import collect
+    from recall_audio.results.recording import Recording, open, run
 
 _HOME = {
     "AlignOptions": "model.options",
@@ -40,23 +40,23 @@ _HOME = {
     "PartAudio": "model.tracks",
     "PlacedPart": "model.tracks",
     "RecallAudioError": "errors",
-    "Recording": "notebook",
+    "Recording": "results.recording",
     "Settings": "fetch",
     "SpeechOptions": "model.options",
     "StemOptions": "model.options",
     "TalkOptions": "model.options",
     "TimeMap": "model.timemap",
     "Track": "model.tracks",
-    "align": "core.align",
-    "collect": "workflow.frames",
-    "export_stems": "workflow.stems",
-    "find_speech": "core.speech",
+    "align": "core.alignment.align",
+    "collect": "results.data_frames",
+    "export_stems": "pipeline.stems.export",
+    "find_speech": "core.speech.find",
     "load_detector": "detector",
-    "measure_talk": "core.talk",
-    "measure_voice": "core.voice_features",
-    "open": "notebook",
-    "process": "workflow.process",
-    "run": "notebook",
+    "measure_talk": "core.talk.measure",
+    "measure_voice": "core.voice.features",
+    "open": "results.recording",
+    "process": "pipeline.process",
+    "run": "results.recording",
 }
 
 __all__ = [

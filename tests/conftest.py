@@ -10,8 +10,8 @@ from object_store import s3_server
 
 from recall_audio import batch
 from recall_audio.cli.main import run as run_command
+from recall_audio.results.sample import sample_folder, sample_meeting
 from recall_audio.standin import Fault, ServedMeeting, StandIn, State, Terms, meeting
-from recall_audio.workflow.sample import sample_folder, sample_meeting
 
 # Hypothesis makes no claim about seconds, which belong to the machine.
 settings.register_profile("project", deadline=None, max_examples=60)

@@ -14,13 +14,14 @@ import pytest
 import scipy.fft
 
 from recall_audio import detector
+from recall_audio.media.pcm_file import WorkWriter
 from recall_audio.media.wav import StemWriter
-from recall_audio.media.work import WorkWriter
-from recall_audio.model.detector import Detector, FloatArray
-from recall_audio.workflow import manifest
-from recall_audio.workflow.manifest import Manifest
-from recall_audio.workflow.process import process
-from recall_audio.workflow.voices import Voice
+from recall_audio.model.detector import Detector
+from recall_audio.pipeline import manifest
+from recall_audio.pipeline.manifest import Manifest
+from recall_audio.pipeline.process import process
+from recall_audio.pipeline.stems.track_reader import Voice
+from recall_audio.typing import Float32Array
 
 
 class Counts(Counter[tuple[str, str]]):
@@ -68,7 +69,7 @@ class Asked:
     def __init__(self, behind: Detector, meter: "Meter") -> None:
         self._behind, self._meter = behind, meter
 
-    def probabilities(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
+    def probabilities(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
         self._meter.add("asked", self._meter.stage, sum(len(s) for s in stretches))
         return self._behind.probabilities(stretches)
 

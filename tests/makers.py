@@ -37,6 +37,7 @@ import voices
 from recall_audio.core import spans
 from recall_audio.model.timemap import TimeMap
 from recall_audio.model.tracks import PartAudio, PlacedPart, Track
+from recall_audio.typing import Spans
 
 RATE_HZ = 16_000
 Samples = npt.NDArray[np.int16]
@@ -88,7 +89,7 @@ class MadeSpeaker:
 
     participant_id: int
     name: str
-    spans: spans.Spans
+    spans: Spans
     clean: Floats = field(repr=False)
 
 

@@ -17,11 +17,13 @@ import pytest
 from benchmarks.cost_meetings import RATE_HZ, Recipe, make, recording_folder
 from counting import Counts, counted
 
-from recall_audio.core import alignpart, speech_evidence
-from recall_audio.workflow import audio, manifest, stages, stems
-from recall_audio.workflow.finish import Finish
-from recall_audio.workflow.process import process
-from recall_audio.workflow.spool import Spool
+from recall_audio.core.alignment import part_fit
+from recall_audio.core.speech import evidence
+from recall_audio.pipeline import audio, manifest, stages
+from recall_audio.pipeline.process import process
+from recall_audio.pipeline.stems import export
+from recall_audio.pipeline.stems.level import Finish
+from recall_audio.pipeline.stems.track_reader import Spool
 
 SECONDS = 32
 PEOPLE = 3
@@ -206,12 +208,12 @@ def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
     def all_of_it(level_db: Any, *_: Any) -> Any:
         return np.array([[0, len(level_db) * 160]])
 
-    patch.setattr(speech_evidence, "worth_asking", all_of_it)
-    patch.setattr(speech_evidence, "_loud_enough", all_of_it)
+    patch.setattr(evidence, "worth_asking", all_of_it)
+    patch.setattr(evidence, "_loud_enough", all_of_it)
 
 
 def correlate_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(alignpart, "gather", doing(alignpart.gather, 3))
+    patch.setattr(part_fit, "gather", doing(part_fit.gather, 3))
 
 
 def look_twice(patch: pytest.MonkeyPatch) -> None:
@@ -219,7 +221,7 @@ def look_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def measure_twice(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(stems, "level", doing(stems.level, 2))
+    patch.setattr(export, "level", doing(export.level, 2))
 
 
 def forget_what_was_rendered(patch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ def length(function: ast.FunctionDef) -> int:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_module_stays_within_250_lines(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= 250, "what second thing does it do?"
+def test_a_module_stays_within_400_lines(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 400, "what second thing does it do?"
 
 
 def test_nine_functions_in_ten_stay_within_30_lines() -> None:

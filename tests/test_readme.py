@@ -80,7 +80,7 @@ def test_its_python_runs(processed_once: Path, monkeypatch: pytest.MonkeyPatch) 
     mpl.use("agg")
     shown = "\n".join(blocks("python"))
     assert "ra.open(" in shown
-    monkeypatch.setattr("recall_audio.notebook.folders_at", lambda _: [processed_once])
+    monkeypatch.setattr("recall_audio.results.recording.folders_at", lambda _: [processed_once])
     names: dict[str, object] = {}
     exec(shown, names)  # noqa: S102 - the README's own example
     talk = names["talk"]
@@ -88,7 +88,7 @@ def test_its_python_runs(processed_once: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_page_on_many_machines_counts_with_the_limits_that_are_kept_and_counts_right() -> None:
-    from recall_audio.fetch.pace import PER_MINUTE
+    from recall_audio.fetch.api.rate_limit import PER_MINUTE
 
     lists, retrieves = PER_MINUTE["list"], PER_MINUTE["retrieve"]
     listed_h, told_h = 50_000 / lists / 60, 2 * 50_000 / retrieves / 60

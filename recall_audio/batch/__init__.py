@@ -15,12 +15,12 @@ from functools import cache
 from pathlib import Path
 from threading import Event
 
-from recall_audio.batch.arrivals import Fetcher, of_folders
-from recall_audio.batch.hiding import seeing_key
-from recall_audio.batch.pools import catching, pool_for, silent
+from recall_audio.batch.choose_executor import catching, pool_for, silent
+from recall_audio.batch.executors.secret_environment import seeing_key
+from recall_audio.batch.fetcher import Fetcher, of_folders
 from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request, unique
-from recall_audio.batch.running import Running
-from recall_audio.batch.shelf import shelf_for
+from recall_audio.batch.runner import Running
+from recall_audio.batch.workspace import shelf_for
 from recall_audio.model.outcome import Outcome
 
 __all__ = ["Ended", "Progress", "Reach", "Request", "process_folders", "run", "unique"]

@@ -11,7 +11,7 @@ from recall_audio.model.outcome import Outcome
 from recall_audio.storage import Place, Url
 
 if TYPE_CHECKING:
-    from recall_audio.fetch.settings import Settings
+    from recall_audio.fetch.api.settings import Settings
 
 Progress = Callable[[str, str, int, int | None], None]
 """Called with a bot's or recording's id, what is being done, units done, and units in all where known."""

@@ -3,6 +3,8 @@
 They run wherever an executor puts them, and know neither the API nor the key.
 """
 
+import hashlib
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -10,12 +12,33 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recall_audio.batch import state, telling, verify
+from recall_audio import storage
+from recall_audio.batch import previous_runs
+from recall_audio.batch.executors import progress
 from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError, UsageError, Waiting
-from recall_audio.files import FULL, disk_error
+from recall_audio.files import FULL, disk_error, state_folder
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome, Status
-from recall_audio.workflow.process import process
+from recall_audio.pipeline.documents import read_meeting
+from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.manifest import earlier
+from recall_audio.pipeline.plan import stage_keys, stale_stages
+from recall_audio.pipeline.process import parameters_of, process
+
+
+def lock_file(folder: Path) -> Path:
+    """The lock of a recording's folder, one of 4096 files.
+
+    Folders that share a lock wait for each other, now and then, for nothing.
+
+    Locks lie apart from the results: a results' folder may be on a file system that knows no locks.
+    """
+    name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:3]
+    root = state_folder() / "locks"
+    with suppress(OSError):
+        root.mkdir(parents=True, exist_ok=True)
+        return root / f"{name}.lock"
+    return Path(tempfile.gettempdir()) / f"recall-audio-{name}.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +75,7 @@ def process_safely(task: Task) -> Outcome:
     try:
         with _alone(task.folder), _at_work(task) as at_work:
             if task.verify:
-                verify.discard_changed(at_work.folder)
+                previous_runs.discard_changed(at_work.folder)
             return _processed(at_work)
     except (ItemError, TransientError) as error:
         return failure(task.folder.parent.name, error, time.monotonic() - started, task.folder)
@@ -75,7 +98,7 @@ def _processed(task: Task) -> Outcome:
                     task.options,
                     force=task.force,
                     keep_work=task.keep_work,
-                    progress=telling.tell,
+                    progress=progress.tell,
                     executor=executor,
                 )
         except ItemError as error:
@@ -89,7 +112,6 @@ def _at_work(task: Task) -> AbstractContextManager[Task]:
     """The task where its folder can be worked in."""
     if not task.store:
         return nullcontext(task)
-    from recall_audio.batch.stored import workplace
 
     return workplace(task)
 
@@ -100,7 +122,7 @@ def _side_by_side(jobs: int) -> Iterator[Executor | None]:
     if jobs < 2:
         yield None
         return
-    from recall_audio.batch.workers import Workers
+    from recall_audio.batch.executors.processes import Workers
 
     workers = Workers(jobs)
     try:
@@ -117,7 +139,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """
     import filelock
 
-    lock = filelock.FileLock(state.lock_file(folder))
+    lock = filelock.FileLock(lock_file(folder))
     with suppress(OSError, NotImplementedError):  # no such thing on this file system
         lock.acquire()
     try:
@@ -172,3 +194,45 @@ def interrupted(folder: Path, seconds: float) -> Outcome:
         "Stopped before it was finished.", "Run the same command again.", code="interrupted"
     )
     return failure(folder.parent.name, error, seconds, folder)
+
+
+@contextmanager
+def workplace(task: Task) -> Iterator[Task]:
+    """The task with a folder that can be worked in; if the block ends well, what is in it is published.
+
+    Args:
+        task: its folder is one of this machine, or just ``BOT_ID/RECORDING_ID``.
+
+    Raises:
+        ItemError: the recording is not in the store.
+        TransientError, MachineError: the store failed, or refuses.
+    """
+    if task.folder.is_absolute():
+        yield from _published(task)
+    else:
+        with storage.scratch() as root:
+            yield from _published(replace(task, folder=root / task.folder))
+
+
+def _published(task: Task) -> Iterator[Task]:
+    store, folder = storage.Store(storage.Url(task.store)), task.folder
+    if not storage.look(store, folder):
+        raise ItemError(f"{store.url} holds no recording.json.", "Fetch it again.", code="missing_file")
+    there = set(storage.all_there(folder))
+    storage.bring_documents(store, folder)
+    if task.verify:
+        storage.bring(store, folder, storage.all_there(folder))
+    elif task.force or _needs_audio(folder, task.options):
+        storage.bring(store, folder, _sources(folder))
+    yield task
+    storage.publish(store, folder, doubted=there - set(storage.all_there(folder)))
+
+
+def _needs_audio(folder: Path, options: Options) -> bool:
+    layout = Layout(folder)
+    keys = stage_keys(read_meeting(layout), options)
+    return "decode" in stale_stages(earlier(layout, parameters_of(options)), keys)
+
+
+def _sources(folder: Path) -> list[str]:
+    return [m.file for m in previous_runs.media_of(folder) if m.file]

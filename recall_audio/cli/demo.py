@@ -15,10 +15,9 @@ def demo(out: Path, quiet: bool) -> int:
     A stand-in of the API and its store serves the sample on this machine; the ordinary `run` does the rest.
     """
     from recall_audio import batch
-    from recall_audio.workflow.sample import sample_meeting
-
-    from .printing import print_outcomes
-    from .progress import Progress
+    from recall_audio.cli.printing import print_outcomes
+    from recall_audio.cli.progress import Progress
+    from recall_audio.results.sample import sample_meeting
 
     with sample_meeting() as (bot_id, settings), Progress(quiet=quiet) as progress:
         outcomes = batch.run([bot_id], lambda: settings, batch.Request(out=out), progress)

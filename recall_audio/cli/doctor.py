@@ -77,7 +77,7 @@ def _api(settings: "Settings") -> Check:
 
 
 def _decoder() -> str:
-    from recall_audio.media.source import decoder_version
+    from recall_audio.media.probe import decoder_version
 
     return decoder_version()
 

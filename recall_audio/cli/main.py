@@ -9,18 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from recall_audio import __version__, errors
-from recall_audio.cli import (
-    bots,
-    demo,
-    doctor,
-    exchanging,
-    fetching,
-    listening,
-    logs,
-    looking,
-    measuring,
-    processing,
-)
+from recall_audio.cli import analyse, bots, demo, doctor, export, fetch, inspect, listen, logs, process
 
 # numpy's own threads cost more than they give on arrays this small: measured, +24 % CPU for two of them.
 # Recordings go side by side in processes instead. Set before numpy is imported; the user's word goes first.
@@ -57,12 +46,12 @@ def group() -> None:
 
 
 for command in (
-    *processing.COMMANDS,
-    *fetching.COMMANDS,
-    *listening.COMMANDS,
-    *looking.COMMANDS,
-    *measuring.COMMANDS,
-    *exchanging.COMMANDS,
+    *process.COMMANDS,
+    *fetch.COMMANDS,
+    *listen.COMMANDS,
+    *inspect.COMMANDS,
+    *analyse.COMMANDS,
+    *export.COMMANDS,
     bots.bots,
     demo.demo,
     doctor.doctor,

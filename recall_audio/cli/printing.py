@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recall_audio.cli.selecting import one_recording
+from recall_audio.cli.locations import one_recording
 from recall_audio.model.outcome import Outcome, exit_code
 from recall_audio.storage import Place, Store, place_of
 
@@ -60,10 +60,10 @@ def _has_results(outcome: Outcome, *, look: bool) -> bool:
 
 def print_summary(place: Place) -> None:
     """The summary of one recording: a bar a speaker, warnings, where the files are."""
-    from recall_audio.report import terminal
-    from recall_audio.workflow.documents import read_documents
+    from recall_audio.cli import summary
+    from recall_audio.pipeline.documents import read_documents
 
-    terminal.summary(read_documents(one_recording(place)), console(), folder=str(place))
+    summary.summary(read_documents(one_recording(place)), console(), folder=str(place))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:

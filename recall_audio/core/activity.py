@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.core.spans import EMPTY, Spans
+from recall_audio.core.spans import EMPTY
+from recall_audio.typing import IntArray, Spans
 
-Counts = npt.NDArray[np.int64]
 _BLOCK = 4096
 
 
@@ -29,12 +29,12 @@ class Activity:
         pairs: O_ij, shape (N, N), symmetric; T_i on the diagonal.
     """
 
-    held: Counts
-    exclusive: Counts
-    pairs: Counts
+    held: IntArray
+    exclusive: IntArray
+    pairs: IntArray
 
     @property
-    def talk(self) -> Counts:
+    def talk(self) -> IntArray:
         """T_i, shape (N,)."""
         return np.diagonal(self.pairs)
 
@@ -79,7 +79,7 @@ def at_least(speech: Sequence[Spans], k: int) -> Spans:
     return np.asarray(at[last][turn].reshape(-1, 2), dtype=np.int64)
 
 
-def covered(spans: Spans, at: Counts) -> Counts:
+def covered(spans: Spans, at: IntArray) -> IntArray:
     """Samples of `spans` before each moment of `at`; differences are the speech between two moments."""
     if len(spans) == 0:
         return np.zeros(np.shape(at), dtype=np.int64)
@@ -89,7 +89,7 @@ def covered(spans: Spans, at: Counts) -> Counts:
     return np.asarray(np.where(i > 0, before[np.maximum(i - 1, 0)] + inside, 0), dtype=np.int64)
 
 
-def _edges(cut: Spans) -> tuple[Counts, Counts]:
+def _edges(cut: Spans) -> tuple[IntArray, IntArray]:
     """Moments of all starts and stops in order of time, and +1 or −1 for each."""
     at = cut.T.ravel()
     change = np.repeat(np.array([1, -1], dtype=np.int64), len(cut))
@@ -97,7 +97,7 @@ def _edges(cut: Spans) -> tuple[Counts, Counts]:
     return at[order], change[order]
 
 
-def _stretches(speech: Sequence[Spans]) -> Iterator[tuple[npt.NDArray[np.int8], Counts]]:
+def _stretches(speech: Sequence[Spans]) -> Iterator[tuple[npt.NDArray[np.int8], IntArray]]:
     """Blocks of elementary stretches: who is active, shape (m, N), and for how long, shape (m,)."""
     n = len(speech)
     cut = np.concatenate((EMPTY, *speech))

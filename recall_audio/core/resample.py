@@ -18,11 +18,8 @@ import itertools
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-Signal = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
-Samples = npt.NDArray[np.int16]
+from recall_audio.typing import Float32Array, FloatArray, IntArray, Samples
 
 FULL_SCALE = 32768.0
 """int16 value of full scale."""
@@ -45,7 +42,7 @@ SAME_PLACE = 1e-4
 """Positions closer than this, in samples, are the same: 6 ns, the digits of a time map."""
 
 
-def taps(phase: Floats) -> Floats:
+def taps(phase: FloatArray) -> FloatArray:
     """Weights of the 130 samples around positions, shape (n, 130); sample 64 is the one at or before it.
 
     Args:
@@ -57,7 +54,7 @@ def taps(phase: Floats) -> Floats:
     return np.asarray(h / h.sum(axis=1, keepdims=True))
 
 
-def fetch(x: Samples, start: int, stop: int) -> Signal | None:
+def fetch(x: Samples, start: int, stop: int) -> Float32Array | None:
     """Samples [start, stop) at full scale 1, silence outside of `x`; None where all is digital silence."""
     a, b = max(start, 0), min(stop, len(x))
     inside = x[a:b] if a < b else x[:0]
@@ -69,7 +66,7 @@ def fetch(x: Samples, start: int, stop: int) -> Signal | None:
     return out
 
 
-def read_at(x: Samples, at: float, step: float, n: int) -> Signal | None:
+def read_at(x: Samples, at: float, step: float, n: int) -> Float32Array | None:
     """Values at positions ``at + k * step``, k = 0 ... n-1; silence outside of `x`.
 
     Exact samples where `at` is whole and `step` is 1.
@@ -97,7 +94,7 @@ def read_at(x: Samples, at: float, step: float, n: int) -> Signal | None:
     return _drifting(samples, at - (first - 128), step, n)
 
 
-def read_near(x: Samples, at: float, step: float, n: int) -> Signal | None:
+def read_near(x: Samples, at: float, step: float, n: int) -> Float32Array | None:
     """As :func:`read_at`, by the nearest sample: half a sample off at most, for what stays far below.
 
     Between two places where the nearest sample moves on by one more or less, samples are copied as they are.
@@ -117,13 +114,13 @@ def read_near(x: Samples, at: float, step: float, n: int) -> Signal | None:
     return out if sounding else None
 
 
-def alike(values: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def alike(values: IntArray) -> list[IntArray]:
     """Indices of equal values, an array for each value."""
     order = np.argsort(values, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
 
 
-def _band(weights: Floats, n_columns: int) -> Signal:
+def _band(weights: FloatArray, n_columns: int) -> Float32Array:
     """The matrix that gives `n_columns` outputs a sample apart, shape (n_taps + n_columns - 1, n_columns)."""
     matrix = np.zeros((len(weights) + n_columns - 1, n_columns), dtype=np.float32)
     for column in range(n_columns):
@@ -131,7 +128,7 @@ def _band(weights: Floats, n_columns: int) -> Signal:
     return matrix
 
 
-def _shifted(samples: Signal, phase: float, n: int) -> Signal:
+def _shifted(samples: Float32Array, phase: float, n: int) -> Float32Array:
     """`n` values a sample apart, the first `phase` past sample 64."""
     matrix = _band_at(phase)
     n_rows = -(-n // 64)
@@ -143,12 +140,12 @@ def _shifted(samples: Signal, phase: float, n: int) -> Signal:
 
 
 @functools.lru_cache(maxsize=16)
-def _band_at(phase: float) -> Signal:
+def _band_at(phase: float) -> Float32Array:
     return _band(taps(np.array([phase]))[0], 64)
 
 
 @functools.lru_cache(maxsize=4)
-def _lines(n_columns: int) -> Signal:
+def _lines(n_columns: int) -> Float32Array:
     """Matrix and slope at all phases 0 ... 1, shape (193, n_taps + n_columns - 1, 2 n_columns)."""
     weights = taps(np.arange(-1, _PHASES + 2) / _PHASES)
     slopes = (weights[2:] - weights[:-2]) / 2.0
@@ -156,7 +153,7 @@ def _lines(n_columns: int) -> Signal:
     return np.stack([np.hstack((_band(w, n_columns), _band(s, n_columns))) for w, s in both])
 
 
-def _drifting(samples: Signal, at: float, step: float, n: int) -> Signal:
+def _drifting(samples: Float32Array, at: float, step: float, n: int) -> Float32Array:
     """`n` values `step` samples apart, the first at position `at`, not below 64."""
     drift = abs(step - 1.0) * _PHASES / 2.0
     width = next(w for w in (32, 16, 4, 1) if (w - 1) * drift <= 0.5)  # stay near one phase's line

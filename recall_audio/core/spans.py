@@ -14,14 +14,13 @@ Adjacent spans (one ends where the next starts) are one span.
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from recall_audio.typing import BoolArray, IntArray, Spans
 from recall_audio.units import RATE_HZ
 
-Spans = npt.NDArray[np.int64]
-"""Shape (n, 2): ``[start, end)`` in samples on the mix's clock."""
-
 EMPTY: Spans = np.empty((0, 2), dtype=np.int64)
+
+EDGE_SAMPLES = 480
 
 
 def spans(rows: Iterable[Sequence[int]] | Spans) -> Spans:
@@ -59,19 +58,19 @@ def to_seconds(a: Spans) -> list[list[float]]:
     return [[round(int(s) / RATE_HZ, 6), round(int(e) / RATE_HZ, 6)] for s, e in a]
 
 
-def from_mask(mask: npt.NDArray[np.bool_], step: int, start: int = 0) -> Spans:
+def from_mask(mask: BoolArray, step: int, start: int = 0) -> Spans:
     """Spans of the true frames of `mask`, frame i covering ``start + i*step`` to ``start + (i+1)*step``."""
     edges = np.flatnonzero(np.diff(np.r_[0, mask.astype(np.int8), 0])).reshape(-1, 2)
     return (edges * step + start).astype(np.int64)
 
 
-def to_mask(a: Spans, step: int, n_frames: int, start: int = 0) -> npt.NDArray[np.bool_]:
+def to_mask(a: Spans, step: int, n_frames: int, start: int = 0) -> BoolArray:
     """True for each frame whose middle lies in a span; the inverse of :func:`from_mask`."""
     middle = start + np.arange(n_frames, dtype=np.int64) * step + step // 2
     return covers(a, middle)
 
 
-def covers(a: Spans, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def covers(a: Spans, at: IntArray) -> BoolArray:
     """Whether each sample of `at` lies in a span."""
     if len(a) == 0:
         return np.zeros(np.shape(at), dtype=np.bool_)
@@ -144,3 +143,15 @@ def counts(several: Sequence[Spans], start: int, end: int) -> list[int]:
     width = np.diff(at[order])
     held = np.bincount(level[width > 0], weights=width[width > 0], minlength=len(several) + 1)
     return [int(x) for x in held]
+
+
+def finished(found: Spans, gap: int, shortest: int) -> Spans:
+    """Spans of speech as they are published, from those of the decision; all in samples.
+
+    Pauses of up to `gap` are bridged, then edges set right, then what is under `shortest` dropped. The
+    decision sees levels through a window of 90 ms, by which speech begins 30 ms early and ends as late
+    (measured, medians of 4,000 stretches).
+    """
+    whole = bridge(found, gap)
+    trimmed = whole + np.array([EDGE_SAMPLES, -EDGE_SAMPLES]) if len(whole) else whole
+    return drop_short(trimmed[trimmed[:, 0] < trimmed[:, 1]], shortest)

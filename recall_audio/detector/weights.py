@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recall_audio.model.detector import FloatArray
+from recall_audio.typing import Float32Array
 
 _GRAPH_OF_MODEL, _NODE, _INITIAL, _ATTRIBUTE, _TENSOR, _BRANCH = 7, 1, 5, 5, 5, 6
 _DIMS, _TYPE, _NAME, _RAW = 1, 2, 8, 9
@@ -27,14 +27,14 @@ class NotAModel(ValueError):
     """The bytes are not the protocol buffer that was expected."""
 
 
-def tensors(model: Path) -> list[dict[str, FloatArray]]:
+def tensors(model: Path) -> list[dict[str, Float32Array]]:
     """Float32 tensors by name, one dictionary a graph: the main one and each branch.
 
     Raises:
         NotAModel: it is no ONNX file.
         OSError: it cannot be read.
     """
-    found: list[dict[str, FloatArray]] = []
+    found: list[dict[str, Float32Array]] = []
     try:
         for key, value in _fields(memoryview(model.read_bytes())):
             if key == _GRAPH_OF_MODEL:
@@ -44,8 +44,8 @@ def tensors(model: Path) -> list[dict[str, FloatArray]]:
     return found
 
 
-def _graph(graph: memoryview, found: list[dict[str, FloatArray]]) -> None:
-    here: dict[str, FloatArray] = {}
+def _graph(graph: memoryview, found: list[dict[str, Float32Array]]) -> None:
+    here: dict[str, Float32Array] = {}
     found.append(here)
     for key, value in _fields(graph):
         if key == _INITIAL:
@@ -60,7 +60,7 @@ def _graph(graph: memoryview, found: list[dict[str, FloatArray]]) -> None:
                             _graph(_message(body), found)
 
 
-def _tensor(tensor: memoryview) -> dict[str, FloatArray]:
+def _tensor(tensor: memoryview) -> dict[str, Float32Array]:
     """``{name: values}`` of a tensor kept as raw little-endian float32, and nothing of another."""
     dims: list[int] = []
     kind, name, raw = 0, "", b""

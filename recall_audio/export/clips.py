@@ -16,7 +16,7 @@ import json
 import math
 from itertools import pairwise
 
-from recall_audio.export.view import ExportView, Rows
+from recall_audio.export.recording_view import ExportView, Rows
 from recall_audio.model.options import ClipOptions
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from recall_audio.export.recording_view import ExportView, readable
 from recall_audio.export.tables import TABLES, Row, Table, Type, cells_of, columns_of
-from recall_audio.export.view import ExportView, readable
-from recall_audio.model.people import Merge, People, lasting_keys
+from recall_audio.model.persons import Merge, People, lasting_keys
 
 Chunk = tuple[Table, Sequence[Row]]
 

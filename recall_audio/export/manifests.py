@@ -12,8 +12,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from recall_audio.export.recording_view import ExportView, readable
 from recall_audio.export.timelines import rttm
-from recall_audio.export.view import ExportView, readable
 
 _CARD = """---
 configs:

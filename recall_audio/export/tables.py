@@ -11,7 +11,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from recall_audio.export.view import ExportView, readable
+from recall_audio.export.recording_view import ExportView, readable
 from recall_audio.model.figures import Distribution
 from recall_audio.model.talk import Equality, PairTalk, SpeakerTalk, Talk
 from recall_audio.model.turns import DirectedPair, Overlap, Transition, Turn, TurnTaking

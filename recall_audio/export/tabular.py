@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
 from recall_audio.errors import MachineError
+from recall_audio.export.recording_view import ExportView
 from recall_audio.export.tables import TABLES, Row, Table
-from recall_audio.export.view import ExportView
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

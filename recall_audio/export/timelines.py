@@ -6,7 +6,7 @@ Audacity manual, "Importing and exporting labels"; W3C, WebVTT: The Web Video Te
 
 import html
 
-from recall_audio.export.view import ExportView, readable
+from recall_audio.export.recording_view import ExportView, readable
 
 
 def rttm(view: ExportView) -> dict[str, bytes]:

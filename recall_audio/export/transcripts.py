@@ -6,7 +6,7 @@
     Bob.json              [Yes, let's.]                        the times that come back
     merged     Ann: Shall we begin?  Bob: Yes, let's.  Ann: Fine.
 
-What is read: :mod:`recall_audio.export.heard`.
+What is read: :mod:`recall_audio.export.read_transcripts`.
 """
 
 import html
@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from recall_audio.errors import UsageError
-from recall_audio.export.heard import utterances
+from recall_audio.export.read_transcripts import utterances
+from recall_audio.export.recording_view import Rows, readable
 from recall_audio.export.timelines import timestamp
-from recall_audio.export.view import Rows, readable
 from recall_audio.model.transcript import Utterance
 
 Names = Mapping[str, str | None]

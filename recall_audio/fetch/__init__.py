@@ -15,23 +15,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recall_audio.fetch.bots import create_bot, fetch_bot
+    from recall_audio.fetch.api.settings import Settings
+    from recall_audio.fetch.bot import create_bot, fetch_bot
+    from recall_audio.fetch.bot_list import ListedBot, Wanted, check_key, list_bots
     from recall_audio.fetch.ledger import known_recordings, tidy
-    from recall_audio.fetch.listing import ListedBot, Wanted, check_key, list_bots
-    from recall_audio.fetch.results import BotFetch, FetchedRecording
-    from recall_audio.fetch.settings import Settings
+    from recall_audio.fetch.recording import BotFetch, FetchedRecording
 
 _HOME = {
-    "BotFetch": "results",
-    "FetchedRecording": "results",
-    "ListedBot": "listing",
-    "Settings": "settings",
-    "Wanted": "listing",
-    "check_key": "listing",
-    "create_bot": "bots",
-    "fetch_bot": "bots",
+    "BotFetch": "recording",
+    "FetchedRecording": "recording",
+    "ListedBot": "bot_list",
+    "Settings": "api.settings",
+    "Wanted": "bot_list",
+    "check_key": "bot_list",
+    "create_bot": "bot",
+    "fetch_bot": "bot",
     "known_recordings": "ledger",
-    "list_bots": "listing",
+    "list_bots": "bot_list",
     "tidy": "ledger",
 }
 

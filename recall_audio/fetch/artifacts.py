@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from recall_audio.errors import ItemError
-from recall_audio.fetch import payloads
-from recall_audio.fetch.client import Api
-from recall_audio.fetch.payloads import Artifact, Kind, Recording
-from recall_audio.fetch.policy import Policy
-from recall_audio.fetch.retrying import Halt
+from recall_audio.fetch.api import payloads
+from recall_audio.fetch.api.client import Api
+from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
+from recall_audio.fetch.http.limits import Policy
+from recall_audio.fetch.http.retry import Halt
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,97 @@
 import datetime
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from recall_audio.errors import ItemError
-from recall_audio.fetch import artifacts, missing, payloads
-from recall_audio.fetch.addresses import AddressBook
+from recall_audio.fetch import artifacts
+from recall_audio.fetch.api import payloads
+from recall_audio.fetch.api.payloads import Artifact, Bot, PartEntry, Recording
 from recall_audio.fetch.artifacts import Found
-from recall_audio.fetch.attendance import Attendance, attendance
-from recall_audio.fetch.download import Progress, Wanted
-from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger
-from recall_audio.fetch.media import File, fetch_files
-from recall_audio.fetch.names import distinct
-from recall_audio.fetch.payloads import Artifact, Bot, PartEntry, Recording
-from recall_audio.fetch.people import merged
-from recall_audio.fetch.results import FetchedRecording
-from recall_audio.fetch.world import World
+from recall_audio.fetch.context import World
+from recall_audio.fetch.download.file import Progress, Wanted
+from recall_audio.fetch.download.signed_urls import AddressBook
+from recall_audio.fetch.files import File, fetch_files
+from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger, distinct
+from recall_audio.fetch.participants import Attendance, attendance, merged
 from recall_audio.files import write_json
-from recall_audio.model.findings import Finding
 from recall_audio.model.meeting import MediaFile, Meeting, Part
+from recall_audio.model.warnings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedRecording:
+    """One recording of a bot.
+
+    Attributes:
+        folder: ``OUT/<bot_id>/<recording_id>``; exists unless nothing was fetched.
+        meeting: what the API said; without files where the status is ``waiting`` or ``gone``.
+        status: ``complete``: all that the API has of it is here (mixed audio alone, or separate audio alone,
+            is complete where the other was never recorded); ``partial``: something of it is lost for good;
+            ``waiting``: its audio is still being made; ``gone``: none of it can be had.
+        reason: one sentence, empty when complete.
+        code: a short word for the reason (``gone``, ``not_audio``, ``waiting``, ...), empty when complete.
+        reused: it was here already, and not asked for again.
+    """
+
+    folder: Path
+    meeting: Meeting
+    status: Literal["complete", "partial", "waiting", "gone"]
+    reason: str = ""
+    code: str = ""
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BotFetch:
+    """One bot.
+
+    Attributes:
+        bot_id: which.
+        recordings: at least one, in the API's order.
+        retries: requests beyond those that an undisturbed fetch makes.
+    """
+
+    bot_id: str
+    recordings: tuple[FetchedRecording, ...]
+    retries: int = 0
+
+
+_SWITCH = {"audio_mixed": "audio_mixed_mp3", "audio_separate": "audio_separate_mp3"}
+_WORDS = {"audio_mixed": "mixed audio", "audio_separate": "separate audio"}
+_LOSS = {
+    "audio_mixed": "parts are placed by their nominal starts",
+    "audio_separate": "speakers cannot be told apart",
+}
+_SEPARATE_ON = {
+    "zoom": "on Zoom it needs a native bot",
+    "microsoft_teams": "Microsoft Teams gives it",
+    "microsoft_teams_live": "Microsoft Teams gives it",
+    "google_meet": "on Google Meet only newer accounts have it, as a beta",
+}
+
+
+def never_recorded(kind: str, platform: str | None) -> Finding:
+    """One sentence about an artifact that the API does not have."""
+    on = f"a {platform} meeting" if platform else "a meeting on a platform the API does not name"
+    known = _SEPARATE_ON.get(platform or "", "this platform may not give it")
+    extra = f" ({known})" if kind == "audio_separate" else ""
+    return Finding(
+        f"no_{kind}",
+        f"There is no {_WORDS[kind]} of this recording, {on}: {_LOSS[kind]}; "
+        f"create the bot with recording_config.{_SWITCH[kind]}{extra}.",
+    )
+
+
+def lost(artifact: Artifact) -> Finding:
+    """One sentence about an artifact that failed or was deleted."""
+    why = f" ({artifact.sub_code})" if artifact.sub_code else ""
+    return Finding(
+        f"no_{artifact.kind}",
+        f"The {_WORDS.get(artifact.kind, artifact.kind)} of this recording is {artifact.code}{why}: "
+        f"{_LOSS.get(artifact.kind, 'it cannot be had')}.",
+    )
+
 
 _ADDRESS = "download_url"
 
@@ -73,9 +147,9 @@ def _assembled(world: World, bare: Meeting, found: Found, place: Place) -> Fetch
     findings: list[Finding] = []
     for kind, artifact in (("audio_mixed", found.mixed), ("audio_separate", found.separate)):
         if artifact is None:
-            findings.append(missing.never_recorded(kind, bare.bot["platform"]))
+            findings.append(never_recorded(kind, bare.bot["platform"]))
         elif artifact.is_lost:
-            findings.append(missing.lost(artifact))
+            findings.append(lost(artifact))
     problem = next((a.code for a in (found.mixed, found.separate) if a is not None and a.is_lost), "")
     entries, part_book, trouble = _entries(world, found.separate)
     if trouble is not None:

@@ -9,9 +9,8 @@ A webhook names a bot; what there is of it, the API says when it is worked off. 
 or before its time does no harm.
 """
 
-from recall_audio.listen.entries import Entry
 from recall_audio.listen.events import Told
-from recall_audio.listen.queue import Queue
+from recall_audio.listen.queue import Entry, Queue
 from recall_audio.listen.signatures import Secrets
 
 __all__ = ["Entry", "Queue", "Secrets", "Told"]

@@ -15,10 +15,10 @@ import numpy as np
 
 from recall_audio.media.decoded import Damage, Decoded, Probe
 from recall_audio.media.frames import FrameReader
-from recall_audio.media.source import container_of, describe, empty_probe, not_audio, opened, raw_probe
-from recall_audio.media.work import FULL_SCALE, WorkFull, WorkWriter
-from recall_audio.model.findings import Finding
+from recall_audio.media.pcm_file import FULL_SCALE, WorkFull, WorkWriter
+from recall_audio.media.probe import container_of, describe, empty_probe, not_audio, opened, raw_probe
 from recall_audio.model.options import DecodeOptions
+from recall_audio.model.warnings import Finding
 from recall_audio.units import RATE_HZ
 
 _DEFAULTS = DecodeOptions()
@@ -35,7 +35,7 @@ def decode(
 
     Args:
         path: MP3, Ogg (Opus, Vorbis), MP4/M4A, WAV, FLAC or headerless PCM; its bytes decide which.
-        work: the file to write; :func:`recall_audio.media.pages.open_work` reads it.
+        work: the file to write; :func:`recall_audio.media.pcm_file.open_work` reads it.
         declared_format: what the API called it; ``raw`` allows bytes without a header.
         declared_s: the length the API declared; the decoding stops a little after it.
         options: rate of the working file, and the limits.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recall_audio.model.findings import Finding
+from recall_audio.model.warnings import Finding
 
 
 @dataclass(frozen=True, slots=True)

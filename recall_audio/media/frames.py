@@ -7,16 +7,59 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recall_audio.media.decoded import Damage
-from recall_audio.media.mpeg import LostFrames
-from recall_audio.media.source import origin
+from recall_audio.media.pcm_file import WorkFull, WorkWriter
+from recall_audio.media.probe import origin
 from recall_audio.media.timeline import Placed, Timeline
-from recall_audio.media.work import Floats, WorkFull, WorkWriter
+from recall_audio.typing import Float32Array
 
 if TYPE_CHECKING:
     from av import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.packet import Packet
+
+
+class LostFrames:
+    """Counts bytes, and knows by how many frames the demuxer's count is behind.
+
+    Attributes:
+        shift: frames to add to the timestamps of what is decoded from here on.
+    """
+
+    def __init__(self) -> None:
+        self.shift = 0
+        self._usual = 0
+        self._good_bytes = self._n_good = 0
+        self._damaged_bytes = self._counted = 0
+
+    def failed(self, packet: "Packet[AudioStream]") -> None:
+        """A packet that the decoder refused: the demuxer counted one frame for it."""
+        self._damaged_bytes += packet.size
+        self._counted += 1
+
+    def decoded(self, packet: "Packet[AudioStream]") -> None:
+        """A packet that gave a frame; the decoder says nothing of zeros before it: |0000 damage|frame|."""
+        size = packet.size
+        if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
+            self._usual = len(bytes(memoryview(packet)).lstrip(b"\0"))
+            self._damaged_bytes += size - self._usual
+            size = self._usual
+        if self._damaged_bytes:
+            self._settle()
+        self._good_bytes += size
+        self._n_good += 1
+
+    def _settle(self) -> None:
+        """Damage has ended: turn its bytes into frames."""
+        if self._n_good:
+            self.shift += round(self._damaged_bytes * self._n_good / self._good_bytes) - self._counted
+        self._damaged_bytes = self._counted = 0
+
 
 MAX_DAMAGE = 1000
 """Damaged places that are listed one by one; later ones are joined to the last."""
@@ -29,7 +72,7 @@ _LOOK_AHEAD = {"vorbis": 4}
 _SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 
 
-def mono(frame: "AudioFrame") -> Floats:
+def mono(frame: "AudioFrame") -> Float32Array:
     """The mean of a frame's channels, shape (n,), full scale ±1; NaN and what is far above that become 0."""
     block = frame.to_ndarray()
     channels = frame.layout.nb_channels
@@ -40,7 +83,7 @@ def mono(frame: "AudioFrame") -> Floats:
         middle = 128.0 if block.dtype.kind == "u" else 0.0
         block = (block.astype(np.float32) - np.float32(middle)) / np.float32(scale)
     mixed = block[0] if channels == 1 else block.mean(axis=0, dtype=np.float64)
-    single: Floats = np.ascontiguousarray(mixed, dtype=np.float32)
+    single: Float32Array = np.ascontiguousarray(mixed, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         energy = float(np.dot(single, single))
     if not energy < 64.0 * len(single) + 1.0:

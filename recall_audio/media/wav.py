@@ -1,21 +1,22 @@
 """WAV in and out, in blocks."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
 from recall_audio.errors import ItemError
 from recall_audio.files import atomic, disk_error
-from recall_audio.media.riff import Chunk, WavFormat, header
-from recall_audio.media.work import FULL_SCALE, Floats, to_int16
+from recall_audio.media.bext import Chunk, WavFormat, header
+from recall_audio.media.pcm_file import FULL_SCALE, to_int16
+from recall_audio.typing import Float32Array, FloatArray, Samples
 
-Block = npt.NDArray[np.int16] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Block = Samples | Float32Array | FloatArray
 """Samples: int16, or floats with full scale ±1; shape (n,) or, for several channels, (n, n_channels)."""
 
 
@@ -102,7 +103,7 @@ class StemWriter:
         self._stack.__exit__(kind, error, trace)
 
 
-def read_block(path: Path, start_s: float = 0.0, end_s: float | None = None) -> tuple[Floats, int]:
+def read_block(path: Path, start_s: float = 0.0, end_s: float | None = None) -> tuple[Float32Array, int]:
     """Samples of an audio file between two times, and its sample rate.
 
     Args:
@@ -127,7 +128,7 @@ def read_block(path: Path, start_s: float = 0.0, end_s: float | None = None) -> 
                 return _read_packed(path, start_s, end_s)
             first, n = _range(start_s, end_s, source.samplerate, source.frames)
             source.seek(first)
-            block: Floats = source.read(n, dtype="float32")
+            block: Float32Array = source.read(n, dtype="float32")
             return np.ascontiguousarray(block.T), int(source.samplerate)
     except soundfile.LibsndfileError:
         return _read_packed(path, start_s, end_s)
@@ -140,11 +141,11 @@ def _range(start_s: float, end_s: float | None, rate_hz: int, n_frames: int) -> 
     return first, end - first
 
 
-def _read_packed(path: Path, start_s: float, end_s: float | None) -> tuple[Floats, int]:
+def _read_packed(path: Path, start_s: float, end_s: float | None) -> tuple[Float32Array, int]:
     """The same for formats that libsndfile reads in part or not at all: decode, then cut."""
     from recall_audio.media.decode import decode
-    from recall_audio.media.pages import open_work
-    from recall_audio.media.source import probe
+    from recall_audio.media.pcm_file import open_work
+    from recall_audio.media.probe import probe
     from recall_audio.model.options import DecodeOptions
 
     rate_hz = probe(path).rate_hz
@@ -154,3 +155,67 @@ def _read_packed(path: Path, start_s: float, end_s: float | None) -> tuple[Float
         block = samples[first : first + n].astype(np.float32) / np.float32(FULL_SCALE)
         del samples  # Windows removes no file that is mapped
     return block, rate_hz
+
+
+_BITS = {"PCM_16": ("16", "int16"), "PCM_24": ("24", "float32"), "FLOAT": ("32f", "float32")}
+_AT_ONCE = 1 << 18
+
+
+def copy_wav(source: Path, target: Path, chunks: Callable[[WavFormat], Sequence[Chunk]]) -> None:
+    """Write the samples of `source` to `target`; nothing else of it goes along.
+
+    Args:
+        source: a WAV file of 16, 24 or 32f bits, as :class:`StemWriter` writes them.
+        target: the file to write.
+        chunks: given the format, what is to stand beside the samples.
+
+    Raises:
+        ItemError: the file is not there, or no such WAV.
+        MachineError: the disk is full.
+    """
+    import soundfile
+
+    wrong = ItemError(
+        f"{source} is no stem that this version wrote.", "Process the recording again.", code="not_audio"
+    )
+    if not source.is_file():
+        raise ItemError(f"{source} is not there.", "Process the recording again.", code="missing_file")
+    try:
+        with soundfile.SoundFile(source) as samples:
+            if samples.subtype not in _BITS:
+                raise wrong
+            bits, dtype = _BITS[samples.subtype]
+            kind = WavFormat(samples.samplerate, bits, samples.channels)
+            with StemWriter(target, kind.rate_hz, bits, kind.n_channels, chunks(kind)) as copy:
+                while len(block := samples.read(_AT_ONCE // kind.n_channels, dtype=dtype)):
+                    copy.write(block)
+    except soundfile.LibsndfileError:
+        raise wrong from None
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """One participant's track on the mix's clock.
+
+    Attributes:
+        label: whose.
+        path: the audio file.
+    """
+
+    label: str
+    path: Path
+
+    def load(self, start_s: float = 0.0, end_s: float | None = None) -> tuple[Float32Array, int]:
+        """Samples between two times.
+
+        Args:
+            start_s: first moment, seconds on the mix's clock.
+            end_s: end; the stem's own where None.
+
+        Returns:
+            The samples, float32 in [-1, 1], shape (n,), and their rate in Hz.
+
+        Raises:
+            ItemError: the file is not there or cannot be read.
+        """
+        return read_block(self.path, start_s, end_s)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recall_audio.model.findings import Finding
 from recall_audio.model.timemap import TimeMap
+from recall_audio.model.warnings import Finding
 
 Status = Literal["aligned", "drift_unobservable", "step", "no_match", "silent", "no_mix"]
 

@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
+from recall_audio.typing import Float32Array
 
 HOP_SAMPLES = 512
 """Samples of 16 kHz audio that one probability stands for: 32 ms."""
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class Detector(Protocol):
     """Tells speech from everything else."""
 
-    def probabilities(self, stretches: Sequence[FloatArray]) -> list[FloatArray]:
+    def probabilities(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
         """How likely each 32 ms of each stretch is speech.
 
         Args:

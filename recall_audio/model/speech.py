@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.model.findings import Finding
 from recall_audio.model.options import SpeechOptions
+from recall_audio.model.warnings import Finding
+from recall_audio.typing import Spans
 from recall_audio.units import RATE_HZ
-
-Spans = npt.NDArray[np.int64]
-"""Shape (n, 2): ``[start, end)`` in samples on the mix's clock, sorted, apart, none empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

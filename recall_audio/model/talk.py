@@ -1,4 +1,4 @@
-"""Who talked how much, and over whom: ``talk.json``. Definitions: :mod:`recall_audio.core.talk`.
+"""Who talked how much, and over whom: ``talk.json``. Definitions: :mod:`recall_audio.core.talk.measure`.
 
 Seconds are multiples of one sample (1/16000 s), so that the identities between them hold exactly.
 """

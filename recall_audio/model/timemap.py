@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from recall_audio.typing import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from recall_audio.model.timemap import TimeMap
-
-Samples = npt.NDArray[np.int16]
+from recall_audio.typing import Samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)

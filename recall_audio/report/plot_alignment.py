@@ -5,18 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from recall_audio.report.plot_parts import (
-    NOTE,
-    SPEECH,
-    STEP,
-    TEXT,
-    clock_axis,
-    families,
-    figure_axes,
-    readable,
-)
+from recall_audio.report.formatting import items, number
+from recall_audio.report.plots import NOTE, SPEECH, STEP, TEXT, clock_axis, families, figure_axes, readable
 from recall_audio.report.timeline import time_map
-from recall_audio.report.words import items, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from recall_audio.report.people import Documents, Speaker
+from recall_audio.report.formatting import clock, count, mapping, number, percent, seconds
+from recall_audio.report.intervals import Stretches, stretches, total_s
+from recall_audio.report.speakers import Documents, Speaker
 from recall_audio.report.statements import CHECK, FINE, Statement
-from recall_audio.report.stretches import Stretches, stretches, total_s
-from recall_audio.report.words import clock, count, mapping, number, percent, seconds
 
 _EXPLAINED = 0.9
 

@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from recall_audio.report.assets import Assets, address
-from recall_audio.report.people import Documents, Speaker, duration_s
+from recall_audio.report.formatting import items, mapping, number, objects
+from recall_audio.report.intervals import Stretches, deltas, joined, stretches
+from recall_audio.report.page import Assets, address
 from recall_audio.report.residual import unexplained
-from recall_audio.report.stretches import Stretches, deltas, joined, stretches
-from recall_audio.report.words import items, mapping, number, objects
+from recall_audio.report.speakers import Documents, Speaker, duration_s
 
 MOST_MARKS = 20_000
 """Interruptions drawn at most; a meeting of eight hours has some thousands."""

@@ -14,10 +14,10 @@ overwritten, and what it names is believed only with the bytes that it tells of.
 """
 
 from recall_audio.storage.address import Place, Url, place_of
-from recall_audio.storage.mirror import Mirror
-from recall_audio.storage.origin import address_of, kept, mirrored_at, need_file, need_files
-from recall_audio.storage.publishing import publish, publish_fetched
-from recall_audio.storage.scratch import (
+from recall_audio.storage.cache import Mirror, address_of, kept, mirrored_at, need_file, need_files
+from recall_audio.storage.publish import publish, publish_fetched
+from recall_audio.storage.store import Facts, Store
+from recall_audio.storage.workspace import (
     all_there,
     bring,
     bring_documents,
@@ -28,7 +28,6 @@ from recall_audio.storage.scratch import (
     scratch,
     size_of,
 )
-from recall_audio.storage.store import Facts, Store
 
 __all__ = [
     "Facts",

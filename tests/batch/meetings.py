@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recall_audio.workflow.sample import sample_folder
+from recall_audio.results.sample import sample_folder
 
 RATE_HZ = 16_000
 

@@ -19,10 +19,10 @@ import pytest
 from batch.lab import KEY, Lab
 
 from recall_audio import batch
-from recall_audio.batch import elsewhere, joining
-from recall_audio.batch.cluster import Cluster
+from recall_audio.batch.executors import dask, dask_worker
+from recall_audio.batch.executors.dask import Cluster
 from recall_audio.errors import MachineError
-from recall_audio.fetch.settings import KEY_VARIABLE
+from recall_audio.fetch.api.settings import KEY_VARIABLE
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_no_worker_ever_has_the_key(lab: Lab, cluster: str, monkeypatch: pytest.
             hand_over = self._pool.submit
             self._pool.submit = lambda *a, **k: sent.append(pickle.dumps((a, k))) or hand_over(*a, **k)
 
-    monkeypatch.setattr(joining, "Cluster", Watched)
+    monkeypatch.setattr(dask, "Cluster", Watched)
     lab.serve(2)
     lab.poison(_1="environment")
     assert lab.batch("--cluster", cluster).statuses() == ["done", "done"]
@@ -152,7 +152,7 @@ def test_workers_of_another_version_are_refused_before_anything_is_asked(
     lab: Lab, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = lab.serve(1)
-    monkeypatch.setattr(elsewhere, "made_by", lambda: "9.9.9 (canary)")
+    monkeypatch.setattr(dask_worker, "made_by", lambda: "9.9.9 (canary)")
     ran = lab.batch("--cluster", cluster)
     assert (ran.code, len(server.requests)) == (4, 0)
     assert "9.9.9 (canary)" in ran.err
@@ -169,7 +169,7 @@ def test_workers_without_the_package_are_refused(
         def __reduce__(self) -> tuple[Any, ...]:
             return importlib.import_module, ("recall_audio_of_another_machine",)
 
-    monkeypatch.setattr(joining, "Sent", lambda *_: Unknown())
+    monkeypatch.setattr(dask, "Sent", lambda *_: Unknown())
     ran = lab.batch("--cluster", cluster)
     assert (ran.code, len(server.requests)) == (4, 0)
     assert "lacks recall_audio" in ran.err
@@ -179,7 +179,7 @@ def test_an_output_that_workers_do_not_see_is_refused(
     lab: Lab, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = lab.serve(1)
-    real = joining._token
+    real = dask._token
 
     @contextmanager
     def unseen(folder: Path) -> Iterator[str]:
@@ -187,7 +187,7 @@ def test_an_output_that_workers_do_not_see_is_refused(
             Path(token).unlink()
             yield token
 
-    monkeypatch.setattr(joining, "_token", unseen)
+    monkeypatch.setattr(dask, "_token", unseen)
     ran = lab.batch("--cluster", cluster)
     assert (ran.code, len(server.requests)) == (4, 0)
     assert str(lab.out) in ran.err
@@ -196,7 +196,7 @@ def test_an_output_that_workers_do_not_see_is_refused(
 
 def test_where_no_scheduler_answers_one_sentence_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody there; somebody who takes the connection and says nothing; an address that is none."""
-    monkeypatch.setattr(joining, "_CONNECT_S", 0.2)
+    monkeypatch.setattr(dask, "_CONNECT_S", 0.2)
     server = lab.serve(1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         addresses = [f"tcp://127.0.0.1:{silent.getsockname()[1]}"]
@@ -224,10 +224,10 @@ def test_what_hangs_on_a_cluster_is_ended_alone(lab: Lab, cluster: str) -> None:
 def test_a_worker_that_cannot_write_is_told_from_one_that_can(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_bytes(b"")
-    terms = elsewhere.made_by(), (str(token),)
-    assert elsewhere.check(terms) == socket.gethostname()
+    terms = dask_worker.made_by(), (str(token),)
+    assert dask_worker.check(terms) == socket.gethostname()
     with pytest.raises(MachineError, match="cannot read and write"):
-        elsewhere.check((elsewhere.made_by(), (str(tmp_path / "elsewhere" / "token"),)))
+        dask_worker.check((dask_worker.made_by(), (str(tmp_path / "elsewhere" / "token"),)))
     assert list(tmp_path.iterdir()) == [token]
 
 
@@ -243,8 +243,8 @@ def test_whoever_waits_for_the_cluster_can_be_a_library(lab: Lab, cluster: str) 
 def test_a_cluster_that_has_lost_all_its_workers_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recall_audio.batch.cluster.PATIENCE_S", 0.2)
-    monkeypatch.setattr("recall_audio.batch.cluster.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("recall_audio.batch.executors.dask.PATIENCE_S", 0.2)
+    monkeypatch.setattr("recall_audio.batch.executors.dask.LOOK_EVERY_S", 0.01)
     alive = {"tcp://worker": 1}
 
     class Deserted:

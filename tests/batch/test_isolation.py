@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from batch.lab import Lab
 
-from recall_audio.fetch.settings import KEY_VARIABLE
+from recall_audio.fetch.api.settings import KEY_VARIABLE
 
 ITEM_TIMEOUT_S = 5.0
 

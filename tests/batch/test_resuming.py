@@ -12,7 +12,7 @@ from batch.lab import Lab
 
 from recall_audio import __version__
 from recall_audio.model.options import Options, StemOptions
-from recall_audio.workflow.plan import STAGES
+from recall_audio.pipeline.plan import STAGES
 
 
 def stages(folder: Path) -> dict[str, dict[str, Any]]:

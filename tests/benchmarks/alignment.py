@@ -27,9 +27,9 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent / "sample_data")]
 
 import makers  # noqa: E402
 
-from recall_audio.core.align import align_part, reconcile  # noqa: E402
+from recall_audio.core.alignment.align import align_part, reconcile  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
-from recall_audio.media.pages import open_work  # noqa: E402
+from recall_audio.media.pcm_file import open_work  # noqa: E402
 from recall_audio.model.alignment import PartAlignment  # noqa: E402
 from recall_audio.model.options import AlignOptions  # noqa: E402
 from recall_audio.model.timemap import TimeMap  # noqa: E402

@@ -30,7 +30,7 @@ from recall_audio.model.meeting import MediaFile, Meeting, Part, Participant
 from recall_audio.model.options import Options
 from recall_audio.model.speech import SpeechResult
 from recall_audio.model.timemap import TimeMap
-from recall_audio.workflow.process import parameters_of
+from recall_audio.pipeline.process import parameters_of
 
 FRAME = 1600
 """Speech starts and stops on tenths of a second, so that a matrix of frames holds it exactly."""

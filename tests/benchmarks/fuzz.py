@@ -33,19 +33,22 @@ from requests import PreparedRequest, RequestException
 from requests.structures import CaseInsensitiveDict
 
 from recall_audio import batch
-from recall_audio.batch import known
+from recall_audio.batch import previous_runs
 from recall_audio.cli import ids
 from recall_audio.errors import ItemError, RecallAudioError
-from recall_audio.fetch import payloads, people, protocol, transfer, urls
-from recall_audio.fetch.attendance import _READERS
-from recall_audio.fetch.names import distinct
+from recall_audio.fetch import participants
+from recall_audio.fetch.api import payloads, protocol
+from recall_audio.fetch.download import resume
+from recall_audio.fetch.http import urls
+from recall_audio.fetch.ledger import distinct
+from recall_audio.fetch.participants import _READERS
 from recall_audio.model.containers import is_text, recognise
 from recall_audio.model.labels import LONGEST_BYTES, make_labels
 from recall_audio.model.meeting import Participant
 from recall_audio.model.options import Options
+from recall_audio.pipeline.process import finished
+from recall_audio.results.sample import sample_folder, sample_meeting
 from recall_audio.standin import answers, meeting
-from recall_audio.workflow.process import finished
-from recall_audio.workflow.sample import sample_folder, sample_meeting
 
 CANARY = "CANARYxSIGNATURE"
 ASKED = protocol.Asked("bot b", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
@@ -217,7 +220,7 @@ def store_errors(m: Mutator) -> None:
     """The same of the store."""
     body = f"<Error><Code>AccessDenied</Code><Message>Request has expired</Message><S>{CANARY}</S></Error>"
     status = m.draw.choice([301, 400, 401, 403, 404, 410, 412, 416, 429, 500, 503])
-    error = transfer.store_error(status, m.headers(), m.bytes(body.encode()), ASKED.now)
+    error = resume.store_error(status, m.headers(), m.bytes(body.encode()), ASKED.now)
     assert CANARY not in str(error) + repr(error), "a word of the body in a message"
     plain(error.facts)
     raise error
@@ -225,9 +228,9 @@ def store_errors(m: Mutator) -> None:
 
 def stretches(m: Mutator) -> None:
     """Only the exact continuation is appended."""
-    have = transfer.Have(m.draw.choice((0, 400)), m.draw.choice((None, '"a"')), m.draw.choice((None, 1000)))
+    have = resume.Have(m.draw.choice((0, 400)), m.draw.choice((None, '"a"')), m.draw.choice((None, 1000)))
     headers, status = m.headers(), m.draw.choice((200, 206, 206, 412, 416, 403))
-    step = transfer.next_step(status, headers, have, m.draw.choice((500, 10**12)))
+    step = resume.next_step(status, headers, have, m.draw.choice((500, 10**12)))
     if step is not None and step.action == "write" and step.have.n_bytes:
         found = re.fullmatch(r"\s*bytes 400-(\d+)/(\d+)\s*", headers["Content-Range"])
         assert status == 206, "appended what was no part"
@@ -319,12 +322,12 @@ def own_files(folder: Path) -> Callable[[Mutator], None]:
         name = m.draw.choice(sorted(rights))
         (folder / name).write_bytes(m.body(rights[name]))
         try:
-            known.fetched_recordings(out, bot_id)
-            known.has_its_media(folder)
-            known.is_set_aside(folder)
+            previous_runs.fetched_recordings(out, bot_id)
+            previous_runs.has_its_media(folder)
+            previous_runs.is_set_aside(folder)
             finished(folder, options)
-            known.to_redo(folder, options)
-            known.is_whole(folder)
+            previous_runs.to_redo(folder, options)
+            previous_runs.is_whole(folder)
         finally:
             (folder / name).write_text(json.dumps(rights[name]), "utf-8")
 
@@ -351,8 +354,8 @@ def parsers(folder: Path) -> dict[str, Callable[[Mutator], None]]:
         "bots": reading(answers.bot([served], artifact), payloads.bot),
         "lists": reading(page, listed),
         "parts": reading(parts, payloads.parts),
-        "participants": reading(answers.events(served, "participants"), people.participants),
-        "events": reading(answers.events(served, "participant_events"), people.events),
+        "participants": reading(answers.events(served, "participants"), participants.participants),
+        "events": reading(answers.events(served, "participant_events"), participants.events),
         "timeline": reading(answers.events(served, "speaker_timeline"), timeline),
         "API errors": api_errors,
         "store errors": store_errors,

@@ -21,15 +21,17 @@ from typing import Any
 
 import numpy as np
 
+from recall_audio.typing import Spans
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "sample_data")]
 
 from recall_audio.core import spans as sp  # noqa: E402
-from recall_audio.core.speech import join_speech  # noqa: E402
-from recall_audio.core.speech_evidence import part_evidence  # noqa: E402
+from recall_audio.core.speech.evidence import part_evidence  # noqa: E402
+from recall_audio.core.speech.find import join_speech  # noqa: E402
 from recall_audio.detector import load  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
-from recall_audio.media.pages import open_work  # noqa: E402
+from recall_audio.media.pcm_file import open_work  # noqa: E402
 from recall_audio.model.options import SpeechOptions  # noqa: E402
 from recall_audio.model.timemap import TimeMap  # noqa: E402
 from recall_audio.model.tracks import PlacedPart, Track  # noqa: E402
@@ -37,7 +39,7 @@ from recall_audio.model.tracks import PlacedPart, Track  # noqa: E402
 COLLAR = 10  # frames each side of a true boundary
 MINUTE = 512 * 1875
 KINDS = ("webrtc", "silero", "raw", "own")
-Found = Mapping[str, sp.Spans]
+Found = Mapping[str, Spans]
 
 
 def score(found: Found, truth: Found, duration_s: float) -> tuple[float, float, float, float]:
@@ -59,7 +61,7 @@ def score(found: Found, truth: Found, duration_s: float) -> tuple[float, float, 
     return 100 * missed / total, 100 * false / total, 100 * share, 100 * (got_over - over) / max(over, 1)
 
 
-def opened(folder: Path, work: Path) -> tuple[list[Track], dict[str, sp.Spans], float]:
+def opened(folder: Path, work: Path) -> tuple[list[Track], dict[str, Spans], float]:
     """Tracks of a meeting placed by its truth, the true speech, and the length."""
     meeting = json.loads((folder / "meeting.json").read_text())
     truth = json.loads((folder / "truth.json").read_text())

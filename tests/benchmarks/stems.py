@@ -20,21 +20,23 @@ import numpy as np
 import pyebur128
 import soundfile as sf
 
+from recall_audio.typing import Samples, Spans
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
 
 from meters import babble, clicks, int16, landing  # noqa: E402 - found by the line above
 
-from recall_audio.core.placement import plan  # noqa: E402
 from recall_audio.core.resample import read_at  # noqa: E402
-from recall_audio.core.spans import EMPTY, Spans, spans  # noqa: E402
-from recall_audio.core.stretch import Source, render  # noqa: E402
-from recall_audio.media.pages import open_work  # noqa: E402
+from recall_audio.core.spans import EMPTY, spans  # noqa: E402
+from recall_audio.core.stems.placement import plan  # noqa: E402
+from recall_audio.core.stems.render import Source, render  # noqa: E402
+from recall_audio.media.pcm_file import open_work  # noqa: E402
 from recall_audio.model.options import StemOptions  # noqa: E402
 from recall_audio.model.timemap import TimeMap  # noqa: E402
-from recall_audio.model.tracks import PlacedPart, Samples, Track  # noqa: E402
-from recall_audio.workflow.stems import export_stems  # noqa: E402
-from recall_audio.workflow.voices import StemSources  # noqa: E402
+from recall_audio.model.tracks import PlacedPart, Track  # noqa: E402
+from recall_audio.pipeline.stems.export import export_stems  # noqa: E402
+from recall_audio.pipeline.stems.track_reader import StemSources  # noqa: E402
 
 RATE_HZ = 16_000
 

@@ -17,7 +17,7 @@ sys.path[:1] = [str(TESTS), str(TESTS / "core")]  # not this folder, whose files
 import test_talk_two_ways as two_ways  # noqa: E402
 from test_talk import FIXTURE  # noqa: E402
 
-from recall_audio.core.talk import measure_talk  # noqa: E402
+from recall_audio.core.talk.measure import measure_talk  # noqa: E402
 
 
 def show_fixture() -> None:

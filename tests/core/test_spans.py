@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recall_audio.core import spans as sp
+from recall_audio.typing import Spans
 
 N = 60
 ROWS = st.lists(st.tuples(st.integers(0, N), st.integers(0, N)).map(sorted), max_size=8)
 SPANS = ROWS.map(sp.spans)
 
 
-def samples(a: sp.Spans) -> set[int]:
+def samples(a: Spans) -> set[int]:
     """The set, sample by sample; fails where the rows are not sorted, apart and full."""
     rows = a.tolist()
     assert all(start < end for start, end in rows)
@@ -28,19 +29,19 @@ def test_spans_of_any_rows_cover_what_the_rows_cover(rows: list[list[int]]) -> N
 
 
 @given(SPANS, SPANS, SPANS)
-def test_union_is_the_union_of_sets(a: sp.Spans, b: sp.Spans, c: sp.Spans) -> None:
+def test_union_is_the_union_of_sets(a: Spans, b: Spans, c: Spans) -> None:
     assert samples(sp.union(a, b, c)) == samples(a) | samples(b) | samples(c)
 
 
 @given(SPANS, SPANS)
-def test_intersect_subtract_and_total_are_those_of_sets(a: sp.Spans, b: sp.Spans) -> None:
+def test_intersect_subtract_and_total_are_those_of_sets(a: Spans, b: Spans) -> None:
     assert samples(sp.intersect(a, b)) == samples(a) & samples(b)
     assert samples(sp.subtract(a, b)) == samples(a) - samples(b)
     assert sp.total(a) == len(samples(a))
 
 
 @given(SPANS, st.tuples(st.integers(0, N), st.integers(0, N)).map(sorted))
-def test_complement_and_clip_share_a_stretch_between_them(a: sp.Spans, stretch: list[int]) -> None:
+def test_complement_and_clip_share_a_stretch_between_them(a: Spans, stretch: list[int]) -> None:
     start, end = stretch
     inside = set(range(start, end))
     assert samples(sp.clip(a, start, end)) == samples(a) & inside
@@ -48,7 +49,7 @@ def test_complement_and_clip_share_a_stretch_between_them(a: sp.Spans, stretch: 
 
 
 @given(SPANS, st.integers(0, 10))
-def test_bridging_fills_inner_gaps_up_to_the_size_and_no_others(a: sp.Spans, gap: int) -> None:
+def test_bridging_fills_inner_gaps_up_to_the_size_and_no_others(a: Spans, gap: int) -> None:
     wanted = samples(a)
     for (_, end), (start, _) in zip(a.tolist(), a.tolist()[1:], strict=False):
         wanted |= set(range(end, start)) if start - end <= gap else set()
@@ -56,12 +57,12 @@ def test_bridging_fills_inner_gaps_up_to_the_size_and_no_others(a: sp.Spans, gap
 
 
 @given(SPANS, st.integers(0, 20))
-def test_what_is_short_is_dropped_whole(a: sp.Spans, shortest: int) -> None:
+def test_what_is_short_is_dropped_whole(a: Spans, shortest: int) -> None:
     assert sp.drop_short(a, shortest).tolist() == [r for r in a.tolist() if r[1] - r[0] >= shortest]
 
 
 @given(SPANS)
-def test_covers_says_of_each_sample_whether_it_is_in_the_set(a: sp.Spans) -> None:
+def test_covers_says_of_each_sample_whether_it_is_in_the_set(a: Spans) -> None:
     at = np.arange(-2, N + 2)
     assert sp.covers(a, at).tolist() == [x in samples(a) for x in at.tolist()]
 
@@ -74,14 +75,14 @@ def test_a_mask_comes_back_from_its_spans(mask: list[bool], step: int, start: in
 
 
 @given(st.lists(SPANS, max_size=4))
-def test_counts_are_the_samples_in_exactly_so_many_sets(several: list[sp.Spans]) -> None:
+def test_counts_are_the_samples_in_exactly_so_many_sets(several: list[Spans]) -> None:
     sets = [samples(a) for a in several]
     held = [sum(x in s for s in sets) for x in range(10, 50)]
     assert sp.counts(several, 10, 50) == [held.count(k) for k in range(len(sets) + 1)]
 
 
 @given(SPANS)
-def test_seconds_come_back_as_the_same_samples(a: sp.Spans) -> None:
+def test_seconds_come_back_as_the_same_samples(a: Spans) -> None:
     assert sp.from_seconds(sp.to_seconds(a)).tolist() == a.tolist()
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recall_audio.core.talk import measure_talk
+from recall_audio.core.talk.measure import measure_talk
 from recall_audio.errors import UsageError
 from recall_audio.export import FORMATS, ExportView, StemFile, export
 from recall_audio.model.labels import make_labels

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from recall_audio.core.talk import measure_talk
+from recall_audio.core.talk.measure import measure_talk
 from recall_audio.errors import MachineError
 from recall_audio.export import ExportView, export
 from recall_audio.export.tables import TABLES

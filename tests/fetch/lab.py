@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from recall_audio.errors import RecallAudioError
-from recall_audio.fetch import BotFetch, Settings, bots, world
-from recall_audio.fetch.pace import InProcessPace, Pace
-from recall_audio.fetch.policy import Policy, RetryPolicy, TransferPolicy
+from recall_audio.fetch import BotFetch, Settings, bot, context
+from recall_audio.fetch.api.rate_limit import InProcessPace, Pace
+from recall_audio.fetch.http.limits import Policy, RetryPolicy, TransferPolicy
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
 
@@ -113,11 +113,11 @@ class Lab:
         **more: Any,
     ) -> BotFetch:
         """Fetch the bot; whatever comes of it is searched for secrets."""
-        patience = world.Patience(policy, pace or InProcessPace())
+        patience = context.Patience(policy, pace or InProcessPace())
         try:
-            with world.opened(self.settings, options or FetchOptions(), patience, stop) as w:
+            with context.opened(self.settings, options or FetchOptions(), patience, stop) as w:
                 bot_id = more.pop("bot_id", None) or self.server.bot_ids[0]
-                result = bots.fetch_in(w, bot_id, self.out, **more)
+                result = bot.fetch_in(w, bot_id, self.out, **more)
         except RecallAudioError as error:
             self.keep(error)
             self.failures.append(error)

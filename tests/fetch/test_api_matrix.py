@@ -12,8 +12,8 @@ from fetch.lab import ANN, FAST, KEY, Lab, make_meeting, replies
 
 from recall_audio.errors import ItemError, KeyRefused, MachineError, TransientError, UsageError, Waiting
 from recall_audio.fetch import Settings, fetch_bot, known_recordings
-from recall_audio.fetch.pace import InProcessPace
-from recall_audio.fetch.policy import Policy
+from recall_audio.fetch.api.rate_limit import InProcessPace
+from recall_audio.fetch.http.limits import Policy
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, StandIn, State, Terms, meeting
 

@@ -19,8 +19,8 @@ import trustme
 from fetch.lab import FAST, KEY, Lab, make_meeting, replies
 
 from recall_audio.errors import MachineError, TransientError
-from recall_audio.fetch import Settings, bots, world
-from recall_audio.fetch.pace import InProcessPace
+from recall_audio.fetch import Settings, bot, context
+from recall_audio.fetch.api.rate_limit import InProcessPace
 from recall_audio.standin import Reply, StandIn, State, meeting
 
 resource = pytest.importorskip("resource", reason="needs POSIX: limits and SIGKILL")
@@ -202,22 +202,22 @@ def test_row_30_a_certificate_is_checked_and_a_ca_bundle_honoured(
 ) -> None:
     """The same server, with and without REQUESTS_CA_BUNDLE; never is a check left out, never repeated."""
     authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls_context)
     bundle = lab.root / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     make_meeting(lab.folder)
-    lab.server = StandIn([meeting(lab.folder, State())], tls=context)
+    lab.server = StandIn([meeting(lab.folder, State())], tls=tls_context)
     with lab.server as server:
         settings = Settings(server.base_url, "us-west-2", server.key)
-        patience = world.Patience(FAST, InProcessPace())
-        with world.opened(settings, bots.FetchOptions(), patience, None) as w:
+        patience = context.Patience(FAST, InProcessPace())
+        with context.opened(settings, bot.FetchOptions(), patience, None) as w:
             with pytest.raises(MachineError) as caught:
-                bots.fetch_in(w, server.bot_ids[0], lab.out)
+                bot.fetch_in(w, server.bot_ids[0], lab.out)
             assert caught.value.code == "tls"
             assert w.halt.retries == 0
             assert server.requests == []
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-            (recording,) = bots.fetch_in(w, server.bot_ids[0], lab.out).recordings
+            (recording,) = bot.fetch_in(w, server.bot_ids[0], lab.out).recordings
     lab.keep(caught.value)
     assert recording.status == "complete"

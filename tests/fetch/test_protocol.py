@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
-from recall_audio.fetch import fields, payloads, people, protocol, transfer
-from recall_audio.fetch.names import distinct
-from recall_audio.fetch.protocol import Answer, Asked
+from recall_audio.fetch import participants
+from recall_audio.fetch.api import fields, payloads, protocol
+from recall_audio.fetch.api.protocol import Answer, Asked
+from recall_audio.fetch.download import resume
+from recall_audio.fetch.ledger import distinct
 
 ASKED = Asked("bot 7", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
 NUMBERS = st.integers() | st.floats() | st.booleans() | st.none()
@@ -43,8 +45,8 @@ def test_whatever_the_json_a_reader_gives_a_value_or_bad_payload(value: Any) -> 
         payloads.recording,
         payloads.parts,
         payloads.page,
-        people.events,
-        people.participants,
+        participants.events,
+        participants.participants,
     ]
     for reader in (*readers, lambda v: payloads.artifact("audio_mixed", v)):
         assert code_of(lambda reader=reader: reader(value)) in (None, "bad_payload")
@@ -143,17 +145,17 @@ def test_names_are_distinct_without_case_and_safe(ids: list[str]) -> None:
 def test_row_18_only_the_exact_continuation_is_appended(
     have: int, start: int, end: int, total: int, same: bool
 ) -> None:
-    on_disk = transfer.Have(have, '"a"', 50)
+    on_disk = resume.Have(have, '"a"', 50)
     headers = {"Content-Range": f"bytes {start}-{end}/{total}", "ETag": '"a"' if same else '"b"'}
-    step = transfer.next_step(206, headers, on_disk, 10**9)
+    step = resume.next_step(206, headers, on_disk, 10**9)
     assert step is not None
     exact = have > 0 and start == have and total == 50 and start <= end < total and same
     assert (step.action == "write") == exact
-    assert step.have == (on_disk if exact else transfer.Have())
+    assert step.have == (on_disk if exact else resume.Have())
 
 
 @pytest.mark.parametrize("etag", ['W/"a"', "a", "", '"a\n"'])
 def test_a_weak_etag_is_never_resumed_on(etag: str) -> None:
-    step = transfer.next_step(200, {"ETag": etag, "Content-Length": "9"}, transfer.Have(), 100)
+    step = resume.next_step(200, {"ETag": etag, "Content-Length": "9"}, resume.Have(), 100)
     assert step is not None
-    assert transfer.range_headers(transfer.Have(5, step.have.etag, 9)) == {}
+    assert resume.range_headers(resume.Have(5, step.have.etag, 9)) == {}

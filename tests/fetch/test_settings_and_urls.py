@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, UsageError
-from recall_audio.fetch import Settings, connections, urls
+from recall_audio.fetch import Settings
+from recall_audio.fetch.http import sessions, urls
 
 API = ("https", "us-west-2.recall.ai", 443)
 LOOPBACK = ("http", "127.0.0.1", 8000)
@@ -44,7 +45,7 @@ def test_no_key_is_a_wrong_call() -> None:
 def test_the_key_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECALL_API_KEY", "canary-key")
     settings = Settings.from_environment()
-    signs = connections.BoundToken(settings.key, settings.origin)
+    signs = sessions.BoundToken(settings.key, settings.origin)
     assert "canary-key" not in repr(settings) + str(settings) + repr(signs)
 
 
@@ -189,7 +190,7 @@ def test_the_end_of_a_signed_address_is_read(url: str, ends_at: float | None) ->
     ["http://us-west-2.recall.ai/x", "https://us-west-2.recall.ai:444/x", "https://us-east-1.recall.ai/x"],
 )
 def test_row_10_the_key_signs_one_origin_only(url: str) -> None:
-    sign = connections.BoundToken("canary-key", API)
+    sign = sessions.BoundToken("canary-key", API)
     request = requests.Request("GET", url).prepare()
     with pytest.raises(RecallAudioError) as caught:
         sign(request)

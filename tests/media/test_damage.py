@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recall_audio.errors import ItemError
+from recall_audio.media import pcm_file
 from recall_audio.media.decode import check_duration, decode
-from recall_audio.media.pages import open_work
-from recall_audio.media.source import opened, probe
+from recall_audio.media.pcm_file import open_work
+from recall_audio.media.probe import opened, probe
 from recall_audio.model.containers import mpeg_frame
 from recall_audio.model.options import DecodeOptions
 
@@ -266,12 +267,11 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     import errno
 
     from recall_audio.errors import MachineError
-    from recall_audio.media import work
 
     def full(_: np.ndarray) -> np.ndarray:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(work, "to_int16", full)
+    monkeypatch.setattr(pcm_file, "to_int16", full)
     path = makers.encoded(SPEECH, tmp_path / "x.mp3", "mp3")
     with pytest.raises(MachineError) as caught:
         decode(path, tmp_path / "w.s16")

@@ -12,9 +12,8 @@ import soundfile
 import voices
 
 from recall_audio.media.decode import check_duration, decode
-from recall_audio.media.pages import open_work
-from recall_audio.media.source import probe
-from recall_audio.media.work import to_int16
+from recall_audio.media.pcm_file import open_work, to_int16
+from recall_audio.media.probe import probe
 from recall_audio.model.options import DecodeOptions
 
 RATE = 16_000

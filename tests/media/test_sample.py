@@ -13,14 +13,15 @@ import voices
 
 from recall_audio.core import spans
 from recall_audio.media.decode import decode
-from recall_audio.media.pages import open_work
+from recall_audio.media.pcm_file import open_work
 from recall_audio.model.timemap import TimeMap
+from recall_audio.typing import Spans
 
 RATE = 16_000
 SAMPLE = Path(make_sample.__file__).parent
 
 
-def lags(part: np.ndarray, mix: np.ndarray, time_map: TimeMap, voiced: spans.Spans) -> list[float]:
+def lags(part: np.ndarray, mix: np.ndarray, time_map: TimeMap, voiced: Spans) -> list[float]:
     """By how many samples `part`'s speech is later than the truth says, for each long phrase.
 
     The mix is read at the times the map gives, from its spectrum padded to 16 times the rate.

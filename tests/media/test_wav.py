@@ -12,8 +12,8 @@ import voices
 
 from recall_audio.errors import ItemError, MachineError
 from recall_audio.media import encode as encoding
+from recall_audio.media.bext import PLAIN_LIMIT, WavFormat, chunk, header
 from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
-from recall_audio.media.riff import PLAIN_LIMIT, WavFormat, chunk, header
 from recall_audio.media.wav import StemWriter, pack, read_block
 
 RATE = 16_000

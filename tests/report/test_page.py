@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from report.meetings import documents, hostile
 
 from recall_audio.report import Assets, index_row, render, render_index
-from recall_audio.report.assets import address
-from recall_audio.report.stretches import deltas, joined, per_bin, stretches, total_s, without
+from recall_audio.report.intervals import deltas, joined, per_bin, stretches, total_s, without
+from recall_audio.report.page import address
 
 KINDS = ("recording", "alignment", "speakers", "segments", "talk", "stems", "leakage", "run", "events")
 

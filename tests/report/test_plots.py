@@ -17,8 +17,7 @@ from report.meetings import HOSTILE, documents, hostile
 
 import recall_audio as ra
 from recall_audio.report.plot_alignment import lane_scale_ms, plot_alignment
-from recall_audio.report.plot_parts import SPEECH, STEP
-from recall_audio.report.plots import plot_overlap, plot_timeline
+from recall_audio.report.plots import SPEECH, STEP, plot_overlap, plot_timeline
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ import pytest
 
 from recall_audio.errors import ItemError, MachineError, TransientError, UsageError
 from recall_audio.storage import Mirror, Store, Url, need_file, place_of, publish, size_of
-from recall_audio.storage import scratch as scratch_folder
-from recall_audio.storage.failures import Conflict
-from recall_audio.storage.publishing import publish_fetched
+from recall_audio.storage.publish import publish_fetched
+from recall_audio.storage.store import Conflict
+from recall_audio.storage.workspace import scratch as scratch_folder
 
 
 def make(folder: Path, word: str, stems: tuple[str, ...] = ("Ann.wav", "Bob.wav")) -> Path:
@@ -119,7 +119,7 @@ def test_a_writer_killed_between_any_two_objects_shows_a_reader_one_run_or_none(
     store: Store, url: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First publication, and replacement by another run: killed before each of their changes."""
-    monkeypatch.setattr("recall_audio.storage.mirror._WAIT_S", 0.0)
+    monkeypatch.setattr("recall_audio.storage.cache._WAIT_S", 0.0)
     first, second = make(tmp_path / "one", "first"), make(tmp_path / "two", "second")
     seen: list[frozenset[str]] = []
     for folder in (first, second):

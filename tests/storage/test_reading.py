@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import recall_audio as ra
+from recall_audio.results.sample import sample_meeting
 from recall_audio.storage import Store, Url, publish, publish_fetched
-from recall_audio.workflow.sample import sample_meeting
 
 Command = Callable[..., tuple[int, str, str]]
 

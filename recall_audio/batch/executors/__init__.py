@@ -1,0 +1,1 @@
+"""Where recordings are processed: in this process, in worker processes, or on a Dask cluster."""

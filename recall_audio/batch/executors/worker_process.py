@@ -1,0 +1,98 @@
+"""The inside of a worker process: take a call from the pipe, make it, send back what came of it.
+
+A worker ignores Ctrl-C (its parent decides), has no API key, and does not outlive its parent.
+"""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+from typing import NoReturn
+
+from recall_audio.batch.executors import progress
+from recall_audio.environment import SECRET_VARIABLES
+from recall_audio.errors import ItemError
+
+PROGRESS, RETURNED, RAISED = "progress", "returned", "raised"
+_TELL_EVERY_S = 0.5
+_GRACE_S = 2.0
+
+
+def serve(pipe: Connection) -> None:
+    """Answer calls until the parent closes the pipe or is no more."""
+    for name in SECRET_VARIABLES:
+        os.environ.pop(name, None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    _keep_freed_memory()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with progress.listening(_Teller(pipe)):
+        while True:
+            try:
+                function, args, kwargs = pipe.recv()
+            except (EOFError, OSError):
+                return
+            try:
+                pipe.send((RETURNED, function(*args, **kwargs)))
+            except OSError:
+                return  # nobody is there to hear it
+            except Exception as error:  # noqa: BLE001 - the call's own errors belong to its caller
+                pipe.send((RAISED, _portable(error)))
+
+
+def _portable(error: Exception) -> Exception:
+    """`error` if it comes through a pipe as what it is, else one that names it."""
+    import pickle
+
+    try:
+        if type(pickle.loads(pickle.dumps(error))) is type(error):  # noqa: S301 - what we have just pickled
+            return error
+    except Exception:  # noqa: BLE001, S110 - exceptions' own pickling can raise anything
+        pass
+    return ItemError(f"An error that should not happen ({type(error).__name__}).", code="unexpected")
+
+
+class _Teller:
+    """Sends progress to the parent, but not every step of it."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._at = pipe, 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total or now - self._at >= _TELL_EVERY_S:
+            self._at = now
+            self._pipe.send((PROGRESS, (what, done, total)))
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep up to 64 MB that was freed, where it is glibc.
+
+    By default it hands large blocks back at once and gets them again page by page, for every array of a few
+    MB: measured, a third of the alignment's CPU.
+    """
+    m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_threshold, 32 << 20)
+        libc.mallopt(m_trim_threshold, 64 << 20)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(143)  # raised where the work is, so that its temporary files go
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed ends too: asked first, then at once."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(_GRACE_S)
+        os._exit(143)

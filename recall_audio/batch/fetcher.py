@@ -1,0 +1,172 @@
+"""What there is to do, bot by bot: what is here already, what has to be fetched, what nobody can have.
+
+The only place of a batch that talks to the API. It is a generator that one thread draws from, so that there
+is one fetcher however many recordings are processed side by side; it may fetch several bots at once.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+
+from recall_audio import fetch
+from recall_audio.batch import previous_runs, tasks
+from recall_audio.batch.request import Progress, Reach, Request
+from recall_audio.batch.thread_map import several
+from recall_audio.batch.workspace import Shelf
+from recall_audio.errors import ItemError, TransientError, UsageError
+from recall_audio.model.options import FetchOptions
+from recall_audio.model.outcome import Outcome, Status
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What came of one bot.
+
+    Attributes:
+        at: its place in the batch.
+        recordings: in the API's order: a folder that is to be processed, or an outcome that stands already.
+    """
+
+    at: int
+    recordings: tuple[Path | Outcome, ...]
+
+
+def of_folders(folders: Iterable[Path]) -> Iterator[Arrival]:
+    """Recordings that are on disk."""
+    for at, folder in enumerate(folders):
+        yield Arrival(at, (folder,))
+
+
+@dataclass(slots=True)
+class Fetcher:
+    """Fetches one bot after another.
+
+    Attributes:
+        request: what to do.
+        reach: gives key and region; called only where something has to be asked for.
+        shelf: where recordings are kept.
+        report: told how far downloads are.
+        stop: ends everything under way.
+    """
+
+    request: Request
+    reach: Reach
+    shelf: Shelf
+    report: Progress
+    stop: Event
+    _first_asked: dict[int, float] = field(default_factory=dict)
+
+    def arrivals(self, bot_ids: Sequence[str]) -> Iterator[Arrival]:
+        """Every bot once; those that have to be waited for come last, so that they hold nobody up.
+
+        Raises:
+            KeyRefused: the API takes no request with this key.
+            MachineError: the disk is full.
+            UsageError: there is no key, or no such region.
+        """
+        wait_s = self.request.fetch.wait_s
+        at_once = replace(self.request.fetch, wait_s=0.0) if len(bot_ids) > 1 else self.request.fetch
+        later: list[int] = []
+
+        def one(numbered: tuple[int, str]) -> Arrival:
+            self._first_asked[numbered[0]] = time.monotonic()
+            return self.one(*numbered, at_once)
+
+        for arrival in several(self.request.fetch.bots_at_once, enumerate(bot_ids), one):
+            if at_once.wait_s < wait_s and _is_waiting(arrival):
+                later.append(arrival.at)
+            else:
+                yield arrival
+        for at in later:
+            left_s = max(self._first_asked[at] + wait_s - time.monotonic(), 0.0)
+            yield self.one(at, bot_ids[at], replace(self.request.fetch, wait_s=left_s))
+
+    def one(self, at: int, bot_id: str, options: FetchOptions) -> Arrival:
+        """What comes of one bot; raises as :meth:`arrivals`."""
+        began = time.monotonic()
+        try:
+            self.shelf.look(bot_id)
+        except TransientError as error:
+            return Arrival(at, (tasks.failure(bot_id, error, time.monotonic() - began),))
+        here = self._here(bot_id)
+        if here is None:
+            return Arrival(at, self._fetched(bot_id, options))
+        return Arrival(at, tuple(self._known(folder) for folder in here))
+
+    def _here(self, bot_id: str) -> list[Path] | None:
+        """Folders of a bot that nothing has to be asked for; None where something has."""
+        if self.request.force:
+            return None
+        try:
+            if self.request.verify:
+                for folder in fetch.known_recordings(self.request.out, bot_id):
+                    previous_runs.discard_inputs(folder)
+            folders = previous_runs.fetched_recordings(self.request.out, bot_id)
+        except ItemError:
+            return None
+        if (
+            folders is not None
+            and self.request.options is None
+            and not all(map(previous_runs.is_whole, folders))
+        ):
+            return None  # only the API can say whether what is missing is missing for good
+        for folder in folders or ():
+            fetch.tidy(folder)  # after a run that was killed: whoever is done is not looked into again
+        return folders
+
+    def _known(self, folder: Path) -> Path | Outcome:
+        """A recording that is here: finished, or to be processed."""
+        if self.request.options is None:
+            return Outcome(folder.parent.name, "done", folder.name, str(folder), reused=True)
+        return folder
+
+    def _fetched(self, bot_id: str, options: FetchOptions) -> tuple[Path | Outcome, ...]:
+        self.shelf.room.check()
+        started, reach = time.monotonic(), self.reach()
+        try:
+            fetched = fetch.fetch_bot(
+                bot_id,
+                self.request.out,
+                reach,
+                options,
+                progress=lambda file, done, total: self.report(bot_id, f"fetch {file}", done, total),
+                stop=self.stop,
+                is_fetched=None if self.request.force else previous_runs.has_its_media,
+            )
+            for one in fetched.recordings:
+                if one.status in ("complete", "partial") and not one.reused:
+                    self.shelf.fetched(one.folder)
+        except (ItemError, TransientError, UsageError) as error:
+            return (tasks.failure(bot_id, error, time.monotonic() - started),)
+        seconds = time.monotonic() - started
+        _log.info(
+            "fetched bot %s: %d recordings, %d retries", bot_id, len(fetched.recordings), fetched.retries
+        )
+        return tuple(self._recording(bot_id, r, seconds) for r in fetched.recordings)
+
+    def _recording(self, bot_id: str, one: "fetch.FetchedRecording", seconds: float) -> Path | Outcome:
+        if one.status in ("complete", "partial") and self.request.options is not None:
+            return one.folder
+        statuses: dict[str, Status] = {"complete": "done", "partial": "partial", "waiting": "waiting"}
+        return Outcome(
+            bot_id=bot_id,
+            recording_id=one.folder.name,
+            status=statuses.get(one.status, "failed"),
+            folder=str(one.folder) if one.folder.is_dir() else "",
+            code=one.code,
+            message=one.reason,
+            seconds=round(seconds, 3),
+        )
+
+
+def _is_waiting(arrival: Arrival) -> bool:
+    return any(isinstance(one, Outcome) and one.status == "waiting" for one in arrival.recordings)
+
+
+Draw = Callable[[], Iterator[Arrival]]
+"""Begins the arrivals; called in the thread that draws them."""

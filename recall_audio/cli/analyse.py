@@ -1,0 +1,99 @@
+"""Commands that measure more of one recording than every run does."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from recall_audio.cli.locations import folder_argument, format_option, one_recording
+from recall_audio.model.options import FeatureOptions
+
+if TYPE_CHECKING:
+    from recall_audio.storage import Place
+
+_SHORT = (
+    "speaker",
+    "start_s",
+    "end_s",
+    "alone_s",
+    "f0_median_hz",
+    "f0_range_semitones",
+    "level_dbfs",
+    "level_to_own_median_db",
+    "syllables_per_s",
+    "centroid_hz",
+)
+
+
+@click.command(short_help="How well a speaker timeline or an RTTM file agrees.")
+@folder_argument
+@click.option("--against", required=True, metavar="speaker-timeline|FILE.rttm",
+              help="The platform's own active-speaker events, or a file in RTTM.")  # fmt: skip
+@click.option("--as", "role", type=click.Choice(["reference", "hypothesis"]),
+              help="What it is taken for: a file is the reference, the timeline the hypothesis, "
+              "where not given.")  # fmt: skip
+@click.option("--collar", "collars_ms", type=click.FloatRange(min=0), multiple=True, metavar="MS",
+              help="Leave out so many ms on each side of the reference's edges; may be repeated; "
+              "0 and 250 where not given.")  # fmt: skip
+@click.option("--skip-overlap", is_flag=True, help="Leave out where the reference has several speakers.")
+@format_option
+def score(
+    folder: "Place",
+    against: str,
+    role: Literal["reference", "hypothesis"] | None,
+    collars_ms: tuple[float, ...],
+    skip_overlap: bool,
+    form: str,
+) -> None:
+    """How well the speech found on the tracks agrees with the platform's speaker timeline, or an RTTM file.
+
+    Diarization, identification, Jaccard and detection error by pyannote.metrics (extra `score`). A collar is
+    told by what is left out on one side of an edge: ±250 ms is a total width of half a second.
+    """
+    from recall_audio.cli.printing import print_table
+    from recall_audio.results.score import COLLARS_MS, as_rows, score_recording
+
+    found = score_recording(
+        one_recording(folder, "source/speaker_timeline"),
+        against,
+        role,
+        collars_ms or COLLARS_MS,
+        skip_overlap=skip_overlap,
+    )
+    print_table(*as_rows(found), form)
+
+
+@click.command(short_help="How each voice sounds, turn by turn.")
+@folder_argument
+@format_option
+@click.option("--longest", "longest_s", type=click.FloatRange(min=1), default=FeatureOptions().longest_s,
+              show_default=True, metavar="SECONDS",
+              help="Of a longer turn, analyse so much, in pieces spread over it.")  # fmt: skip
+@click.option("--f0", "f0_hz", type=click.FloatRange(50, 2000), nargs=2, show_default=True,
+              default=(FeatureOptions().f0_lowest_hz, FeatureOptions().f0_highest_hz), metavar="LOW HIGH",
+              help="Pitch is looked for between these, in Hz.")  # fmt: skip
+def features(folder: "Place", form: str, longest_s: float, f0_hz: tuple[float, float]) -> None:
+    """Pitch, level, pace and brightness of every turn, where its speaker speaks alone, by librosa.
+
+    F0 median and range, level as recorded, syllable nuclei a second (a proxy of the articulation rate),
+    spectral centroid. JSON and CSV hold more columns than the table, and why a figure is missing. An hour of
+    talk takes about a minute; librosa's first use on a machine 20 seconds more.
+    """
+    from recall_audio.cli.printing import print_table
+    from recall_audio.cli.progress import Progress
+    from recall_audio.results.voice_features import features_table, measure_features
+
+    if f0_hz[0] >= f0_hz[1]:
+        raise click.UsageError("--f0 takes the lower end first, then the higher.")
+    recording = one_recording(folder, "stems/")
+    with Progress() as progress:
+        found = measure_features(
+            recording,
+            FeatureOptions(longest_s=longest_s, f0_lowest_hz=f0_hz[0], f0_highest_hz=f0_hz[1]),
+            lambda done, total: progress(recording.name, "features", done, total),
+        )
+    columns, rows = features_table(found)
+    kept = [columns.index(c) for c in _SHORT] if form == "table" else range(len(columns))
+    print_table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], form)
+
+
+COMMANDS: tuple[Any, ...] = (score, features)

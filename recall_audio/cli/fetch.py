@@ -1,0 +1,70 @@
+"""Commands that talk to the API and compute nothing: fetch, create-bot."""
+
+from typing import Any, Literal
+
+import click
+
+from recall_audio.cli import options as shared
+from recall_audio.cli.ids import ids_options, read_ids
+from recall_audio.cli.locations import where
+from recall_audio.cli.logs import log_options
+
+
+@click.command("fetch")
+@ids_options
+@shared.out_option
+@shared.max_failures_option
+@shared.fetch_options
+@shared.force_option
+@shared.json_option
+@shared.quiet_option
+@log_options
+def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, **values: Any) -> int:
+    """Download the meetings of these bots, and nothing else."""
+    from recall_audio import batch, fetch
+    from recall_audio.cli.run_batch import carried_out
+
+    ids = read_ids(bot_ids, ids_file, ids_column)
+    region, as_json = values.pop("region"), values.pop("as_json")
+    request = batch.Request(
+        **where(values["out"]),
+        fetch=shared.fetch_choice(values),
+        options=None,
+        force=values["force"],
+        max_failures=values["max_failures"],
+    )
+
+    def settings() -> fetch.Settings:
+        return fetch.Settings.from_environment(region)
+
+    return carried_out(
+        len(ids),
+        lambda progress, ended: batch.run(ids, settings, request, progress, ended=ended),
+        quiet=values["quiet"],
+        as_json=as_json,
+    )
+
+
+@click.command("create-bot", short_help="Send a bot that records what this tool needs.")
+@click.argument("meeting_url")
+@click.option("--name", help="The bot's display name.")
+@click.option("--join-at", metavar="T", help="When to join, ISO 8601; now where not given.")
+@click.option("--separate", type=click.Choice(["mp3", "raw"]), default="mp3", show_default=True,
+              help="Format of the separate audio.")  # fmt: skip
+@shared.region_option
+@log_options
+def create_bot(
+    meeting_url: str,
+    name: str | None,
+    join_at: str | None,
+    separate: Literal["mp3", "raw"],
+    region: str | None,
+) -> None:
+    """Send a bot that records what this tool needs: mixed and separate audio. Prints its id."""
+    from recall_audio import fetch
+
+    settings = fetch.Settings.from_environment(region)
+    click.echo(fetch.create_bot(settings, meeting_url, name=name, join_at=join_at, separate=separate))
+
+
+COMMANDS = (fetch_, create_bot)

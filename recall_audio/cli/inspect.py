@@ -1,0 +1,91 @@
+"""Commands that show what is already there."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recall_audio.cli.locations import (
+    folder_argument,
+    folders_at,
+    format_option,
+    need_journal,
+    one_recording,
+    root_of,
+    told,
+)
+from recall_audio.model.options import TalkOptions
+
+if TYPE_CHECKING:
+    from recall_audio.storage import Place
+
+
+@click.command(short_help="What a recording is and what was done with it.")
+@folder_argument
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def info(folder: "Place", form: str) -> None:
+    """What a recording is, who was there, what was done with it, and what to know about it."""
+    import json
+
+    from recall_audio.cli.printing import print_summary
+    from recall_audio.pipeline.documents import facts_of, read_documents
+
+    if form == "json":
+        click.echo(json.dumps(facts_of(read_documents(one_recording(folder))), indent=1))
+    else:
+        print_summary(folder)
+
+
+@click.command()
+@folder_argument
+@format_option
+def align(folder: "Place", form: str) -> None:
+    """Where each part lies on the mix's clock, and how sure that is."""
+    from recall_audio.cli.printing import print_table
+    from recall_audio.pipeline import tables
+    from recall_audio.pipeline.documents import read_documents
+
+    print_table(*tables.parts(read_documents(one_recording(folder))), form)
+
+
+@click.command()
+@folder_argument
+@format_option
+@click.option("--pairs", is_flag=True, help="Who spoke over whom, instead of who spoke how much.")
+@click.option("--window", "window_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="The same in windows of this length, sliding over the meeting.")  # fmt: skip
+@click.option("--step", "step_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="From one window's start to the next one's; "
+              f"{TalkOptions().step_s:g} where only --window is given.")  # fmt: skip
+def talk(folder: "Place", form: str, pairs: bool, window_s: float | None, step_s: float | None) -> None:
+    """Who spoke how much, or over whom; for the whole meeting or in sliding windows."""
+    from recall_audio.cli.printing import print_table
+    from recall_audio.pipeline import tables
+    from recall_audio.pipeline.documents import read_documents
+
+    if pairs and (window_s or step_s):
+        raise click.UsageError("--pairs is for the whole meeting: leave out --window and --step.")
+    documents = read_documents(one_recording(folder))
+    if window_s or step_s:
+        default = TalkOptions()
+        options = replace(default, window_s=window_s or default.window_s, step_s=step_s or default.step_s)
+        print_table(*tables.windows(documents, options), form)
+    else:
+        print_table(*(tables.pairs(documents) if pairs else tables.speakers(documents)), form)
+
+
+@click.command(short_help="Write report.html, and an index of many.")
+@folder_argument
+def report(folder: "Place") -> None:
+    """Write report.html (for a folder of many recordings, an index of them too); prints where it is."""
+    from recall_audio.pipeline.report import write_index, write_report
+
+    found, root = folders_at(folder), root_of(folder)
+    written = [told(write_report(f)) for f in found]
+    if found != [root]:
+        need_journal(folder)
+        written.append(told(write_index(root, found)))
+    click.echo(written[-1])
+
+
+COMMANDS: tuple[Any, ...] = (info, align, talk, report)

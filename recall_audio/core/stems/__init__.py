@@ -1,0 +1,1 @@
+"""Place, level, limit and check the stem of each participant."""

@@ -1,0 +1,155 @@
+"""Integrated loudness after ITU-R BS.1770-4 and EBU R 128, streaming, for mono at any sample rate.
+
+The signal is K-weighted (two biquads), its energy taken over blocks of 400 ms that overlap by 75 %, and
+averaged twice: over the blocks above -70 LUFS, then over those within 10 LU of that first average::
+
+    samples   |····|····|····|····|····|····|      100 ms each; their energies are all that is kept
+    blocks    |___________________|                400 ms = 4 of them
+                   |___________________|           the next, 100 ms later
+
+Because energies are kept and not a sum, the loudness after any linear gain needs no second pass. Eight
+hours are 288,000 energies: 2.3 MB.
+
+Reference implementation for all choices the standard leaves open (the biquads at other rates than
+48 kHz): libebur128.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from recall_audio.typing import Float32Array, FloatArray
+
+ABSOLUTE_GATE_LUFS = -70.0
+"""BS.1770-4, equation (7): quieter blocks never count."""
+
+RELATIVE_GATE_LU = -10.0
+"""BS.1770-4, equation (6)."""
+
+_OFFSET = -0.691
+"""BS.1770-4, equation (2): makes a 1 kHz sine read its own level."""
+
+STEPS_A_BLOCK = 4
+"""Steps of 100 ms in a gating block of 400 ms."""
+
+# BS.1770-4, tables 1 and 2: (b0, b1, b2, a1, a2) at 48 kHz.
+_SHELF_48K = (1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585)
+_HIGHPASS_48K = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+
+_STEPS_A_ROW = 15
+"""Steps filtered by one transform; one more in front of them is the filter's past."""
+
+
+def step_samples(rate_hz: int) -> int:
+    """Samples of the 100 ms step, to the nearest where the rate does not divide."""
+    return (rate_hz + 5) // 10
+
+
+def _at_rate(biquad: tuple[float, ...], rate_hz: int) -> tuple[FloatArray, FloatArray]:
+    """The same analog filter at another rate: bilinear transform undone at 48 kHz, done at `rate_hz`.
+
+    With ``s = (1 - z^-1) / (k (1 + z^-1))``, ``k = tan(pi f0 / rate)``, a denominator
+    ``1 + a1 z^-1 + a2 z^-2`` has its corner where ``k^2 = (1 + a1 + a2) / (1 - a1 + a2)``.
+    """
+    b0, b1, b2, a1, a2 = biquad
+    k = math.sqrt((1 + a1 + a2) / (1 - a1 + a2))
+    scale = 4.0 / (1 - a1 + a2)  # makes the denominator s^2 + s/q + 1
+    over_q = scale * (1 - a2) / (2 * k)
+    high, band, low = (
+        scale * (b0 - b1 + b2) / 4,
+        scale * (b0 - b2) / (2 * k),
+        scale * (b0 + b1 + b2) / (4 * k * k),
+    )
+    w = math.tan(math.atan(k) * 48_000 / rate_hz)
+    a = np.array([1 + over_q * w + w * w, 2 * (w * w - 1), 1 - over_q * w + w * w])
+    b = np.array([high + band * w + low * w * w, 2 * (low * w * w - high), high - band * w + low * w * w])
+    return b / a[0], a / a[0]
+
+
+def k_weighting(rate_hz: int, frequency_hz: npt.ArrayLike) -> npt.NDArray[np.complex128]:
+    """Response of the K-weighting filter of `rate_hz` at the frequencies given, any shape.
+
+    The high-pass keeps the numerator 1, -2, 1 at every rate, as libebur128 and ffmpeg do.
+    """
+    z = np.exp(-2j * np.pi * np.asarray(frequency_hz, dtype=np.float64) / rate_hz)
+    b, a = _at_rate(_SHELF_48K, rate_hz)
+    _, c = _at_rate(_HIGHPASS_48K, rate_hz)
+    shelf = (b[0] + z * (b[1] + z * b[2])) / (a[0] + z * (a[1] + z * a[2]))
+    return np.asarray(shelf * (1 - z) ** 2 / (c[0] + z * (c[1] + z * c[2])))
+
+
+class EnergyMeter:
+    """K-weighted energy of each 100 ms of a signal that arrives in blocks of any size.
+
+    The filter is applied to spectra (overlap-save): 15 steps at a time with the 100 ms before them, after
+    which the filter's memory, a double pole at 38 Hz, is below -190 dB. In single precision this costs a
+    quarter of a second for an hour at 16 kHz.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        from scipy.fft import next_fast_len
+
+        self._step = step_samples(rate_hz)
+        self._n_fft = int(next_fast_len((_STEPS_A_ROW + 1) * self._step, real=True))
+        bins = np.arange(self._n_fft // 2 + 1) * (rate_hz / self._n_fft)
+        self._response = k_weighting(rate_hz, bins).astype(np.complex64)
+        self._pending = np.zeros(self._step, dtype=np.float32)  # the past of the first row is silence
+        self._energies: list[FloatArray] = []
+
+    def add(self, block: Float32Array) -> None:
+        """Take the next samples, shape (n,), full scale 1."""
+        signal = np.concatenate((self._pending, block)) if len(self._pending) else block
+        width = _STEPS_A_ROW * self._step
+        n_rows = (len(signal) - self._step) // width
+        if n_rows > 0:
+            self._measure(signal[: n_rows * width + self._step], n_rows, _STEPS_A_ROW)
+        self._pending = signal[n_rows * width :].copy() if n_rows > 0 else signal
+
+    def energies(self) -> FloatArray:
+        """Mean square of each whole step so far, shape (n_steps,). Call once, at the end."""
+        n_steps = len(self._pending) // self._step - 1
+        if n_steps > 0:
+            self._measure(self._pending[: (n_steps + 1) * self._step], 1, n_steps)
+            self._pending = self._pending[n_steps * self._step :]
+        return np.concatenate(self._energies) if self._energies else np.empty(0)
+
+    def _measure(self, signal: Float32Array, n_rows: int, n_steps: int) -> None:
+        from scipy.fft import irfft, rfft
+
+        width = n_steps * self._step
+        rows = np.lib.stride_tricks.sliding_window_view(signal, width + self._step)[::width]
+        energy = np.zeros((n_rows, n_steps))
+        live = rows.any(axis=1)  # digital silence costs nothing
+        if live.any():
+            spectrum = rfft(rows[live], self._n_fft, axis=1) * self._response
+            heard = irfft(spectrum, self._n_fft, axis=1)[:, self._step : self._step + width]
+            steps = np.ascontiguousarray(heard).reshape(-1, n_steps, self._step)
+            energy[live] = np.einsum("rst,rst->rs", steps, steps) / self._step
+        self._energies.append(energy.ravel())
+
+
+def block_energies(steps: FloatArray) -> FloatArray:
+    """Energies of the gating blocks, shape (n_steps - 3,), from those of the 100 ms steps."""
+    if len(steps) < STEPS_A_BLOCK:
+        return np.empty(0)
+    total = np.convolve(steps, np.ones(STEPS_A_BLOCK), mode="valid")
+    return np.asarray(total / STEPS_A_BLOCK)
+
+
+def to_lufs(energy: float) -> float:
+    """Loudness of a mean K-weighted energy, BS.1770-4 equation (2); 0 gives -inf."""
+    return _OFFSET + 10.0 * math.log10(energy) if energy > 0.0 else -math.inf
+
+
+def gated_lufs(blocks: FloatArray, gain_db: float = 0.0) -> float:
+    """Integrated loudness of gating blocks after a linear gain, LUFS; -inf where no block passes.
+
+    BS.1770-4, equations (5) to (7). Blocks of several channels are added, weighted, beforehand.
+    """
+    factor = 10.0 ** (gain_db / 10.0)
+    loud = blocks[blocks * factor >= 10.0 ** ((ABSOLUTE_GATE_LUFS - _OFFSET) / 10.0)]
+    if len(loud) == 0:
+        return -math.inf
+    threshold = float(np.mean(loud)) * 10.0 ** (RELATIVE_GATE_LU / 10.0)
+    return to_lufs(float(np.mean(loud[loud >= threshold])) * factor)

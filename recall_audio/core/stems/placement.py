@@ -1,0 +1,179 @@
+r"""A participant's parts laid on the mix's clock: who plays when, at which pace, with which fades.
+
+Planning is apart from rendering. A plan is a few stretches; any block of the track can be rendered from it,
+in any order, and blocks put side by side are the whole track.
+
+::
+
+    part 1   |~~~~~~~~~~~~~~~~~~~|                      mix ────────────────────────────────►
+    part 2                  |~~~~~~~~~~~|   lost |~~~~~~~|
+    track    /~~~~~~~~~~~~~~~~~~X~~~~~~~\········/~~~~~~~\        / \ fades   X cross-fade   · silence
+
+Where two parts of one person overlap, one of them is heard, never both: the one that began first, unless
+the other is 10 dB louder there (two devices, one of them muted).
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from recall_audio.core.resample import REACH, SAME_PLACE
+from recall_audio.core.stems.render import Source, Stretch
+
+FADE_S = 0.005
+"""Length of a fade at an edge, and of a cross-fade, seconds."""
+
+LOUDER = 10.0
+"""Energy ratio (10 dB) from which a part takes an overlap over from the one that has it."""
+
+_LISTEN_S = 1.0
+"""Length of the pieces in which an overlap is shared out, seconds."""
+
+
+def plan(sources: Sequence[Source], n_samples: int, rate_hz: int) -> tuple[Stretch, ...]:
+    """Lay parts on a track: in order of time, fades set, overlaps shared out.
+
+    Args:
+        sources: one person's parts.
+        n_samples: length of the track.
+        rate_hz: its rate, and the parts'.
+    """
+    lines = [s for i, source in enumerate(sources) for s in _lines(i, source, rate_hz)]
+    lines = [s for s in lines if s.stop > 0 and s.start < n_samples]
+    owned = _share_out(lines, sources, rate_hz)
+    faded = _join(owned, sources, round(FADE_S * rate_hz))
+    return tuple(s for s in faded if s.stop > 0 and s.start < n_samples)
+
+
+def _lines(index: int, source: Source, rate_hz: int) -> list[Stretch]:
+    """The straight pieces of one part's map, in samples; the outer ones reach to the part's ends."""
+    pieces = source.time_map.pieces()
+    duration_s = len(source.samples) / rate_hz
+    lines = []
+    for k, piece in enumerate(pieces):
+        start_s = 0.0 if k == 0 else max(piece.local_start_s, 0.0)
+        end_s = duration_s if k == len(pieces) - 1 else min(piece.local_end_s, duration_s)
+        x, y = (piece.mix_start_s + (t - piece.local_start_s) * piece.rate for t in (start_s, end_s))
+        # The first sample at or after x; one that misses it by a rounding error counts as at it.
+        start, stop = (math.ceil(t * rate_hz - SAME_PLACE) for t in (x, y))
+        if end_s <= start_s or stop <= start:
+            continue
+        step = 1.0 / piece.rate
+        at = start_s * rate_hz + (start - x * rate_hz) * step
+        lines.append(_settled(Stretch(index, start, stop, at, step)))
+    return lines
+
+
+def _settled(line: Stretch) -> Stretch:
+    """A line that is whole but for rounding errors made exactly so: such samples pass untouched."""
+    if abs(line.step - 1.0) * (line.stop - line.start) >= SAME_PLACE:
+        return line
+    whole = round(line.at)
+    return replace(line, step=1.0, at=float(whole) if abs(line.at - whole) < SAME_PLACE else line.at)
+
+
+def _share_out(lines: Sequence[Stretch], sources: Sequence[Source], rate_hz: int) -> list[Stretch]:
+    """Cut lines so that each moment belongs to one of them at most."""
+    waiting = sorted(lines, key=lambda s: (s.start, s.stop))
+    edges = sorted({e for s in waiting for e in (s.start, s.stop)})
+    owned: list[Stretch] = []
+    playing: list[Stretch] = []
+    for start, stop in itertools.pairwise(edges):
+        while waiting and waiting[0].start <= start:
+            playing.append(waiting.pop(0))
+        playing = [s for s in playing if s.stop > start]
+        step = stop - start if len(playing) < 2 else round(_LISTEN_S * rate_hz)
+        for a in range(start, stop, step) if playing else ():
+            _give(owned, playing, sources, a, min(a + step, stop))
+    return owned
+
+
+def _give(
+    owned: list[Stretch], playing: Sequence[Stretch], sources: Sequence[Source], start: int, stop: int
+) -> None:
+    """Give [start, stop) to one of the lines that play there, the owner of the time before it first."""
+    last = owned[-1] if owned and owned[-1].stop == start else None
+    holder = next((s for s in playing if last is not None and _one_line(s, last)), playing[0])
+    if len(playing) > 1:
+        energy = [_energy(s.moved(start, stop), sources) for s in playing]
+        loudest = max(range(len(playing)), key=energy.__getitem__)
+        if energy[loudest] > LOUDER * energy[playing.index(holder)]:
+            holder = playing[loudest]
+    if last is not None and _one_line(holder, last):
+        owned[-1] = replace(last, stop=stop)
+    else:
+        owned.append(holder.moved(start, stop))
+
+
+def _one_line(a: Stretch, b: Stretch) -> bool:
+    """Whether two stretches lie on the same line of the same part."""
+    return a.source == b.source and a.step == b.step and abs(a.position(b.start) - b.at) < SAME_PLACE
+
+
+def _energy(stretch: Stretch, sources: Sequence[Source]) -> float:
+    """Sum of squares of the part's samples under a stretch."""
+    x = sources[stretch.source].samples
+    a, b = (round(min(max(stretch.position(t), 0.0), len(x))) for t in (stretch.start, stretch.stop))
+    inside = x[a:b].astype(np.float32)
+    return float(inside @ inside)
+
+
+def _join(owned: Sequence[Stretch], sources: Sequence[Source], fade: int) -> list[Stretch]:
+    """Set the fades at the edges of stretches, and let neighbours overlap where they cross-fade."""
+    joined: list[Stretch] = []
+    for s in owned:
+        before = joined[-1] if joined else None
+        if before is None or before.stop < s.start - 1:
+            joined.append(_fade_in(s, fade))
+        elif before.source == s.source and abs(before.position(s.start) - s.at) < 0.02:
+            joined.append(s)  # the pace changes, the audio goes on
+        elif (both := _both_heard(before, s, sources, fade)) is not None:
+            at, n = both
+            joined[-1] = replace(before.moved(before.start, at + n), fade_out=n)
+            joined.append(replace(s.moved(at, s.stop), fade_in=n))
+        elif _goes_on(before, s, sources, fade):
+            # Each is silence beyond its own end, so the sum is the interpolation of both put end to end.
+            joined[-1] = before.moved(before.start, before.stop + REACH)
+            joined.append(s.moved(s.start - REACH, s.stop))
+        else:
+            joined.append(_fade_in(s, fade))
+    return [_fade_out(s, joined[i + 1] if i + 1 < len(joined) else None, fade) for i, s in enumerate(joined)]
+
+
+def _fade_in(s: Stretch, fade: int) -> Stretch:
+    return replace(s, fade_in=min(fade, (s.stop - s.start) // 2))
+
+
+def _fade_out(s: Stretch, after: Stretch | None, fade: int) -> Stretch:
+    """A fade-out where nothing takes over."""
+    if s.fade_out or (after is not None and (after.start < s.stop or _continues(s, after))):
+        return s
+    return replace(s, fade_out=min(fade, (s.stop - s.start) // 2))
+
+
+def _continues(s: Stretch, after: Stretch) -> bool:
+    return after.start == s.stop and after.fade_in == 0
+
+
+def _both_heard(a: Stretch, b: Stretch, sources: Sequence[Source], fade: int) -> tuple[int, int] | None:
+    """First sample and length of a cross-fade about the border of a and b, where both have audio."""
+    first = b.start - math.floor(b.at / b.step)
+    left = len(sources[a.source].samples) - a.position(a.stop)
+    last = a.stop + math.floor(left / a.step)
+    first, last = max(first, a.start + 1), min(last, b.stop - 1)
+    n = min(fade, last - first)
+    return (min(max(b.start - n // 2, first), last - n), n) if n > 0 else None
+
+
+def _goes_on(a: Stretch, b: Stretch, sources: Sequence[Source], fade: int) -> bool:
+    """Whether b's first sample follows a's last as its other samples follow one another."""
+    end, start = sources[a.source].samples, sources[b.source].samples
+    ends_meet = a.position(a.stop) > len(end) - 1 and b.at < 1.0 and b.stop - b.start > REACH
+    tail, head = end[max(len(end) - fade, 0) :].astype(np.int64), start[:fade].astype(np.int64)
+    if a.source == b.source or not ends_meet or len(tail) < 2 or len(head) < 2:
+        return False
+    usual = max(int(np.abs(np.diff(tail)).max()), int(np.abs(np.diff(head)).max()))
+    return abs(int(head[0]) - int(tail[-1])) <= 1.5 * usual

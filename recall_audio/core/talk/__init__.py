@@ -1,0 +1,1 @@
+"""Measure talk time, overlap, turns and turn-taking from annotations."""

@@ -1,0 +1,129 @@
+"""Who speaks when, checked and in samples: what every figure about talk is measured on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recall_audio.core.spans import EMPTY, clip, from_seconds, union
+from recall_audio.errors import UsageError
+from recall_audio.model.options import TalkOptions
+from recall_audio.typing import IntArray, Spans
+from recall_audio.units import RATE_HZ
+
+Rows = Sequence[Sequence[float]]
+"""``[[start_s, end_s], ...]``, as ``segments.json`` holds them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """Speech and presence of everyone, inside the meeting.
+
+    Attributes:
+        duration: samples of the meeting.
+        speech: label to spans, everyone present, silent people too.
+        presence: label to spans; None where it is not known.
+        starts: label to the moments at which a recording of theirs starts.
+        ends: label to the moments at which one ends.
+        uncertainty_s: label to the alignment's uncertainty (infinite where unknown); None: all exact.
+    """
+
+    duration: int
+    speech: Mapping[str, Spans]
+    presence: Mapping[str, Spans | None]
+    starts: Mapping[str, IntArray]
+    ends: Mapping[str, IntArray]
+    uncertainty_s: Mapping[str, float] | None
+
+    def pair_uncertainty_s(self, a: str, b: str) -> float:
+        """95 % half width of an offset between two speakers: two independent errors."""
+        if self.uncertainty_s is None:
+            return 0.0
+        return math.hypot(self.uncertainty_s[a], self.uncertainty_s[b])
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known beside the speech itself; all of it may be missing.
+
+    Attributes:
+        presence: label to ``[[start_s, end_s], ...]`` in which they were there (parts, or join and leave
+            events).
+        cuts_s: label to further moments at which a recording of theirs starts or stops: parts' edges.
+        uncertainty_ms: label to the alignment's uncertainty, None where it is not known; None: all exact.
+    """
+
+    presence: Mapping[str, Rows] | None = None
+    cuts_s: Mapping[str, Sequence[float]] | None = None
+    uncertainty_ms: Mapping[str, float | None] | None = None
+
+
+def make_schedule(
+    segments: Mapping[str, Rows], duration_s: float, evidence: Evidence | None = None
+) -> Schedule:
+    """Check and convert; what lies outside the meeting is cut off.
+
+    Speech outside a participant's known presence proves that they were there: it is added to it. Everyone
+    named in the presence is a participant, silent where they have no segments.
+
+    Raises:
+        UsageError: a time is not a finite number, a row ends before it starts, or the duration is negative.
+    """
+    given = evidence or Evidence()
+    duration = _samples([duration_s], "the duration")[0]
+    if duration < 0:
+        raise UsageError(f"The duration is {duration_s} s; expected 0 or more.")
+    known = given.presence or {}
+    labels = [*segments, *(label for label in known if label not in segments)]
+    speech = {label: inside(segments.get(label, ()), duration, label) for label in labels}
+    presence = {
+        label: union(inside(known[label], duration, label), speech[label]) if label in known else None
+        for label in labels
+    }
+    starts, ends = {}, {}
+    for label in labels:
+        cuts = np.array(_samples((given.cuts_s or {}).get(label, ()), label), dtype=np.int64)
+        there = presence[label]
+        there = EMPTY if there is None else there
+        starts[label] = np.unique(np.r_[0, there[:, 0], cuts])
+        ends[label] = np.unique(np.r_[duration, there[:, 1], cuts])
+    uncertainty_s = None
+    if given.uncertainty_ms is not None:
+        uncertainty_s = {label: _uncertainty_s(given.uncertainty_ms.get(label)) for label in labels}
+    return Schedule(duration, speech, presence, starts, ends, uncertainty_s)
+
+
+def inside(rows: Rows, duration: int, label: str) -> Spans:
+    """Rows of seconds as spans within ``[0, duration)``.
+
+    Raises:
+        UsageError: a time is not a finite number or a row ends before it starts.
+    """
+    for row in rows:
+        if len(row) != 2 or not (math.isfinite(row[0]) and row[0] <= row[1] < math.inf):
+            raise UsageError(
+                f"A segment of {label} is {list(row)}; expected [start_s, end_s], finite, in order."
+            )
+    return clip(from_seconds(rows), 0, duration)
+
+
+def to_s(n_samples: int) -> float:
+    """Seconds of a count of samples, unrounded: 1/16000 s has at most seven decimals."""
+    return int(n_samples) / RATE_HZ
+
+
+def parameters(options: TalkOptions) -> dict[str, Any]:
+    """The options' names and values, as they are stamped."""
+    return {name: getattr(options, name) for name in TalkOptions.__slots__}
+
+
+def _samples(times_s: Sequence[float], label: str) -> list[int]:
+    if not all(math.isfinite(t) for t in times_s):
+        raise UsageError(f"A time of {label} is not a finite number.")
+    return [round(t * RATE_HZ) for t in times_s]
+
+
+def _uncertainty_s(uncertainty_ms: float | None) -> float:
+    return math.inf if uncertainty_ms is None else uncertainty_ms / 1000.0

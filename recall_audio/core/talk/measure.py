@@ -1,0 +1,241 @@
+"""Who talked how much, and over whom.
+
+N participants are everyone who was present, silent people too. A_i is the speech of one, within ``[0, D]``:
+
+    T_i = |A_i|      S = Σ T_i      U = |∪ A_i|      E_i: only i      O_ij = |A_i ∩ A_j|
+    D_k: exactly k speak     O = Σ_{k≥2} D_k     Σ_k k·D_k = S     U + D_0 = D
+
+All are counted in samples, so that the identities hold exactly. Every share names its denominator, because
+tools disagree on it. A figure that cannot be computed is None with a reason, never 0.
+
+Definitions of turn-taking, with their sources: :mod:`recall_audio.core.talk.turns`,
+``turn_taking`` and ``equality``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recall_audio.core.activity import Activity, at_least, covered, measure_activity
+from recall_audio.core.spans import total
+from recall_audio.core.talk.annotation import (
+    Evidence,
+    Rows,
+    Schedule,
+    inside,
+    make_schedule,
+    parameters,
+    to_s,
+)
+from recall_audio.core.talk.equality import measure_equality
+from recall_audio.core.talk.turn_taking import (
+    NO_TIME,
+    Conversation,
+    find_conversation,
+    measure_turn_taking,
+    per_hour,
+    why_no_offset,
+)
+from recall_audio.core.talk.turns import distribution, longest_monologue
+from recall_audio.errors import UsageError
+from recall_audio.model.options import TalkOptions
+from recall_audio.model.talk import DEFINITIONS, PairTalk, SpeakerTalk, Talk, TalkWindow
+from recall_audio.units import to_samples
+
+
+def slide_talk(
+    segments: Mapping[str, Rows],
+    duration_s: float,
+    options: TalkOptions = TalkOptions(),  # noqa: B008 - a frozen value
+) -> tuple[TalkWindow, ...]:
+    """Talk, overlap and equality in windows of ``options.window_s``, one every ``options.step_s``.
+
+    Args:
+        segments: label to ``[[start_s, end_s], ...]``; an empty list for a silent participant.
+        duration_s: the mix's duration.
+        options: the windows' length and step.
+
+    Raises:
+        UsageError: a time is not a finite number, or a window's length or step is not above 0.
+    """
+    window, step = to_samples(options.window_s), to_samples(options.step_s)
+    if window < 1 or step < 1:
+        raise UsageError("A window's length and step must be above 0 s.", "Try --window 150 --step 30.")
+    schedule = make_schedule(segments, duration_s)
+    width = min(window, schedule.duration)
+    starts = np.arange(0, schedule.duration - width + 1, step, dtype=np.int64)
+    sets = [*schedule.speech.values(), *(at_least(list(schedule.speech.values()), k) for k in (1, 2))]
+    held = np.array([covered(s, starts + width) - covered(s, starts) for s in sets]).reshape(len(sets), -1)
+    windows = []
+    for start, (*talk, speech, overlap) in zip(starts.tolist(), held.T.tolist(), strict=True):
+        talk_s = {label: to_s(t) for label, t in zip(schedule.speech, talk, strict=True)}
+        times = to_s(start), to_s(start + width)
+        windows.append(TalkWindow(*times, to_s(speech), to_s(overlap), talk_s, measure_equality(talk)))
+    return tuple(windows)
+
+
+SILENT = "nobody spoke"
+NO_PRESENCE = "it is not known when they were present"
+ABSENT = "they were never present"
+
+
+def measure_talk(
+    segments: Mapping[str, Rows],
+    duration_s: float,
+    options: TalkOptions = TalkOptions(),  # noqa: B008 - a frozen value
+    *,
+    presence: Mapping[str, Rows] | None = None,
+    raw_segments: Mapping[str, Rows] | None = None,
+    uncertainty_ms: Mapping[str, float | None] | None = None,
+    cuts_s: Mapping[str, Sequence[float]] | None = None,
+) -> Talk:
+    """Every figure about a meeting's talk.
+
+    Args:
+        segments: label to ``[[start_s, end_s], ...]`` on the mix's clock, as ``segments.json`` holds them;
+            an empty list for a silent participant.
+        duration_s: the mix's duration.
+        options: parameters of turn-taking.
+        presence: label to the stretches in which they were there; where a label is missing, its presence is
+            not known. Speech outside proves presence, and is added to it.
+        raw_segments: the speech before leaked voices were taken out; gives the ``*_raw_s`` figures.
+        uncertainty_ms: label to the alignment's 95 % half width, None where unknown; left out altogether,
+            all are taken as exact. Offsets between two whose joint uncertainty exceeds
+            ``options.same_onset_s`` are None.
+        cuts_s: label to further moments at which a recording of theirs starts or stops.
+
+    Raises:
+        UsageError: a time is not a finite number, or a segment ends before it starts.
+    """
+    schedule = make_schedule(segments, duration_s, Evidence(presence, cuts_s, uncertainty_ms))
+    activity = measure_activity(list(schedule.speech.values()), schedule.duration)
+    raw = None
+    if raw_segments is not None:
+        before = [inside(raw_segments.get(label, ()), schedule.duration, label) for label in schedule.speech]
+        raw = measure_activity(before, schedule.duration)
+    found = find_conversation(schedule, options)
+    return _talk(schedule, options, (activity, raw), found)
+
+
+def _talk(
+    schedule: Schedule,
+    options: TalkOptions,
+    activities: tuple[Activity, Activity | None],
+    found: Conversation,
+) -> Talk:
+    """The figures put together."""
+    activity, raw = activities
+    duration, speech, overlap = schedule.duration, activity.speech, activity.overlap
+    most = max(k for k, held in enumerate(activity.held) if held or k == 0)
+    reasons = {"overlap_of_speech": SILENT} if not speech else {}
+    return Talk(
+        parameters={"definitions": DEFINITIONS, **parameters(options)},
+        duration_s=to_s(duration),
+        talk_s=to_s(activity.talk.sum()),
+        speech_s=to_s(speech),
+        silence_s=to_s(activity.held[0]),
+        overlap_s=to_s(overlap),
+        overlap_of_speech=overlap / speech if speech else None,
+        overlap_of_meeting=overlap / duration if duration else None,
+        talk_raw_s=None if raw is None else to_s(raw.talk.sum()),
+        speech_raw_s=None if raw is None else to_s(raw.speech),
+        overlap_raw_s=None if raw is None else to_s(raw.overlap),
+        time_by_speakers_s=tuple(to_s(held) for held in activity.held[: most + 1]),
+        speakers=_speakers(schedule, options, activities, found),
+        pairs=_pairs(list(schedule.speech), activity),
+        equality=measure_equality(activity.talk.tolist()),
+        turn_taking=measure_turn_taking(found, schedule),
+        sensitivity=None,
+        events=found.events,
+        reasons=reasons if duration else {**reasons, "overlap_of_meeting": NO_TIME},
+    )
+
+
+def _speakers(
+    schedule: Schedule,
+    options: TalkOptions,
+    activities: tuple[Activity, Activity | None],
+    found: Conversation,
+) -> dict[str, SpeakerTalk]:
+    """Everyone's figures, silent people's too."""
+    activity, raw = activities
+    everyone: dict[str, SpeakerTalk] = {}
+    for i, label in enumerate(schedule.speech):
+        talk, exclusive = int(activity.talk[i]), int(activity.exclusive[i])
+        shares, reasons = _shares(talk, activity, schedule, label)
+        presence = schedule.presence[label]
+        everyone[label] = SpeakerTalk(
+            talk_s=to_s(talk),
+            talk_raw_s=None if raw is None else to_s(raw.talk[i]),
+            exclusive_s=to_s(exclusive),
+            overlapped_s=to_s(talk - exclusive),
+            presence_s=None if presence is None else to_s(total(presence)),
+            **shares,
+            **_turns_of(label, schedule, options, found),
+            reasons=reasons,
+        )
+    return everyone
+
+
+def _shares(
+    talk: int, activity: Activity, schedule: Schedule, label: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The four shares, each with its denominator, and why one is None."""
+    presence = schedule.presence[label]
+    known = NO_PRESENCE if presence is None else ABSENT
+    denominators = {
+        "share_of_talk": (int(activity.talk.sum()), SILENT),
+        "share_of_speech": (activity.speech, SILENT),
+        "share_of_meeting": (schedule.duration, NO_TIME),
+        "share_of_presence": (0 if presence is None else total(presence), known),
+    }
+    shares = {name: talk / whole if whole else None for name, (whole, _) in denominators.items()}
+    reasons = {name: why for name, (whole, why) in denominators.items() if not whole}
+    if presence is None:
+        reasons["presence_s"] = NO_PRESENCE
+    if not talk:
+        reasons["longest_monologue_s"] = "they said nothing"
+    if not schedule.duration:
+        reasons["floor_taken_per_hour"] = NO_TIME
+    return shares, reasons
+
+
+def _turns_of(label: str, schedule: Schedule, options: TalkOptions, found: Conversation) -> dict[str, Any]:
+    """One participant's part in turn-taking."""
+    turns = [to_samples(t.end_s) - to_samples(t.start_s) for t in found.events.turns if t.speaker == label]
+    taken = [s for s in found.steps if s.switch and label in s.after]
+    gaps = [s.offset for s in taken if not s.left_out and s.offset >= 0]
+    own = [u for u in found.units if u.speaker == label]
+    pauses = [s.offset for s in found.steps if s.offset > 0 and label in s.before and label in s.after]
+    made = [o.interruption for o in found.events.overlaps if o.later == label and o.interruption]
+    # Only a switch over a gap could have told a latency.
+    why = why_no_offset([s for s in taken if s.offset >= 0])
+    return {
+        "ipus": len(own),
+        "turns": len(turns),
+        "turn_s": distribution(turns, "no turn", with_total=True),
+        "pause_s": distribution(pauses, "no pause", with_total=True),
+        "longest_monologue_s": to_s(longest_monologue(found.units, label, options)) if own else None,
+        "response_latency_s": distribution(gaps, why),
+        "floor_taken": len(taken),
+        "floor_taken_per_hour": per_hour(len(taken), schedule),
+        "backchannel_candidates": sum(u.backchannel for u in own),
+        "interruption_attempts": len(made),
+        "interruptions_made": made.count("candidate"),
+        "interruptions_received": sum(
+            o.earlier == label and o.interruption == "candidate" for o in found.events.overlaps
+        ),
+    }
+
+
+def _pairs(labels: Sequence[str], activity: Activity) -> tuple[PairTalk, ...]:
+    """Every two participants."""
+    pairs = []
+    talk = activity.talk.tolist()
+    for i, a in enumerate(labels):
+        for j in range(i + 1, len(labels)):
+            both, shorter = int(activity.pairs[i, j]), min(talk[i], talk[j])
+            silent = {} if shorter else {"overlap_of_shorter": "one of them said nothing"}
+            pairs.append(PairTalk(a, labels[j], to_s(both), both / shorter if shorter else None, silent))
+    return tuple(pairs)

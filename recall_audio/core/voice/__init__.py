@@ -1,0 +1,1 @@
+"""Measure how a voice sounds: pitch, level, pace and brightness."""

@@ -1,0 +1,170 @@
+"""Frame by frame: how loud a piece of speech is, how high, and where its syllables are.
+
+::
+
+    frames of 10 ms    level      energy under a window of 64 ms, as Praat's intensity has it
+                       centroid   librosa's
+    frames of 20 ms    pitch      librosa's pyin (Mauch & Dixon 2014), windows of 40 ms
+
+pyin's own choices are made for music. On read speech, beside Praat's autocorrelation, they found 58 % of the
+voiced frames, and 79 % of what they found was voiced. A window of 40 ms (pitch moves less within it), the
+third of the paper's priors for the threshold (its mean 0.2 instead of 0.1), rumble filtered out and quiet
+frames left out: 88 and 89 %, medians within 0.15 semitones for half of the recordings.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from recall_audio.core.spans import clip, drop_short, spans, subtract, total, union
+from recall_audio.model.options import FeatureOptions
+from recall_audio.typing import Float32Array, FloatArray, Spans
+from recall_audio.units import RATE_HZ, to_samples
+
+
+def widened(speech: Iterable[Spans], guard_s: float) -> Spans:
+    """Everyone's speech together, each stretch longer by `guard_s` on either side."""
+    guard = to_samples(guard_s)
+    return spans((int(a) - guard, int(b) + guard) for a, b in union(*speech))
+
+
+def alone(start: int, end: int, own: Spans, others: Spans, options: FeatureOptions) -> Spans:
+    """Where the speaker of a turn speaks clear of all others, stretches too short to tell left out.
+
+    Args:
+        start: of the turn, samples.
+        end: of the turn, samples.
+        own: the speaker's speech.
+        others: everyone else's, as :func:`widened` gives it.
+        options: the shortest stretch that counts.
+    """
+    clear = subtract(clip(own, start, end), clip(others, start, end))
+    return drop_short(clear, to_samples(options.shortest_s))
+
+
+def pieces(stretches: Spans, options: FeatureOptions) -> list[tuple[int, int]]:
+    """``(start, end)`` of pieces of up to ``piece_s``; where that is too much, some, spread evenly."""
+    longest, limit = to_samples(options.piece_s), to_samples(options.longest_s)
+    cut = [piece for start, end in stretches.tolist() for piece in _cut(start, end, longest)]
+    every = max(1.0, total(stretches) / limit)  # one moment in so many is analysed
+    chosen, passed, used = [], 0, 0
+    for start, end in cut:
+        passed += end - start
+        # A piece is taken once half of it is due.
+        room = min(end - start, limit - used)
+        if passed - (end - start) / 2 >= used * every and room >= to_samples(options.shortest_s):
+            chosen.append((start, start + room))
+            used += room
+    return chosen
+
+
+def _cut(start: int, end: int, longest: int) -> list[tuple[int, int]]:
+    n = -(-(end - start) // longest)
+    at = [start + (end - start) * i // n for i in range(n)] + [end]
+    return list(pairwise(at))
+
+
+HOP = RATE_HZ // 100
+_PITCH_HOP = 2 * HOP
+_PITCH_WINDOW = RATE_HZ // 25
+_SEMITONES = 0.2
+_THRESHOLD_PRIOR = (2, 8)
+_BLOCK = RATE_HZ // 500
+_INTENSITY_WINDOW_S = 0.064  # Praat's for a lowest pitch of 50 Hz, the one De Jong & Wempe used
+_QUIET = 1e-12
+_SILENT_DB = -120.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """One piece of sound, one value each 10 ms; frame i is about sample 160 i.
+
+    Attributes:
+        energy: mean square of the whole piece, full scale 1.
+        n_samples: its length.
+        level_db: level of each frame.
+        centroid_hz: spectral centroid of each frame.
+        f0_hz: fundamental frequency; 0 where it is not voiced.
+    """
+
+    energy: float
+    n_samples: int
+    level_db: FloatArray
+    centroid_hz: FloatArray
+    f0_hz: FloatArray
+
+
+def frames_of(samples: Float32Array, options: FeatureOptions) -> Frames:
+    """The frames of one piece of mono sound at 16 kHz, full scale 1, at least 0.1 s long."""
+    import librosa
+
+    energy = float(np.mean(np.square(samples, dtype=np.float64)))
+    if energy == 0.0:
+        n = 1 + len(samples) // HOP
+        return Frames(energy, len(samples), np.full(n, _SILENT_DB), np.zeros(n), np.zeros(n))
+    clean = _without_rumble(samples, options.f0_lowest_hz)
+    level_db = intensity_db(clean)
+    centroid = librosa.feature.spectral_centroid(y=clean, sr=RATE_HZ, n_fft=512, hop_length=HOP)[0]
+    f0_hz = np.repeat(_pitch(clean, options), 2)[: len(level_db)]
+    f0_hz = np.pad(f0_hz, (0, len(level_db) - len(f0_hz)), mode="edge")
+    return Frames(energy, len(samples), level_db, centroid[: len(level_db)], f0_hz)
+
+
+def _without_rumble(samples: Float32Array, lowest_hz: float) -> FloatArray:
+    """The sound above the lowest pitch, at zero phase."""
+    from scipy.signal import butter, sosfiltfilt
+
+    sections: Any = butter(2, lowest_hz, "highpass", fs=RATE_HZ, output="sos")
+    return np.asarray(sosfiltfilt(sections, samples.astype(np.float64)))
+
+
+def _pitch(samples: FloatArray, options: FeatureOptions) -> FloatArray:
+    """F0 each 20 ms, 0 where it is not voiced."""
+    import librosa
+
+    f0_hz, voiced, _ = librosa.pyin(
+        samples,
+        sr=RATE_HZ,
+        fmin=options.f0_lowest_hz,
+        fmax=options.f0_highest_hz,
+        frame_length=_PITCH_WINDOW,
+        hop_length=_PITCH_HOP,
+        resolution=_SEMITONES,
+        beta_parameters=_THRESHOLD_PRIOR,
+    )
+    return np.where(voiced, f0_hz, 0.0)
+
+
+def intensity_db(samples: FloatArray) -> FloatArray:
+    """Level each 10 ms: energy under a Hann window of 64 ms, what lies beyond the piece left out."""
+    n_frames = 1 + len(samples) // HOP
+    blocks = np.zeros(-(-len(samples) // _BLOCK) * _BLOCK)
+    blocks[: len(samples)] = np.square(samples)
+    energy = blocks.reshape(-1, _BLOCK).mean(axis=1)
+    window = np.hanning(round(_INTENSITY_WINDOW_S * RATE_HZ / _BLOCK) + 3)[1:-1]
+    weight = np.convolve(np.ones(len(energy)), window, mode="same")
+    smooth = np.convolve(energy, window, mode="same") / weight
+    at = np.minimum(np.arange(n_frames) * (HOP // _BLOCK), len(smooth) - 1)
+    return np.asarray(10.0 * np.log10(smooth[at] + _QUIET))
+
+
+def nuclei(frames: Frames, loud_db: float, options: FeatureOptions) -> int:
+    """Syllable nuclei: voiced peaks of the level that stand out by ``dip_db`` (De Jong & Wempe 2009).
+
+    Their script wants the dip after a peak alone; here it is wanted on both sides, and the edge of a piece
+    counts as one, being the edge of speech but for pieces that were cut.
+
+    Args:
+        frames: of one piece.
+        loud_db: level below which no peak counts.
+        options: how deep a dip has to be.
+    """
+    from scipy.signal import find_peaks
+
+    edge = [min(float(np.min(frames.level_db)), loud_db) - options.dip_db - 1.0]
+    peaks, _ = find_peaks(np.concatenate((edge, frames.level_db, edge)), prominence=options.dip_db)
+    peaks = peaks[(peaks > 1) & (peaks < len(frames.level_db))] - 1
+    return int(np.sum((frames.level_db[peaks] >= loud_db) & (frames.f0_hz[peaks] > 0.0)))

@@ -1,0 +1,1 @@
+"""Speak to the Recall.ai API: settings, requests, answers and rate limits."""

@@ -1,0 +1,100 @@
+"""Key, region and address, from the environment or from a ``.env`` file in the current folder."""
+
+import re
+from dataclasses import dataclass, field
+
+from recall_audio.environment import KEY_VARIABLE, given
+from recall_audio.errors import ItemError, KeyRefused, UsageError
+from recall_audio.fetch.http import urls
+
+REGION_VARIABLE = "RECALL_REGION"
+BASE_URL_VARIABLE = "RECALL_BASE_URL"
+REGIONS = ("us-west-2", "us-east-1", "eu-central-1", "ap-northeast-1")
+_API_PATH = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the API is and the key to it.
+
+    Attributes:
+        base_url: the API's address up to and without the slash before ``bot/``.
+        region: the deployment asked.
+        key: the API key, checked to be one that can be sent; never shown.
+    """
+
+    base_url: str
+    region: str
+    key: str = field(repr=False)
+
+    @property
+    def origin(self) -> urls.Origin:
+        """Scheme, host and port that the key is bound to."""
+        return urls.split(self.base_url)[1]
+
+    @property
+    def where(self) -> str:
+        """The deployment in words, for messages."""
+        host = self.origin[1]
+        return f"region {self.region}" if host.startswith(f"{self.region}.") else f"{host} ({self.region})"
+
+    @staticmethod
+    def from_environment(region: str | None = None) -> "Settings":
+        """Settings of ``RECALL_API_KEY``, ``RECALL_REGION`` and ``RECALL_BASE_URL``.
+
+        The environment goes before ``.env``; `region` goes before both. No request is made.
+
+        Raises:
+            UsageError: no key is set, or region or address cannot be right.
+            KeyRefused: the key holds blanks, line ends or characters that no key has.
+        """
+        variables = given()
+        base_url = _base(variables.get(BASE_URL_VARIABLE, ""), region or variables.get(REGION_VARIABLE, ""))
+        key = _checked_key(variables.get(KEY_VARIABLE))
+        return Settings(base_url, region or variables.get(REGION_VARIABLE) or REGIONS[0], key)
+
+
+def _base(base_url: str, region: str) -> str:
+    """The API's address."""
+    region = region or REGIONS[0]
+    if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}", region):
+        raise UsageError(
+            f"{region[:40]!r} is no region.",
+            f"Set {REGION_VARIABLE} or --region to one of {', '.join(REGIONS)}.",
+        )
+    url = (base_url or f"https://{region}.recall.ai").rstrip("/")
+    problem = "cannot be read"
+    try:
+        parts, origin = urls.split(url)
+    except ItemError:
+        pass
+    else:
+        problem = "has a query" if parts.query or parts.fragment else ""
+        if origin[0] != "https" and not urls.is_loopback(origin[1]):
+            problem = "would send the key unencrypted"
+    if problem:
+        raise UsageError(
+            f"{BASE_URL_VARIABLE} {problem}.", "Expected https://HOST, or http:// to this machine itself."
+        )
+    return url if parts.path else url + _API_PATH
+
+
+def _checked_key(key: str | None) -> str:
+    """The key, if a header can carry it. No message ever holds any of it."""
+    if key is None:
+        raise UsageError(
+            f"No API key: {KEY_VARIABLE} is not set.",
+            f"Set it in the environment or as {KEY_VARIABLE}=... in a .env file in this folder.",
+            code="no_key",
+        )
+    if not key.strip():
+        problem = "is blank"
+    elif any(c.isspace() for c in key):
+        problem = "holds a blank or a line end"
+    elif not (key.isascii() and key.isprintable()):
+        problem = "holds a character that no key has (a typographic quote, perhaps)"
+    else:
+        return key
+    raise KeyRefused(
+        f"The key in {KEY_VARIABLE} {problem}; nothing was sent.", "Copy it again from Recall.ai's dashboard."
+    )

@@ -1,0 +1,1 @@
+"""Download files by signed URLs, resuming where a transfer broke off."""

@@ -1,0 +1,1 @@
+"""Exchange HTTP requests: sessions, URLs, limits and retries."""

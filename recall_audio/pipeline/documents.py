@@ -1,0 +1,95 @@
+"""The JSON files of a recording's folder, read back."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recall_audio.errors import ItemError, UsageError
+from recall_audio.files import read_json
+from recall_audio.model.meeting import Meeting
+from recall_audio.pipeline.layout import Layout
+
+KINDS = ("recording", "speakers", "alignment", "segments", "leakage", "talk", "stems", "run")
+
+Documents = dict[str, dict[str, Any]]
+"""Parsed files by kind; a file that is not there has no entry."""
+
+
+def read_documents(folder: Path) -> Documents:
+    """Every JSON file of a recording that is there.
+
+    Raises:
+        ItemError: a file is damaged or of another version.
+    """
+    layout = Layout(folder)
+    return {kind: read_json(layout.json(kind), kind) for kind in KINDS if layout.json(kind).is_file()}
+
+
+def read_meeting(layout: Layout) -> Meeting:
+    """The meeting of a folder's ``recording.json``.
+
+    Raises:
+        ItemError: the file is missing or damaged.
+    """
+    value = read_json(layout.recording, "recording")
+    try:
+        return Meeting.from_json(value)
+    except (KeyError, TypeError):
+        pass
+    raise ItemError(
+        f"{layout.recording} lacks fields that this version expects.",
+        "Fetch the recording again: `recall-audio fetch BOT_ID --force`.",
+        code="damaged_file",
+    )
+
+
+@contextlib.contextmanager
+def as_this_version_writes() -> Iterator[None]:
+    """While documents are taken apart: one of another shape than expected is the recording's own fault.
+
+    Raises:
+        ItemError: it lacks a field, or has another kind of value there.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, UsageError) as error:
+        wrong = error
+    else:
+        return
+    raise ItemError(
+        f"Its files are not as this version writes them ({type(wrong).__name__}).",
+        "`recall-audio process DIR --force` makes them anew.",
+        code="other_version",
+    )
+
+
+def need(documents: Documents, kind: str) -> dict[str, Any]:
+    """One document.
+
+    Raises:
+        ItemError: it is not there, with what makes it.
+    """
+    if kind in documents:
+        return documents[kind]
+    raise ItemError(
+        f"There is no {kind}.json in this recording's folder.",
+        "`recall-audio process DIR` makes it; where a meeting has no separate audio it cannot be made.",
+        code="missing_file",
+    )
+
+
+def facts_of(documents: Documents) -> dict[str, Any]:
+    """The plain facts of a recording: ids, people, length, stages, warnings."""
+    recording, run = documents["recording"], documents.get("run", {})
+    return {
+        "bot": recording["bot"],
+        "recording": recording["recording"],
+        "participants": recording["participants"],
+        "duration_s": documents.get("alignment", {}).get("mix", {}).get("duration_s"),
+        "status": run.get("status", "not processed"),
+        "version": run.get("version"),
+        "parameters": run.get("parameters"),
+        "stages": {s["name"]: s["status"] for s in run.get("stages", [])},
+        "warnings": run.get("warnings", recording["findings"]),
+    }

@@ -1,0 +1,232 @@
+"""``run.json``, the manifest that is the truth about a recording: what ran, with what, from what.
+
+Each stage has a key: a digest of its parameters, its own revision, and the keys of what it reads. A stage
+whose key and files are unchanged is not run again, so a changed parameter redoes only what depends on it.
+While a run is under way the manifest lies in ``.work``; ``run.json`` appears when all is done.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from recall_audio import __version__
+from recall_audio.errors import ItemError
+from recall_audio.files import disk_error, read_json, sha256, write_json
+from recall_audio.model.warnings import Finding
+from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.parallel import Pieces
+from recall_audio.storage import size_of
+
+
+def key_of(*facts: Any) -> str:
+    """A short digest of plain values."""
+    text = json.dumps(facts, sort_keys=True, allow_nan=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
+
+
+def describe(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """Bytes and SHA-256 of files, by their path below `folder`."""
+    return {
+        f.relative_to(folder).as_posix(): {"bytes": f.stat().st_size, "sha256": sha256(f)}
+        for f in sorted(files)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """What is known of one finished stage.
+
+    Attributes:
+        name: ``decode``, ``align``, ``speech``, ``talk``, ``stems``, ``report``.
+        key: digest of all that its result depends on.
+        status: ``done``, or ``skipped`` where there was nothing to do it on.
+        seconds: wall time it took when it ran.
+        cpu_seconds: CPU time it took, that of its pieces in other processes included.
+        outputs: bytes and sha256 of what it wrote, by path below the folder.
+        warnings: what a reader should know.
+    """
+
+    name: str
+    key: str
+    status: str
+    seconds: float
+    cpu_seconds: float
+    outputs: dict[str, dict[str, Any]]
+    warnings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "StageRecord":
+        """The record that :meth:`to_json` wrote."""
+        return StageRecord(**{**value, "warnings": tuple(Finding.from_json(f) for f in value["warnings"])})
+
+
+@dataclass(slots=True)
+class Manifest:
+    """The manifest of one recording as it grows, stage by stage.
+
+    Attributes:
+        layout: the recording's folder.
+        parameters: every option in force, a mapping a step.
+        known: stages of an earlier run, by name.
+        stages: stages of this run, in order.
+        ran: names of the stages that did run this time.
+    """
+
+    layout: Layout
+    parameters: dict[str, Any]
+    known: dict[str, StageRecord] = field(default_factory=dict)
+    stages: list[StageRecord] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+
+    def fresh(self, name: str, key: str, *, files: bool = True) -> bool:
+        """Whether an earlier run left this stage's result under the same key (and, by default, its files)."""
+        before = self.known.get(name)
+        if before is None or before.key != key:
+            return False
+        return not files or intact(self.layout.folder, before.outputs)
+
+    def reuse(self, name: str) -> None:
+        """Take an earlier run's record of a stage over as it stands."""
+        self.stages.append(self.known[name])
+
+    def run(self, name: str, key: str, step: Callable[[], "StageResult"], pieces: Pieces) -> None:
+        """Run a stage and record it. From its first byte on its earlier result counts as spoilt."""
+        before = self.known.get(name)
+        if before is not None:
+            self.known[name] = _spoilt(before)
+            self._write_unfinished()
+        wall, cpu = time.perf_counter(), time.process_time() + pieces.cpu_seconds
+        result = step()
+        record = StageRecord(
+            name=name,
+            key=key,
+            status=result.status,
+            seconds=round(time.perf_counter() - wall, 3),
+            cpu_seconds=round(time.process_time() + pieces.cpu_seconds - cpu, 3),
+            outputs=describe(self.layout.folder, result.files),
+            warnings=result.warnings,
+        )
+        self._remove_left_over(before, record)
+        self.stages.append(record)
+        self.ran.append(name)
+        self._write_unfinished()
+
+    def _remove_left_over(self, before: StageRecord | None, record: StageRecord) -> None:
+        """Delete what this stage wrote under other options and not now (stems of another format)."""
+        for path in set(before.outputs if before else ()) - set(record.outputs):
+            (self.layout.folder / path).unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Publish ``run.json``: from now on the recording counts as done."""
+        self._write(self.layout.run, "done", self.stages)
+        (self.layout.work / "run.json").unlink(missing_ok=True)
+
+    def _write_unfinished(self) -> None:
+        """Keep what is done so far, and what earlier runs left of the stages still to come."""
+        done = {s.name for s in self.stages}
+        to_come = [s for name, s in self.known.items() if name not in done]
+        self._write(self.layout.work / "run.json", "unfinished", [*self.stages, *to_come])
+
+    def to_json(self, status: str, stages: Sequence[StageRecord] | None = None) -> dict[str, Any]:
+        """Plain values of ``run.json``; with the stages so far, if none are given."""
+        stages = self.stages if stages is None else stages
+        return {
+            "version": __version__,
+            "status": status,
+            "parameters": self.parameters,
+            "inputs": _inputs(self.layout),
+            "stages": [s.to_json() for s in stages],
+            "warnings": [f.to_json() for s in stages for f in s.warnings],
+        }
+
+    def _write(self, path: Path, status: str, stages: Sequence[StageRecord]) -> None:
+        write_json(path, "run", self.to_json(status, stages))
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage hands back.
+
+    Attributes:
+        files: what it wrote.
+        warnings: what a reader should know.
+        status: ``done`` or ``skipped``.
+    """
+
+    files: tuple[Path, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    status: str = "done"
+
+
+def begin(layout: Layout, parameters: dict[str, Any], *, force: bool) -> Manifest:
+    """Open the manifest for a run: the recording is unfinished from here until :meth:`Manifest.finish`."""
+    manifest = earlier(layout, parameters)
+    if force:
+        manifest.known = {name: _spoilt(record) for name, record in manifest.known.items()}
+    try:
+        layout.work.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # not there, or another process was quicker
+            layout.run.replace(layout.work / "run.json")
+    except OSError as error:
+        failure = disk_error(error, layout.run)
+    else:
+        return manifest
+    raise failure
+
+
+def _spoilt(record: StageRecord) -> StageRecord:
+    """A record that no key matches, but that still knows which files the stage left."""
+    return replace(record, key="")
+
+
+def earlier(layout: Layout, parameters: dict[str, Any]) -> Manifest:
+    """A manifest that knows what earlier runs left, finished or not; changes nothing."""
+    known: dict[str, StageRecord] = {}
+    for path in (layout.run, layout.work / "run.json"):
+        if path.is_file():
+            with contextlib.suppress(ItemError, KeyError, TypeError, AttributeError):
+                known |= {s["name"]: StageRecord.from_json(s) for s in read_json(path, "run")["stages"]}
+    return Manifest(layout, parameters, known)
+
+
+def is_done(layout: Layout, parameters: Mapping[str, Any], keys: Mapping[str, str]) -> bool:
+    """Whether ``run.json`` parses, is of these parameters and inputs, and every file it names is there."""
+    try:
+        value = read_json(layout.run, "run")
+        stages = [StageRecord.from_json(s) for s in value["stages"]]
+        outputs = {n: o for s in stages for n, o in s.outputs.items() if not n.startswith(".work/")}
+        same = value.get("parameters") == parameters and {s.name: s.key for s in stages} == dict(keys)
+        return same and value.get("status") == "done" and intact(layout.folder, outputs)
+    except (ItemError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def intact(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether files are there (or in the store) with the bytes they had (sizes; hashes are ``--verify``)."""
+    try:
+        return all(size_of(folder, name) == facts["bytes"] for name, facts in outputs.items())
+    except (KeyError, TypeError, ValueError):  # no such record
+        return False
+
+
+def discard_work(layout: Layout) -> None:
+    """Delete the working files; a later change of parameters decodes again."""
+    shutil.rmtree(layout.work, ignore_errors=True)
+
+
+def _inputs(layout: Layout) -> dict[str, dict[str, Any]]:
+    """What was fetched, as ``recording.json`` recorded it, and ``recording.json`` itself."""
+    meeting = read_json(layout.recording, "recording")
+    media = [p["media"] for p in meeting["parts"]] + ([meeting["mix"]] if meeting["mix"] else [])
+    known = {m["file"]: {"bytes": m["n_bytes"], "sha256": m["sha256"]} for m in media if m["file"]}
+    return {**describe(layout.folder, [layout.recording]), **dict(sorted(known.items()))}

@@ -1,0 +1,159 @@
+"""Everything after the download: one recording's folder in, results in the same folder out. No network."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from recall_audio.errors import ItemError
+from recall_audio.files import read_json, sweep_parts
+from recall_audio.model.meeting import Meeting
+from recall_audio.model.options import Options
+from recall_audio.model.outcome import Outcome
+from recall_audio.model.pseudonyms import LEFT_OUT
+from recall_audio.pipeline.documents import read_meeting
+from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.manifest import Manifest, begin, discard_work, is_done
+from recall_audio.pipeline.parallel import Pieces
+from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
+
+LOSSES = frozenset(
+    {"no_audio_separate", "no_audio", "not_audio", "duration_mismatch", "too_long", "part_missing"}
+)
+"""Findings that make a recording's outcome ``partial``: something that should be there is lost for good."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, units done and units in all."""
+
+
+def parameters_of(options: Options) -> dict[str, Any]:
+    """Every option in force as plain JSON values, as ``run.json`` keeps them."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
+    return plain
+
+
+def process(
+    folder: Path,
+    options: Options | None = None,
+    *,
+    force: bool = False,
+    keep_work: bool = True,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Outcome:
+    """Decode, align, find speech, measure talk, write stems and the report of one fetched recording.
+
+    Args:
+        folder: the recording's folder, with ``recording.json`` and ``source/``.
+        options: what is chosen; defaults where None.
+        force: run every stage again, whatever an earlier run left.
+        keep_work: keep the decoded working files, so that a changed option need not decode again.
+        progress: called as stages advance.
+        executor: does the pieces of this one recording side by side, in processes that see its folder.
+
+    Returns:
+        How it ended; ``partial`` where something was missing or damaged for good.
+
+    Raises:
+        ItemError: nothing in the folder can be processed.
+        MachineError: the disk is full, or this machine lacks a decoder.
+    """
+    started = time.monotonic()
+    options = options or Options()
+    layout = Layout(folder)
+    meeting = read_meeting(layout)
+    parameters = parameters_of(options)
+    if not force and (before := finished(folder, options)) is not None:
+        return before
+    if any(m.problem == LEFT_OUT for m in (meeting.mix, *(p.media for p in meeting.parts)) if m):
+        raise ItemError(
+            f"{folder} is a pseudonymised copy, without the files as downloaded; nothing was changed.",
+            "Process the recording itself, then run `recall-audio pseudonymise` on it again.",
+            code="pseudonymised",
+        )
+    sweep_parts(folder)
+    manifest = begin(layout, parameters, force=force)
+    pieces = Pieces(executor)
+    try:
+        _run_stages(manifest, meeting, options, progress or (lambda *_: None), pieces)
+    finally:
+        pieces.give_up()
+    manifest.finish()
+    if not keep_work:
+        discard_work(layout)
+    warnings = [f.to_json() for stage in manifest.stages for f in stage.warnings]
+    return _outcome(layout, meeting, started, warnings, reused=not manifest.ran)
+
+
+def finished(folder: Path, options: Options) -> Outcome | None:
+    """How a recording ended that is done under these options; None where something is left to do.
+
+    Raises:
+        ItemError: ``recording.json`` is missing or damaged.
+    """
+    started, layout = time.monotonic(), Layout(folder)
+    meeting = read_meeting(layout)
+    if not is_done(layout, parameters_of(options), stage_keys(meeting, options)):
+        return None
+    try:
+        warnings = read_json(layout.run, "run")["warnings"]
+    except ItemError:
+        return None  # another process has just begun on it
+    return _outcome(layout, meeting, started, warnings, reused=True)
+
+
+def _run_stages(
+    manifest: Manifest, meeting: Meeting, options: Options, progress: Progress, pieces: Pieces
+) -> None:
+    # numpy and the codecs: only where something is to do
+    from recall_audio.pipeline.job import Job
+    from recall_audio.pipeline.stages import STEPS, Stage
+
+    job = Job(manifest.layout, meeting, options)
+    keys = stage_keys(meeting, options)
+    stale = stale_stages(manifest, keys)
+    for i, name in enumerate(STAGES):
+        if name in stale:
+            stage = Stage(manifest, stale & {*STAGES[i + 1 :]}, pieces, partial(progress, name))
+            manifest.run(name, keys[name], partial(STEPS[name], job, stage), pieces)
+        else:
+            manifest.reuse(name)
+
+
+def _outcome(
+    layout: Layout, meeting: Meeting, started: float, warnings: list[dict[str, Any]], *, reused: bool
+) -> Outcome:
+    """How a finished recording counts, by the warnings of its stages."""
+    code, message = next(_losses(meeting, warnings), ("", ""))
+    return Outcome(
+        bot_id=meeting.bot_id,
+        recording_id=meeting.recording_id,
+        status="partial" if code else "done",
+        folder=str(layout.folder),
+        code=code,
+        message=message,
+        seconds=round(time.monotonic() - started, 3),
+        reused=reused,
+    )
+
+
+def _losses(meeting: Meeting, warnings: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Code and message of whatever is lost for good; of a file that could not be had, the code says why.
+
+    Audio that was never recorded is none: mixed audio that failed or could not be had is.
+    """
+    why = {p.part_id: p.media.problem for p in meeting.parts}
+    for warning in warnings:
+        code: str | None = warning["code"]
+        if code == "no_audio_mixed":
+            code = meeting.mix.problem if meeting.mix else None
+        elif code == "part_missing":
+            code = why.get(warning["where"]) or code
+        elif code not in LOSSES:
+            code = None
+        if code is not None:
+            yield code, warning["message"]

@@ -1,0 +1,1 @@
+"""Write the stems of one recording: render, level, encode and check."""

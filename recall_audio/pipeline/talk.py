@@ -1,0 +1,133 @@
+"""Talk measured from what lies in a recording's folder, and the view of it that the exporters take."""
+
+from pathlib import Path
+from typing import Any
+
+from recall_audio import __version__
+from recall_audio.core.talk.measure import measure_talk
+from recall_audio.core.talk.sensitivity import bridge_variants, measure_sensitivity
+from recall_audio.export.recording_view import ExportView, StemFile
+from recall_audio.model.alignment import Alignment
+from recall_audio.model.meeting import Meeting
+from recall_audio.model.options import TalkOptions
+from recall_audio.model.speech import OtherThreshold
+from recall_audio.model.talk import Talk
+from recall_audio.pipeline.documents import Documents, need
+from recall_audio.pipeline.tables import labels_by_id
+from recall_audio.storage import address_of
+from recall_audio.units import FRAME_SAMPLES, RATE_HZ
+
+
+def talk_of(documents: Documents, options: TalkOptions) -> Talk:
+    """Measure talk from a recording's segments and alignment; without the sensitivity table.
+
+    Raises:
+        ItemError: segments or alignment are not there.
+    """
+    segments = need(documents, "segments")
+    alignment = Alignment.from_json(need(documents, "alignment"))
+    labels = labels_by_id(documents)
+    meeting = Meeting.from_json(need(documents, "recording"))
+    measured = measure_talk(
+        segments["speakers"],
+        alignment.duration_s,
+        options,
+        presence=presence_of(meeting, alignment, labels),
+        raw_segments=segments["raw"],
+        uncertainty_ms=uncertainty_of(alignment, labels),
+        cuts_s=cuts_of(alignment, labels),
+    )
+    frame_s = FRAME_SAMPLES / RATE_HZ
+    return measured.with_parameters(version=__version__, frame_s=frame_s, speech=segments["parameters"])
+
+
+def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> Talk:
+    """The same with its sensitivity table: do the speakers' ranks depend on a parameter?"""
+    segments = need(documents, "segments")
+    bridge_s, shortest_s = (segments["parameters"][k] for k in ("bridge_s", "shortest_s"))
+    variants = bridge_variants(segments["unbridged"], shortest_s, options)
+    chosen = f"bridge {bridge_s:g} s"
+    variants[chosen] = segments["speakers"]
+    thresholds = [OtherThreshold(**other) for other in segments["other_thresholds"]]
+    return talk.with_sensitivity(measure_sensitivity(variants, chosen, talk.duration_s, thresholds))
+
+
+def presence_of(
+    meeting: Meeting, alignment: Alignment, labels: dict[int, str]
+) -> dict[str, list[list[float]]]:
+    """Stretches ``[start_s, end_s]`` of presence by label, within the mix, by events and parts.
+
+    A part is proof of presence, whatever the events say; someone with neither has no entry, and their
+    presence is not known.
+    """
+    end_s = alignment.duration_s
+    found: dict[str, list[list[float]]] = {}
+    for seen in meeting.presence:
+        if seen.participant_id in labels:
+            stretch = [seen.start_s, end_s if seen.end_s is None else seen.end_s]
+            found.setdefault(labels[seen.participant_id], []).append(stretch)
+    for part in alignment.parts:
+        found.setdefault(labels[part.participant_id], []).append([part.start_s, part.time_map.end_s])
+    return {
+        label: [[max(a, 0.0), min(b, end_s)] for a, b in stretches if min(b, end_s) > max(a, 0.0)]
+        for label, stretches in found.items()
+    }
+
+
+def presence_in(documents: Documents) -> dict[str, list[list[float]]]:
+    """The same, from a recording's files.
+
+    Raises:
+        ItemError: one of them is not there.
+    """
+    meeting = Meeting.from_json(need(documents, "recording"))
+    alignment = Alignment.from_json(need(documents, "alignment"))
+    return presence_of(meeting, alignment, labels_by_id(documents))
+
+
+def cuts_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, list[float]]:
+    """Where each label's parts begin and end on the mix's clock: overlaps cut there are undetermined."""
+    found: dict[str, list[float]] = {}
+    for part in alignment.parts:
+        found.setdefault(labels[part.participant_id], []).extend((part.start_s, part.time_map.end_s))
+    return found
+
+
+def uncertainty_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, float | None]:
+    """Label to the largest uncertainty of their parts, ms; None where a part has no measure."""
+    found: dict[str, list[float | None]] = {}
+    for part in alignment.parts:
+        if part.status != "silent":  # nothing is heard in it, so nothing hangs on where it lies
+            found.setdefault(labels[part.participant_id], []).append(part.uncertainty_ms)
+    return {
+        label: None if None in values else max(v for v in values if v is not None)
+        for label, values in found.items()
+    }
+
+
+def view_of(
+    documents: Documents, talk: Talk, root: Path | None = None, out: Path | None = None
+) -> ExportView:
+    """What the exporters take of a recording.
+
+    Args:
+        documents: its files.
+        talk: its talk, with the events.
+        root: its folder, put before the paths of audio files; paths are relative where None.
+        out: where the export will lie.
+    """
+    recording = need(documents, "recording")
+    stems: list[dict[str, Any]] = documents.get("stems", {}).get("stems", [])
+    return ExportView(
+        recording_id=str(recording["recording"]["id"]),
+        duration_s=talk.duration_s,
+        segments=need(documents, "segments")["speakers"],
+        names={label: p["name"] for label, p in need(documents, "speakers")["speakers"].items()},
+        talk=talk,
+        stems={s["participant"]: StemFile(s["file"], s["rate_hz"], s["n_samples"]) for s in stems},
+        labels=labels_by_id(documents),
+        parts=Alignment.from_json(need(documents, "alignment")).parts,
+        mix=recording["mix"]["file"] if recording["mix"] else None,
+        root=address_of(root) if root else "",
+        out=address_of(out) if out else None,
+    )

@@ -1,0 +1,89 @@
+"""Whose voice is heard on whose track: sentences and a matrix."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from recall_audio.report.formatting import (
+    clock,
+    key,
+    listing,
+    mapping,
+    number,
+    objects,
+    percent,
+    quantity,
+    text,
+)
+from recall_audio.report.intervals import total_s
+from recall_audio.report.speakers import Documents, Speaker
+from recall_audio.report.statements import CHECK, FINE, NOTE, Statement
+from recall_audio.report.talk_section import Cell
+
+_CERTAIN = 0.5
+_LOUD_DB, _FAINT_DB = -18.0, -40.0
+"""From the loud one on, a leak is as strong as soft own speech; below the faint one it never counts."""
+
+
+def leaks(documents: Documents) -> list[Mapping[str, Any]]:
+    """The leaks of ``leakage.json`` that are more likely than not, loudest first."""
+    found = [
+        leak
+        for leak in objects(mapping(documents.get("leakage")).get("leaks"))
+        if (number(leak.get("certainty")) or 0.0) >= _CERTAIN and number(leak.get("gain_db")) is not None
+    ]
+    return sorted(found, key=lambda leak: -float(leak["gain_db"]))
+
+
+def leakage_statements(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
+    """A sentence for every track on which others are heard, or from which much was taken out."""
+    names = {s.label: s.name for s in people}
+    heard: dict[str, list[tuple[str, float]]] = {}
+    for leak in leaks(documents):
+        source, listener = (
+            names.get(str(leak.get(end)), text(leak.get(end))) for end in ("source", "listener")
+        )
+        if float(leak["gain_db"]) >= _FAINT_DB:
+            heard.setdefault(listener, []).append((source, float(leak["gain_db"])))
+    for s in people:
+        yield from _track(s.name, heard.pop(s.name, []), s)
+    for listener, sources in heard.items():
+        yield from _track(listener, sources, None)
+    if documents.get("leakage") and not leaks(documents):
+        yield Statement(FINE, "Leakage", "", "No voice was found on anybody else's track.")
+
+
+def _track(name: str, sources: list[tuple[str, float]], s: Speaker | None) -> Iterator[Statement]:
+    """One track: who is heard on it, how loud, and how much of it is not counted for that."""
+    said = []
+    if sources:
+        voices = listing((f"{source} ({quantity(level_db, 'dB', 0)})" for source, level_db in sources), 5)
+        said.append(f"On this track one also hears {voices}, against their own tracks.")
+    taken_s, own_s = (total_s(s.taken_out), s.talk_s) if s else (0.0, 0.0)
+    share = taken_s / (taken_s + own_s) if taken_s > 0 else 0.0
+    if share >= 0.1 and taken_s >= 5.0:
+        kept = f"{clock(own_s)} is" if own_s > 0 else "nothing else was found"
+        said.append(
+            f"Of what sounds like speech on it, {clock(taken_s)} ({percent(share, 0)}) was put down to "
+            f"others and is not counted; {kept}."
+        )
+    loud = bool(sources) and sources[0][1] >= _LOUD_DB
+    if loud:
+        said.append("Others are so loud here that soft speech may be missed, or theirs counted.")
+    if said:
+        yield Statement(CHECK if loud or share >= 0.5 else NOTE, "Leakage", name, " ".join(said))
+
+
+def leakage_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
+    """Level of each voice (column) on each track (row), in dB against its own track; empty without leaks."""
+    found = {(key(leak.get("listener")), key(leak.get("source"))): leak for leak in leaks(documents)}
+    if not found:
+        return []
+    return [[_cell(found.get((row.label, column.label))) for column in people] for row in people]
+
+
+def _cell(leak: Mapping[str, Any] | None) -> Cell:
+    if leak is None:
+        return Cell("")
+    level_db = float(leak["gain_db"])
+    delay = quantity(leak.get("delay_ms"), "ms", 0)
+    return Cell(quantity(level_db, "dB", 0), delay, max(1, min(9, round(10 + level_db / 4))))

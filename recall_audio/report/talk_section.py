@@ -1,0 +1,160 @@
+"""Who spoke how much: bars, the overlap matrix and talk over time, as values for the page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recall_audio.report.formatting import (
+    NOTHING,
+    clock,
+    count,
+    items,
+    mapping,
+    number,
+    objects,
+    percent,
+    seconds,
+)
+from recall_audio.report.intervals import per_bin
+from recall_audio.report.speakers import Documents, Speaker, duration_s
+
+DENOMINATORS = (
+    ("share_of_talk", "all talk", "everybody's talk added up; the shares add up to 100 %"),
+    ("share_of_speech", "time with speech", "time in which somebody speaks; may add up to more than 100 %"),
+    ("share_of_meeting", "whole meeting", "the meeting's length, silence included"),
+    ("share_of_presence", "own presence", "the time in which that person was there"),
+)
+"""Key in ``talk.json``, name on the page, what it means."""
+
+_BIN_WIDTHS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_MOST_BINS = 48
+PLOT_WIDTH, PLOT_HEIGHT = 960, 180
+
+
+def rows(people: list[Speaker]) -> list[dict[str, Any]]:
+    """One row a speaker for the table of talk: texts, and the shares as numbers for the bars."""
+    found = []
+    for s in people:
+        latency = mapping(s.talk.get("response_latency_s"))
+        raw_s = number(s.talk.get("talk_raw_s"))
+        found.append(
+            {
+                "name": s.name,
+                "label": s.label,
+                "colour": s.colour,
+                "talk": clock(s.talk_s),
+                "talk_s": s.talk_s,
+                "raw": clock(raw_s) if raw_s is not None and raw_s - s.talk_s >= 0.5 else "",
+                "shares": {key: number(s.talk.get(key)) for key, _, _ in DENOMINATORS},
+                "exclusive": clock(s.talk.get("exclusive_s")),
+                "overlapped": clock(s.talk.get("overlapped_s")),
+                "turns": _whole(s.talk.get("turns")),
+                "monologue": clock(s.talk.get("longest_monologue_s")),
+                "latency": seconds(latency.get("median")),
+                "latency_spread": _spread(latency),
+                "presence": clock(s.talk.get("presence_s")),
+            }
+        )
+    return found
+
+
+def _whole(value: Any) -> str:
+    amount = number(value)
+    return NOTHING if amount is None else f"{amount:,.0f}".replace(",", "\u202f")
+
+
+def _spread(quartiles: Mapping[str, Any]) -> str:
+    if number(quartiles.get("q1")) is None or number(quartiles.get("q3")) is None:
+        return ""
+    n = number(quartiles.get("n")) or 0
+    return f"{seconds(quartiles['q1'])} to {seconds(quartiles['q3'])}, n = {n:.0f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a matrix.
+
+    Attributes:
+        shown: the figure.
+        beside: a second figure, smaller.
+        heat: 0 to 9, how dark the cell is.
+    """
+
+    shown: str
+    beside: str = ""
+    heat: int = 0
+
+
+def heat(value: float | None, top: float) -> int:
+    """Shade 0 to 9 of a value, 9 for `top`; above 0 at least 1."""
+    return 0 if value is None or value <= 0 or top <= 0 else max(1, min(9, round(9 * value / top)))
+
+
+def overlap_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
+    """Seconds spoken over each other, a row and a column a speaker; empty where nothing was measured."""
+    index = {s.label: i for i, s in enumerate(people)}
+    found: dict[tuple[int, int], float] = {}
+    for pair in objects(mapping(documents.get("talk")).get("pairs")):
+        a, b, shared_s = (
+            index.get(str(pair.get("a"))),
+            index.get(str(pair.get("b"))),
+            number(pair.get("overlap_s")),
+        )
+        if a is not None and b is not None and shared_s is not None:
+            found[a, b] = found[b, a] = shared_s
+    if not found:
+        return []
+    top = max(found.values())
+    return [
+        [_pair(found.get((i, j)), people[i], people[j], top) for j in range(len(people))]
+        for i in range(len(people))
+    ]
+
+
+def _pair(shared_s: float | None, a: Speaker, b: Speaker, top: float) -> Cell:
+    if a is b or shared_s is None:
+        return Cell("")
+    less_s = min(a.talk_s, b.talk_s)
+    return Cell(clock(shared_s), percent(shared_s / less_s, 0) if less_s > 0 else "", heat(shared_s, top))
+
+
+def at_once(documents: Documents) -> list[dict[str, Any]]:
+    """How long nobody, one, two, ... spoke at once: a strip of boxes and its table."""
+    times = [number(v) or 0.0 for v in items(mapping(documents.get("talk")).get("time_by_speakers_s"))]
+    whole, x, strip = sum(times), 0.0, []
+    for k, time_s in enumerate(times):
+        width = PLOT_WIDTH * time_s / whole if whole > 0 else 0.0
+        what = "nobody" if k == 0 else "one person" if k == 1 else f"{k} at once"
+        share = percent(time_s / whole) if whole > 0 else NOTHING
+        strip.append(
+            {"what": what, "k": min(k, 4), "x": x, "width": width, "time": clock(time_s), "share": share}
+        )
+        x += width
+    return strip
+
+
+def over_time(documents: Documents, people: list[Speaker]) -> dict[str, Any]:
+    """Stacked bars: seconds of talk of every speaker in each stretch of the meeting."""
+    length_s = duration_s(documents, people)
+    width_s = next((w for w in _BIN_WIDTHS_S if length_s / w <= _MOST_BINS), _BIN_WIDTHS_S[-1])
+    n_bins = max(1, -(-round(1000 * length_s) // (1000 * width_s)))
+    counted = [per_bin(s.speech, 1000 * width_s, n_bins) for s in people]
+    highest = max([width_s * 1000, *(sum(column) for column in zip(*counted, strict=True))])
+    step = PLOT_WIDTH * 1000 * width_s / max(1.0, 1000 * length_s)
+    boxes, table = [], []
+    for i in range(n_bins):
+        top = float(PLOT_HEIGHT)
+        for s, bins in zip(people, counted, strict=True):
+            height = PLOT_HEIGHT * bins[i] / highest
+            if height > 0:
+                top -= height
+                wide = min(step, PLOT_WIDTH - i * step)
+                boxes.append((s.colour, i * step, top, max(0.5, wide - 1), height))
+        table.append({"at": clock(i * width_s), "cells": [f"{bins[i] / 1000:.0f}" for bins in counted]})
+    marks = [clock(f * length_s) for f in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    full = PLOT_HEIGHT * (1 - width_s * 1000 / highest)
+    return {"boxes": boxes, "table": table, "marks": marks, "width": _length(width_s), "full_y": full}
+
+
+def _length(width_s: int) -> str:
+    return count(width_s // 60, "minute") if width_s >= 60 else count(width_s, "second")

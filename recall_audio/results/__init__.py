@@ -1,0 +1,1 @@
+"""Use finished recordings: tables, exports, collections, scores, pseudonymised copies."""

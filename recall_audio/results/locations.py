@@ -1,0 +1,37 @@
+"""Recordings wherever they are: in folders, or in a store that folders here mirror."""
+
+from pathlib import Path
+
+from recall_audio.pipeline.layout import recording_folders
+from recall_audio.storage import Mirror, Place, kept, need_files
+
+
+def folders_at(place: Place, *needed: str) -> list[Path]:
+    """Every recording's folder at or below a place; of a store, those that mirror its documents here.
+
+    Args:
+        place: a folder, or an address in a store.
+        needed: beginnings of the names of files that have to be here, beside the documents: ``stems/``.
+
+    Raises:
+        UsageError: there is none.
+        MachineError, TransientError: the store refuses, or cannot be reached.
+    """
+    if isinstance(place, Path):
+        return recording_folders(place)
+    found = Mirror(place).recordings()
+    for folder in found if needed else ():
+        need_files(folder, needed)
+    return found
+
+
+def root_of(place: Place) -> Path:
+    """The folder that is a place, or mirrors it."""
+    return place if isinstance(place, Path) else Mirror(place).root
+
+
+def all_kept(paths: list[Path]) -> list[Path]:
+    """Files just written; those of a mirrored place are in its store then, too."""
+    for path in paths:
+        kept(path)
+    return paths

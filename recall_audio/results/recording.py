@@ -1,0 +1,250 @@
+"""A recording's results as researchers use them: tables, arrays, plots.
+
+::
+
+    import recall_audio as ra
+    rec = ra.open("data/BOT_ID/RECORDING_ID")
+    rec.talk                                   # DataFrame, one row a speaker
+    y, sr = rec.stem("Ann_Lee").load(60, 90)   # float32, librosa's conventions
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recall_audio import batch
+from recall_audio.errors import ItemError, UsageError
+from recall_audio.fetch import Settings
+from recall_audio.media.wav import Stem
+from recall_audio.model.options import FetchOptions, Options
+from recall_audio.pipeline import documents, tables
+from recall_audio.results.data_frames import frame, overlap_frame
+from recall_audio.results.locations import all_kept, folders_at
+from recall_audio.storage import need_file, need_files, place_of
+from recall_audio.typing import Samples
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from recall_audio.model.tracks import PartAudio
+
+
+class Recording:
+    """One processed recording; every property reads what lies in its folder.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "recording.json").is_file():
+            raise UsageError(
+                f"{folder} is no recording's folder: it holds no recording.json.",
+                "Give OUT/BOT_ID/RECORDING_ID, as `recall-audio run` made it.",
+            )
+
+    @cached_property
+    def documents(self) -> documents.Documents:
+        """Every JSON file of the folder as plain values, by kind."""
+        return documents.read_documents(self.folder)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the mix in seconds."""
+        return float(documents.need(self.documents, "alignment")["mix"]["duration_s"])
+
+    @property
+    def segments(self) -> "pd.DataFrame":
+        """Who speaks when: columns speaker, start_s, end_s, in order of time."""
+        return frame(tables.segments(self.documents))
+
+    @property
+    def talk(self) -> "pd.DataFrame":
+        """A row a speaker (the index): talk time and its shares."""
+        return frame(tables.speakers(self.documents)).set_index("speaker")
+
+    @property
+    def parts(self) -> "pd.DataFrame":
+        """A row a part: where it lies on the mix's clock."""
+        return frame(tables.parts(self.documents))
+
+    @property
+    def overlap(self) -> "pd.DataFrame":
+        """Speaker by speaker, seconds of speech at once; the diagonal is each one's talk time."""
+        return overlap_frame(documents.need(self.documents, "talk"))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before trusting the numbers, a sentence each."""
+        return [w["message"] for w in documents.need(self.documents, "run")["warnings"]]
+
+    @property
+    def speakers(self) -> dict[str, str | None]:
+        """Labels and the real names behind them."""
+        found = documents.need(self.documents, "speakers")["speakers"]
+        return {label: person["name"] for label, person in found.items()}
+
+    def sources(self) -> "tuple[Samples | None, list[PartAudio]]":
+        """The mix and the parts as downloaded, decoded to 16 kHz: what ``ra.align`` takes."""
+        from recall_audio.pipeline.job import decoded_sources
+
+        need_files(self.folder, ("source/",))
+        return decoded_sources(self.folder)
+
+    def stem(self, label: str) -> Stem:
+        """One participant's track.
+
+        Raises:
+            ItemError: no stem of that label was written.
+        """
+        found = {s["participant"]: s["file"] for s in documents.need(self.documents, "stems")["stems"]}
+        if label in found:
+            return Stem(label, need_file(self.folder, found[label]))
+        raise ItemError(f"No stem of {label!r}.", f"There are: {', '.join(found) or 'none'}.", code="no_stem")
+
+    @cached_property
+    def features(self) -> "pd.DataFrame":
+        """How each voice sounds where its speaker speaks alone, a row a turn: pitch, level, pace, brightness.
+
+        Takes about a minute for an hour of talk, once. A figure that cannot be given is NA, never NaN, and
+        the column ``reasons`` says why. The columns: :class:`recall_audio.model.features.VoiceFeatures`.
+        """
+        from recall_audio.results.voice_features import features_table, measure_features
+
+        need_files(self.folder, ("stems/",))
+        found = frame(features_table(measure_features(self.folder)))
+        figures = [c for c in found.columns if c not in ("speaker", "backchannel_candidate", "reasons")]
+        return found.astype(dict.fromkeys(figures, "Float64"))
+
+    def export(self, form: str, into: str | Path | None = None) -> list[Path]:
+        """Write the results in another tool's format; gives the files written.
+
+        Args:
+            form: as of ``recall-audio export --to``: ``rttm``, ``textgrid``, ``whisper``, ...
+            into: the folder to write to; ``export/<form>`` below the recording's where None.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        from recall_audio.results.export import export_recording
+
+        return all_kept(export_recording(self.folder, form, None if into is None else Path(into)))
+
+    def merge_transcripts(
+        self, files: Iterable[str | Path], into: str | Path | None = None
+    ) -> "pd.DataFrame":
+        """What a transcriber made of the stems as one transcript: written in every format, and as a table.
+
+        Args:
+            files: openai-whisper's, faster-whisper's or WhisperX's JSON, one a stem, named after it.
+            into: the folder to write to; ``transcript`` below the recording's where None.
+
+        Returns:
+            A row an utterance, in order of time: start_s, end_s, speaker, text, in_speech.
+
+        Raises:
+            UsageError: a file is no stem's.
+            ItemError: a file is no transcript.
+        """
+        from recall_audio.results.transcripts import merge_files, utterances_of
+
+        paths = [Path(f) for f in files]
+        all_kept(merge_files(self.folder, paths, into=None if into is None else Path(into)))
+        columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
+        rows = [[getattr(u, c) for c in columns] for u in utterances_of(self.documents, paths)]
+        return frame((columns, rows))
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Who speaks when, a lane a speaker, silent people too; gives the matplotlib Axes."""
+        from recall_audio.pipeline.talk import presence_in
+        from recall_audio.report.plots import plot_timeline
+
+        spoken = documents.need(self.documents, "segments")["speakers"]
+        return plot_timeline(spoken, self.duration_s, ax, self.speakers, presence_in(self.documents))
+
+    def plot_overlap(self, ax: "Axes | None" = None) -> "Axes":
+        """Who speaks at once with whom, in seconds and as shares; gives the matplotlib Axes."""
+        from recall_audio.report.plots import plot_overlap
+
+        return plot_overlap(documents.need(self.documents, "talk"), ax, self.speakers)
+
+    def plot_alignment(self, ax: "Axes | None" = None) -> "Axes":
+        """Where each part lies, how well it fits there, its steps and status; gives the matplotlib Axes."""
+        from recall_audio.report.plot_alignment import plot_alignment
+
+        owners = {
+            i: self.speakers[label] or label for i, label in tables.labels_by_id(self.documents).items()
+        }
+        parts = documents.need(self.documents, "alignment")["parts"]
+        return plot_alignment(parts, self.duration_s, ax, owners)
+
+    def __repr__(self) -> str:
+        return f"Recording({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """Shown by Jupyter: who speaks when, the table of who spoke how much, and the warnings."""
+        if "talk" not in self.documents:
+            return f"<p>{escape(repr(self))}: not processed</p>"
+        from recall_audio.report.plots import as_image
+
+        told = "".join(f"<li>{escape(w)}</li>" for w in self.warnings)
+        table: Any = self.talk
+        shown = as_image(self.plot, f"Who speaks when in {self.folder.name}")
+        return f"<p><b>{escape(self.folder.name)}</b></p>{shown}{table.round(3).to_html()}<ul>{told}</ul>"
+
+
+def open(folder: str | Path) -> Recording:
+    """A recording's results.
+
+    Args:
+        folder: ``OUT/BOT_ID/RECORDING_ID``, or a folder that holds just one such; ``s3://...`` too.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    found = folders_at(place_of(str(folder)))
+    if len(found) != 1:
+        several = f"{folder} holds {len(found)} recordings, one was expected."
+        raise UsageError(several, f"Give e.g. {found[0]}.")
+    return Recording(found[0])
+
+
+def run(
+    bot_ids: str | Iterable[str],
+    out: str | Path = "recall-audio-out",
+    options: Options | None = None,
+    *,
+    fetch_options: FetchOptions | None = None,
+    settings: Settings | None = None,
+    force: bool = False,
+) -> list[Recording]:
+    """Fetch and process meetings; what is done already costs nothing.
+
+    Args:
+        bot_ids: one bot id or several.
+        out: the output folder, or ``s3://BUCKET/PREFIX``.
+        options: how to process; defaults where None.
+        fetch_options: how to download; defaults where None.
+        settings: key and region; from the environment or ``.env`` where None.
+        force: do everything again.
+
+    Returns:
+        The recordings that have results, in order.
+
+    Raises:
+        KeyRefused: the API takes no request with this key.
+        MachineError: the disk is full, or this machine lacks a decoder.
+        ItemError: no recording came to a result; the message says why.
+    """
+    ids = [bot_ids] if isinstance(bot_ids, str) else list(bot_ids)
+    request = batch.Request.at(place_of(str(out)), fetch_options or FetchOptions(), options or Options())
+    outcomes = batch.run(ids, lambda: settings or Settings.from_environment(), replace(request, force=force))
+    found = [open(o.folder) for o in outcomes if o.status in ("done", "partial") and o.folder]
+    if not found:
+        raise ItemError("; ".join(o.message for o in outcomes) or "No bot id was given.", code="no_result")
+    return found

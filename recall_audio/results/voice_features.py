@@ -1,0 +1,139 @@
+"""Voice features of every turn, from a recording's stems.
+
+Turns, speech and everyone's stems lie on one clock: of each turn the stretches in which its speaker speaks
+alone are read, one stem open at a time, one piece in memory at a time.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recall_audio.core.spans import from_seconds, total
+from recall_audio.core.voice.features import measure_voice
+from recall_audio.core.voice.frames import alone, pieces, widened
+from recall_audio.export.tables import cells_of, columns_of
+from recall_audio.media.decode import decode
+from recall_audio.media.pcm_file import FULL_SCALE
+from recall_audio.media.wav import read_block
+from recall_audio.model.features import FIGURES, TurnFeatures, VoiceFeatures
+from recall_audio.model.options import FeatureOptions, TalkOptions
+from recall_audio.model.turns import Turn
+from recall_audio.pipeline.documents import need, read_documents
+from recall_audio.pipeline.tables import Table
+from recall_audio.pipeline.talk import talk_of
+from recall_audio.typing import Float32Array, Spans
+from recall_audio.units import RATE_HZ, to_samples
+
+Read = Callable[[int, int], Float32Array]
+"""Samples of a stem at 16 kHz from one moment of the mix's clock to another."""
+
+NO_STEM = "no stem of this speaker was written"
+_IN_PLACE = (".wav", ".flac")
+
+
+def measure_features(
+    folder: Path,
+    options: FeatureOptions = FeatureOptions(),  # noqa: B008 - a frozen value
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> tuple[TurnFeatures, ...]:
+    """Features of every turn of a processed recording, by start.
+
+    Args:
+        folder: the recording's folder.
+        options: how much of a turn is analysed, and how.
+        progress: told how many turns are done, of how many.
+
+    Raises:
+        ItemError: the recording has no results, or a stem is not there.
+    """
+    documents = read_documents(folder)
+    talk = talk_of(documents, TalkOptions(**need(documents, "run")["parameters"]["talk"]))
+    speech = {k: from_seconds(v) for k, v in need(documents, "segments")["speakers"].items()}
+    stems = {s["participant"]: s for s in documents.get("stems", {}).get("stems", [])}
+    found: list[TurnFeatures] = []
+    for label, own in speech.items():
+        turns = [t for t in talk.events.turns if t.speaker == label]
+        others = widened((s for other, s in speech.items() if other != label), options.guard_s)
+        stretches = [alone(to_samples(t.start_s), to_samples(t.end_s), own, others, options) for t in turns]
+        measured = []
+        for voice in _voices(stretches, stems.get(label), folder, options):
+            measured.append(voice)
+            progress(len(found) + len(measured), len(talk.events.turns))
+        found += _against_own(turns, stretches, measured)
+    return tuple(sorted(found, key=lambda t: (t.start_s, t.end_s, t.speaker)))
+
+
+def features_table(found: Sequence[TurnFeatures]) -> Table:
+    """A row a turn; an empty figure's reason stands in the last column."""
+    columns = [*columns_of(TurnFeatures), *columns_of(VoiceFeatures)]
+    rows = []
+    for turn in found:
+        cells = [*cells_of(turn), *cells_of(turn.voice)]
+        rows.append([*cells[:-1], _reasons(turn.voice.reasons)])
+    return columns, rows
+
+
+def _reasons(reasons: Mapping[str, str]) -> str:
+    """Each reason once, after the figures that it explains; alone where it explains them all."""
+    by_reason: dict[str, list[str]] = {}
+    for figure, why in reasons.items():
+        by_reason.setdefault(why, []).append(figure)
+    if [set(figures) for figures in by_reason.values()] == [set(FIGURES)]:
+        return next(iter(by_reason))
+    return "; ".join(f"{', '.join(figures)}: {why}" for why, figures in by_reason.items())
+
+
+def _against_own(
+    turns: Sequence[Turn], stretches: Sequence[Spans], voices: Sequence[VoiceFeatures]
+) -> list[TurnFeatures]:
+    """Turns with their features, levels set against the speaker's median."""
+    levels = [v.level_dbfs for v in voices if v.level_dbfs is not None]
+    own_median_dbfs = statistics.median(levels) if levels else None
+    return [
+        TurnFeatures(
+            t.speaker,
+            t.start_s,
+            t.end_s,
+            t.talk_s,
+            total(s) / RATE_HZ,
+            t.backchannel_candidate,
+            v.against(own_median_dbfs),
+        )
+        for t, s, v in zip(turns, stretches, voices, strict=True)
+    ]
+
+
+def _voices(
+    stretches: Sequence[Spans], stem: Mapping[str, Any] | None, folder: Path, options: FeatureOptions
+) -> Iterator[VoiceFeatures]:
+    """The features of one speaker's turns."""
+    if stem is None:
+        yield from (VoiceFeatures.missing(NO_STEM) for _ in stretches)
+        return
+    if not stretches:
+        return
+    with _opened(folder / stem["file"], stem["rate_hz"]) as read:
+        for rows in stretches:
+            sound = (read(start, end) for start, end in pieces(rows, options))
+            yield measure_voice(sound, options, stem["gain_db"])
+
+
+@contextmanager
+def _opened(path: Path, rate_hz: int) -> Iterator[Read]:
+    """A stem as 16 kHz samples: read in place, or decoded once into a working file."""
+    if rate_hz == RATE_HZ and path.suffix in _IN_PLACE:
+        yield lambda start, end: read_block(path, start / RATE_HZ, end / RATE_HZ)[0]
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        work = decode(path, Path(scratch) / "work").path
+        yield lambda start, end: _from_work(work, start, end)
+
+
+def _from_work(work: Path, start: int, end: int) -> Float32Array:
+    samples = np.fromfile(work, dtype="<i2", count=end - start, offset=2 * start)
+    return samples.astype(np.float32) / np.float32(FULL_SCALE)
