@@ -97,7 +97,7 @@ def merge_transcripts(
     FILES are the JSON of openai-whisper, faster-whisper or WhisperX, one a stem, named after it
     (Ann_Lee.json). Prints the files written. Under pseudonyms what was said stays as it is.
     """
-    from recall_audio.results.transcripts import merge_files
+    from recall_audio.results.export import merge_files
 
     for path in merge_files(one_recording(folder), files, forms, into, _pseudonyms(coded, key_file)):
         click.echo(told(path))

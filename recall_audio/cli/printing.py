@@ -72,7 +72,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str
     if form == "json":
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
     elif form == "csv":
-        from recall_audio.export.tabular import csv_rows
+        from recall_audio.export.tables import csv_rows
 
         click.echo(csv_rows([columns, *rows]), nl=False)
     else:

@@ -7,11 +7,10 @@ nothing.
 from collections.abc import Callable, Mapping
 
 from recall_audio.errors import UsageError
-from recall_audio.export.clips import whisper
 from recall_audio.export.manifests import hf, kaldi, lhotse, nemo, seglst
 from recall_audio.export.recording_view import ExportView, StemFile
-from recall_audio.export.tabular import to_csv, to_parquet
-from recall_audio.export.timelines import audacity, rttm, textgrid, uem, webvtt
+from recall_audio.export.tables import to_csv, to_parquet
+from recall_audio.export.timelines import audacity, rttm, textgrid, uem, webvtt, whisper
 
 WRITERS: Mapping[str, Callable[[ExportView], dict[str, bytes]]] = {
     "rttm": rttm,

@@ -16,13 +16,20 @@ from recall_audio.report.formatting import (
     sentence,
     text,
 )
-from recall_audio.report.leakage_section import leakage_matrix
+from recall_audio.report.leakage_section import explained, leakage_matrix, unexplained_rows
 from recall_audio.report.page import Assets, page
-from recall_audio.report.residual import explained, unexplained_rows
 from recall_audio.report.speakers import Documents, Speaker, duration_s, speakers
-from recall_audio.report.talk_section import DENOMINATORS, at_once, over_time, overlap_matrix, rows
+from recall_audio.report.talk_section import (
+    DENOMINATORS,
+    at_once,
+    interruption_matrix,
+    over_time,
+    overlap_matrix,
+    rows,
+    sensitivity_rows,
+    turn_rows,
+)
 from recall_audio.report.timeline import timeline
-from recall_audio.report.turns_section import interruption_matrix, sensitivity_rows, turn_rows
 from recall_audio.report.warnings_section import statements, verdict
 
 SCRIPTS = ("spans.js", "view.js", "lanes.js", "player.js", "pointing.js", "talk.js", "start.js")

@@ -6,8 +6,8 @@ from typing import Any
 
 from recall_audio.report.formatting import items, mapping, number, objects
 from recall_audio.report.intervals import Stretches, deltas, joined, stretches
+from recall_audio.report.leakage_section import unexplained
 from recall_audio.report.page import Assets, address
-from recall_audio.report.residual import unexplained
 from recall_audio.report.speakers import Documents, Speaker, duration_s
 
 MOST_MARKS = 20_000

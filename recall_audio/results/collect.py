@@ -6,14 +6,14 @@ from pathlib import Path
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.collect import ALL_TABLES, Loaded, collect
-from recall_audio.export.tabular import CsvTables, ParquetTables
+from recall_audio.export.tables import CsvTables, ParquetTables
 from recall_audio.files import atomic
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents
 from recall_audio.pipeline.layout import recording_folders
 from recall_audio.pipeline.talk import talk_of, view_of
-from recall_audio.results.pseudonymise_documents import recode_documents
+from recall_audio.results.pseudonymise import recode_documents
 
 _WRITERS: dict[str, type[CsvTables] | type[ParquetTables]] = {"csv": CsvTables, "parquet": ParquetTables}
 

@@ -151,7 +151,7 @@ class Recording:
             UsageError: a file is no stem's.
             ItemError: a file is no transcript.
         """
-        from recall_audio.results.transcripts import merge_files, utterances_of
+        from recall_audio.results.export import merge_files, utterances_of
 
         paths = [Path(f) for f in files]
         all_kept(merge_files(self.folder, paths, into=None if into is None else Path(into)))

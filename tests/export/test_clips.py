@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recall_audio.core.talk.measure import measure_talk
 from recall_audio.export import ExportView, StemFile, export
-from recall_audio.export.clips import find_clips
+from recall_audio.export.timelines import find_clips
 from recall_audio.model.options import ClipOptions
 
 
