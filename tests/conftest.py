@@ -9,7 +9,7 @@ from hypothesis import settings
 from object_store import s3_server
 
 from recall_audio import batch
-from recall_audio.cli.main import run as run_command
+from recall_audio.cli import run as run_command
 from recall_audio.results.sample import sample_folder, sample_meeting
 from recall_audio.standin import Fault, ServedMeeting, StandIn, State, Terms, meeting
 

@@ -10,7 +10,7 @@ import click
 import pytest
 
 import recall_audio
-from recall_audio.cli.main import group
+from recall_audio.cli import group
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

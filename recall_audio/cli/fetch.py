@@ -5,13 +5,12 @@ from typing import Any, Literal
 import click
 
 from recall_audio.cli import options as shared
-from recall_audio.cli.ids import ids_options, read_ids
 from recall_audio.cli.locations import where
 from recall_audio.cli.logs import log_options
 
 
 @click.command("fetch")
-@ids_options
+@shared.ids_options
 @shared.out_option
 @shared.max_failures_option
 @shared.fetch_options
@@ -22,9 +21,9 @@ from recall_audio.cli.logs import log_options
 def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, **values: Any) -> int:
     """Download the meetings of these bots, and nothing else."""
     from recall_audio import batch, fetch
-    from recall_audio.cli.run_batch import carried_out
+    from recall_audio.cli.progress import carried_out
 
-    ids = read_ids(bot_ids, ids_file, ids_column)
+    ids = shared.read_ids(bot_ids, ids_file, ids_column)
     region, as_json = values.pop("region"), values.pop("as_json")
     request = batch.Request(
         **where(values["out"]),

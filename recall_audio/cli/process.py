@@ -1,28 +1,25 @@
-"""Commands that do the job: run, process."""
+"""Commands that do the whole job, or all but the download: run, process, demo."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recall_audio.cli import options as shared
-from recall_audio.cli.ids import ids_options, read_ids
-from recall_audio.cli.locations import PlaceType, found_at, known_at, known_of, where
-from recall_audio.cli.logs import log_options
-
-if TYPE_CHECKING:
-    from recall_audio.batch import Request
-    from recall_audio.storage import Place
-import json
-
+from recall_audio import batch, fetch
 from recall_audio.batch import Reach, Request
 from recall_audio.batch.queue_worker import Source, work_off
 from recall_audio.cli import logs
-from recall_audio.cli.progress import Progress
-from recall_audio.cli.run_batch import carried_out
+from recall_audio.cli import options as shared
+from recall_audio.cli.locations import PlaceType, found_at, known_at, known_of, where
+from recall_audio.cli.logs import log_options
+from recall_audio.cli.progress import Progress, carried_out
 from recall_audio.errors import UsageError
 from recall_audio.listen import Queue, Told
 from recall_audio.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from recall_audio.storage import Place
 
 
 def source_of(folder: Path, ids: list[str], follow: bool) -> Source:
@@ -86,7 +83,7 @@ def _followed(source: Source, settings: Reach, request: Request, *, quiet: bool,
 
 
 @click.command()
-@ids_options
+@shared.ids_options
 @click.option(
     "--queue",
     "folder",
@@ -109,15 +106,12 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
 
     What is done already costs nothing: run the same command again after an interruption.
     """
-    from recall_audio import batch, fetch
-    from recall_audio.cli.run_batch import carried_out
-
     folder, follow = values.pop("folder"), values.pop("follow")
     if follow and folder is None:
         raise click.UsageError("--follow needs the --queue to follow.")
     if folder is not None and values["dry_run"]:
         raise click.UsageError("--dry-run looks at bots that are named, not at a --queue.")
-    ids = read_ids(bot_ids, ids_file, ids_column, may_be_none=folder is not None)
+    ids = shared.read_ids(bot_ids, ids_file, ids_column, may_be_none=folder is not None)
     region, as_json, quiet = values.pop("region"), values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
         with known_of(values["out"], ids) as folders:
@@ -149,9 +143,6 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
 @log_options
 def process(folders: "tuple[Place, ...]", **values: Any) -> int:
     """Everything after the download, on recordings' folders. No network."""
-    from recall_audio import batch
-    from recall_audio.cli.run_batch import carried_out
-
     place, found = found_at(folders)
     as_json, quiet = values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
@@ -166,13 +157,11 @@ def process(folders: "tuple[Place, ...]", **values: Any) -> int:
     )
 
 
-def _request(place: dict[str, Any], values: dict[str, Any]) -> "Request":
-    from recall_audio import batch
-
-    fetch: dict[str, Any] = {"fetch": shared.fetch_choice(values)} if "wait_s" in values else {}
+def _request(place: dict[str, Any], values: dict[str, Any]) -> Request:
+    fetched: dict[str, Any] = {"fetch": shared.fetch_choice(values)} if "wait_s" in values else {}
     return batch.Request(
         **place,
-        **fetch,
+        **fetched,
         options=shared.process_choice(values),
         jobs=values["jobs"],
         force=values["force"],
@@ -200,4 +189,21 @@ def _dry_run(folders: list[Path], values: dict[str, Any]) -> int:
     return 0
 
 
-COMMANDS = (run, process)
+@click.command(short_help="The whole job on a sample meeting: no key, no network.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("recall-audio-demo"),
+              show_default=True, help="Output folder.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+def demo(out: Path, quiet: bool) -> int:
+    """The whole job on a sample meeting: no key, no network, no ffmpeg.
+
+    A stand-in of the API and its store serves the sample on this machine; the ordinary `run` does the rest.
+    """
+    from recall_audio.cli.printing import print_outcomes
+    from recall_audio.results.sample import sample_meeting
+
+    with sample_meeting() as (bot_id, settings), Progress(quiet=quiet) as progress:
+        outcomes = batch.run([bot_id], lambda: settings, batch.Request(out=out), progress)
+    return print_outcomes(outcomes, as_json=False)
+
+
+COMMANDS = (run, process, demo)

@@ -18,7 +18,7 @@ from batch import poison
 from batch.meetings import results
 
 from recall_audio import batch
-from recall_audio.cli.main import run as run_command
+from recall_audio.cli import run as run_command
 from recall_audio.fetch import Settings
 from recall_audio.model.outcome import Outcome
 from recall_audio.standin import Fault, ServedMeeting, StandIn, State, Terms, meeting

@@ -34,7 +34,7 @@ from requests.structures import CaseInsensitiveDict
 
 from recall_audio import batch
 from recall_audio.batch import previous_runs
-from recall_audio.cli import ids
+from recall_audio.cli import options
 from recall_audio.errors import ItemError, RecallAudioError
 from recall_audio.fetch import participants
 from recall_audio.fetch.api import payloads, protocol
@@ -306,7 +306,7 @@ def id_files(m: Mutator) -> None:
     """A file of ids gives ids or a word about what is wrong with it."""
     text = m.text('when,"bot id",title\n1,0000-1,"=x, ""y"""\n2,0000-2,"two\nlines"\n').replace("\udcff", "")
     try:
-        found = batch.unique(ids._column(text, "bot id"))
+        found = batch.unique(options._column(text, "bot id"))
     except click.UsageError as error:
         raise ItemError(error.message, code="usage") from None
     assert all(isinstance(i, str) and i.strip() == i for i in found)

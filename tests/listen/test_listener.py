@@ -251,7 +251,7 @@ def test_it_says_where_it_listens_and_ends_as_it_is_asked_to(tmp_path: Path) -> 
 def test_it_warns_where_others_than_this_machine_can_reach_it(
     host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from recall_audio.cli.main import run
+    from recall_audio.cli import run
     from recall_audio.listen.listener import Listener
     from recall_audio.standin.webhooks import SECRET
 
@@ -265,7 +265,7 @@ def test_it_warns_where_others_than_this_machine_can_reach_it(
 def test_it_does_not_start_without_a_secret_or_without_its_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from recall_audio.cli.main import run
+    from recall_audio.cli import run
     from recall_audio.standin.webhooks import SECRET
 
     monkeypatch.chdir(tmp_path)

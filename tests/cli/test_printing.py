@@ -9,7 +9,7 @@ import pytest
 from report.meetings import documents, hostile
 from rich.console import Console
 
-from recall_audio.cli.summary import summary
+from recall_audio.cli.printing import print_documents
 
 
 def printed(
@@ -18,7 +18,7 @@ def printed(
     """What the summary prints to something that is no terminal."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="")
-    summary(meeting, Console(file=stream, width=width), folder=folder)
+    print_documents(meeting, Console(file=stream, width=width), folder=folder)
     stream.flush()
     return raw.getvalue().decode(encoding)
 
