@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from threading import Event
 
-from recall_audio.batch.choose_executor import catching, pool_for, silent
-from recall_audio.batch.executors.secret_environment import seeing_key
+from recall_audio.batch.executors import catching, pool_for, silent
+from recall_audio.batch.executors.processes import seeing_key
 from recall_audio.batch.fetcher import Fetcher, of_folders
-from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request, unique
-from recall_audio.batch.runner import Running
+from recall_audio.batch.request import Ended, Progress, Reach, Request, unique
+from recall_audio.batch.runner import Ears, Running
 from recall_audio.batch.workspace import shelf_for
 from recall_audio.model.outcome import Outcome
 

@@ -18,12 +18,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from threading import Event
 
-from recall_audio.batch.choose_executor import catching, pool_for, silent
-from recall_audio.batch.executors.secret_environment import seeing_key
-from recall_audio.batch.fetcher import Arrival, Fetcher
-from recall_audio.batch.request import Ears, Ended, Progress, Reach, Request
-from recall_audio.batch.runner import Running
-from recall_audio.batch.thread_map import several
+from recall_audio.batch.executors import catching, pool_for, silent
+from recall_audio.batch.executors.processes import seeing_key
+from recall_audio.batch.fetcher import Arrival, Fetcher, several
+from recall_audio.batch.request import Ended, Progress, Reach, Request
+from recall_audio.batch.runner import Ears, Running
 from recall_audio.batch.workspace import shelf_for
 from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recall_audio.batch.journal import Journal, JournalParts
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.model.outcome import Outcome
 from recall_audio.storage import Place, Url
@@ -69,23 +68,6 @@ class Request:
     def shared_by(self, n_recordings: int) -> "Request":
         """The same for a batch of so few recordings that each can have several processes."""
         return replace(self, jobs_each=1 if self.cluster else max(1, self.jobs // max(n_recordings, 1)))
-
-
-@dataclass(frozen=True, slots=True)
-class Ears:
-    """Who is told what comes of a batch.
-
-    Attributes:
-        report: hears how far the work is.
-        ended: hears each outcome.
-        journal: keeps each outcome, or None.
-        at_the_end: all outcomes are given at the end, too; a service has no end.
-    """
-
-    report: Progress
-    ended: Ended
-    journal: Journal | JournalParts | None
-    at_the_end: bool = True
 
 
 def unique(ids: Iterable[str]) -> list[str]:

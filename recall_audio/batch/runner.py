@@ -23,9 +23,9 @@ from typing import Any, Protocol, runtime_checkable
 from recall_audio import __version__
 from recall_audio.batch import previous_runs, tasks
 from recall_audio.batch.fetcher import Arrival
-from recall_audio.batch.request import Ears, Request
+from recall_audio.batch.request import Ended, Progress, Request
 from recall_audio.batch.tasks import Task
-from recall_audio.batch.workspace import Shelf
+from recall_audio.batch.workspace import Journal, JournalParts, Shelf
 from recall_audio.errors import ItemError, MachineError, RecallAudioError
 from recall_audio.files import remove_parts_of
 from recall_audio.model.options import Options
@@ -33,6 +33,23 @@ from recall_audio.model.outcome import Outcome
 from recall_audio.pipeline.process import finished
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Who is told what comes of a batch.
+
+    Attributes:
+        report: hears how far the work is.
+        ended: hears each outcome.
+        journal: keeps each outcome, or None.
+        at_the_end: all outcomes are given at the end, too; a service has no end.
+    """
+
+    report: Progress
+    ended: Ended
+    journal: Journal | JournalParts | None
+    at_the_end: bool = True
 
 
 @runtime_checkable
@@ -112,7 +129,6 @@ def say_what_is_redone(folder: Path, options: Options) -> None:
 _LOOK_S = 0.25
 _LAST_S = 6.0
 # Once stopped, what has not ended by then is not waited for.
-_log = logging.getLogger(__name__)
 
 Place = tuple[int, int]
 """A recording's place: its bot's in the batch, and its own among the bot's."""

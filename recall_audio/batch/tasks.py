@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recall_audio import storage
 from recall_audio.batch import previous_runs
-from recall_audio.batch.executors import progress
+from recall_audio.batch.executors import worker_process
 from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError, UsageError, Waiting
 from recall_audio.files import FULL, disk_error, state_folder
 from recall_audio.model.options import Options
@@ -98,7 +98,7 @@ def _processed(task: Task) -> Outcome:
                     task.options,
                     force=task.force,
                     keep_work=task.keep_work,
-                    progress=progress.tell,
+                    progress=worker_process.tell,
                     executor=executor,
                 )
         except ItemError as error:

@@ -32,7 +32,7 @@ def listen(port: int, host: str, folder: Path) -> None:
     """
     from threading import Event
 
-    from recall_audio.batch.signals import Deferred
+    from recall_audio.batch.executors import Deferred
     from recall_audio.listen import Queue, Secrets
     from recall_audio.listen.listener import Listener
 

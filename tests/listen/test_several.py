@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from recall_audio.batch.thread_map import several
+from recall_audio.batch.fetcher import several
 
 LONGEST_S = 30.0
 

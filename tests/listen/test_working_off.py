@@ -15,7 +15,7 @@ import pytest
 from batch.meetings import make_meetings
 from listen.lab import LONGEST_S, MAIN, entries
 
-from recall_audio.batch.executors.secret_environment import hidden_key
+from recall_audio.batch.executors.processes import hidden_key
 from recall_audio.listen import Queue, events
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
 from recall_audio.standin.webhooks import messages

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio import __version__
-from recall_audio.batch.executors import progress
+from recall_audio.batch.executors import worker_process
 from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import MachineError, TransientError
 from recall_audio.model.options import Options
@@ -50,7 +50,7 @@ def answer(terms: tuple[str, tuple[str, ...]], topic: str, at: int, call: bytes)
     """
     check(terms)
     function, arguments = pickle.loads(call)  # noqa: S301 - from the client that the cluster trusts anyhow
-    with progress.listening(_Teller(topic, at)):
+    with worker_process.listening(_Teller(topic, at)):
         return function(*arguments)
 
 

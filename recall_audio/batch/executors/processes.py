@@ -14,10 +14,11 @@ breaks, measured with 5.2), and its workers share one pipe and its locks. Here t
 import atexit
 import contextlib
 import multiprocessing
+import os
 import queue
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from recall_audio.batch.executors import worker_process
-from recall_audio.batch.executors.secret_environment import hidden_key
+from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import ItemError, TransientError
 
 T = TypeVar("T")
@@ -38,6 +39,30 @@ _SPAWNED = multiprocessing.get_context("spawn")
 _LOOK_S = 0.5
 _GRACE_S = 2.0
 # A worker that is ended has so long to remove its temporary files.
+
+
+_environment = threading.RLock()
+
+
+@contextlib.contextmanager
+def hidden_key() -> Iterator[None]:
+    """Within the block, which others wait for, no secret is in the environment that a child would get."""
+    with _environment:
+        hidden = {name: os.environ.pop(name) for name in SECRET_VARIABLES if name in os.environ}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+def seeing_key(read: Callable[[], T]) -> Callable[[], T]:
+    """`read`, never while the key is hidden."""
+
+    def careful() -> T:
+        with _environment:
+            return read()
+
+    return careful
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,42 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import NoReturn
 
-from recall_audio.batch.executors import progress
 from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import ItemError
 
 PROGRESS, RETURNED, RAISED = "progress", "returned", "raised"
 _TELL_EVERY_S = 0.5
 _GRACE_S = 2.0
+
+
+Told = Callable[[str, int, int], None]
+"""Called with what is being done, units done and units in all."""
+
+_listener: ContextVar[Told | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(told: Told) -> Iterator[None]:
+    """Whatever :func:`tell` is told within the block goes to `told`."""
+    token = _listener.set(told)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def tell(what: str, done: int, total: int) -> None:
+    """Say how far the work is, if anybody listens."""
+    told = _listener.get()
+    if told is not None:
+        told(what, done, total)
 
 
 def serve(pipe: Connection) -> None:
@@ -32,7 +57,7 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGTERM, _leave)
     _keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with progress.listening(_Teller(pipe)):
+    with listening(_Teller(pipe)):
         while True:
             try:
                 function, args, kwargs = pipe.recv()
