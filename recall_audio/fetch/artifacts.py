@@ -9,8 +9,7 @@ from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
-from recall_audio.fetch.http.limits import Policy
-from recall_audio.fetch.http.retry import Halt
+from recall_audio.fetch.http.retry import Halt, Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.rate_limit import Pace
 from recall_audio.fetch.api.settings import Settings
 from recall_audio.fetch.download.media_host import Store
-from recall_audio.fetch.http.limits import Policy
-from recall_audio.fetch.http.retry import Halt
+from recall_audio.fetch.http.retry import Halt, Policy
 from recall_audio.fetch.http.sessions import BoundToken, Sockets, Unsigned, session
 from recall_audio.model.options import FetchOptions
 

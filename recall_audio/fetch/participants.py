@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from recall_audio.errors import ItemError
-from recall_audio.fetch.api import fields, payloads
+from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact
-from recall_audio.fetch.download.media_host import Store
-from recall_audio.fetch.download.signed_urls import AddressBook
+from recall_audio.fetch.download.media_host import AddressBook, Store
 from recall_audio.model.meeting import Participant, Presence
 from recall_audio.model.warnings import Finding
 
@@ -35,7 +34,7 @@ def _filled(one: Participant, other: Participant) -> Participant:
 
 def participants(value: Any) -> list[Participant]:
     """The participants' document."""
-    return [payloads.participant(row, "participants") for row in fields.rows(value, "participants")]
+    return [payloads.participant(row, "participants") for row in payloads.rows(value, "participants")]
 
 
 def events(value: Any) -> tuple[list[Participant], tuple[Presence, ...]]:
@@ -48,12 +47,12 @@ def events(value: Any) -> tuple[list[Participant], tuple[Presence, ...]]:
     """
     people: list[Participant] = []
     moves: list[tuple[float, int, str]] = []
-    for row in fields.rows(value, "participant events"):
+    for row in payloads.rows(value, "participant events"):
         person = payloads.participant(row.get("participant"), "event")
         people.append(person)
         if row.get("action") in ("join", "leave"):
-            at = fields.optional_mapping(row.get("timestamp")).get("relative")
-            moves.append((fields.seconds(at, "event's time"), person.participant_id, row["action"]))
+            at = payloads.optional_mapping(row.get("timestamp")).get("relative")
+            moves.append((payloads.seconds(at, "event's time"), person.participant_id, row["action"]))
     return people, _presence(sorted(moves, key=lambda move: move[0]))
 
 
@@ -119,15 +118,15 @@ def attendance(api: Api, store: Store, artifact: Artifact | None) -> Attendance:
 def _timeline(value: Any) -> list[dict[str, Any]]:
     """The platform's active-speaker events; an end that never came is None."""
     rows = []
-    for row in fields.rows(value, "speaker timeline"):
-        start = fields.mapping(row.get("start_timestamp"), "speaker timeline, start")
-        end = fields.optional_mapping(row.get("end_timestamp"))
+    for row in payloads.rows(value, "speaker timeline"):
+        start = payloads.mapping(row.get("start_timestamp"), "speaker timeline, start")
+        end = payloads.optional_mapping(row.get("end_timestamp"))
         person = payloads.participant(row.get("participant"), "speaker timeline")
         rows.append(
             {
                 "participant_id": person.participant_id,
-                "start_s": fields.seconds(start.get("relative"), "speaker timeline, start"),
-                "end_s": fields.seconds(end["relative"], "speaker timeline, end")
+                "start_s": payloads.seconds(start.get("relative"), "speaker timeline, start"),
+                "end_s": payloads.seconds(end["relative"], "speaker timeline, end")
                 if "relative" in end
                 else None,
             }

@@ -13,10 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from recall_audio.media.decoded import Damage, Decoded, Probe
 from recall_audio.media.frames import FrameReader
 from recall_audio.media.pcm_file import FULL_SCALE, WorkFull, WorkWriter
-from recall_audio.media.probe import container_of, describe, empty_probe, not_audio, opened, raw_probe
+from recall_audio.media.probe import (
+    Damage,
+    Decoded,
+    Probe,
+    container_of,
+    describe,
+    empty_probe,
+    not_audio,
+    opened,
+    raw_probe,
+)
 from recall_audio.model.options import DecodeOptions
 from recall_audio.model.warnings import Finding
 from recall_audio.units import RATE_HZ

@@ -1,8 +1,7 @@
 """A stand-in of the API and its store on loopback, for the demo and the tests."""
 
-from recall_audio.standin.faults import RIGHT, Fault, Reply
 from recall_audio.standin.meetings import ServedMeeting, State, meeting
-from recall_audio.standin.routes import Terms
+from recall_audio.standin.routes import RIGHT, Fault, Reply, Terms
 from recall_audio.standin.server import Request, StandIn, serve_forever
 from recall_audio.standin.webhooks import Sender
 

@@ -8,8 +8,10 @@
     FOLDER/parts/...        the parts, as meeting.json's ``parts[].file`` names them
 """
 
+import datetime
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,3 +104,176 @@ def meeting(folder: Path, state: State | None = None, bot_id: str | None = None)
     content = json.loads((folder / "meeting.json").read_text(encoding="utf-8"))
     derived = str(uuid.uuid5(uuid.NAMESPACE_URL, f"bot/{content['recording_id']}"))
     return ServedMeeting(folder, content, state or State(), bot_id or content.get("bot_id") or derived)
+
+
+Json = dict[str, Any]
+Sign = Callable[[str], str]
+"""Makes a signed address of a path in the store."""
+
+START = datetime.datetime(2026, 1, 12, 9, 0, tzinfo=datetime.UTC)
+"""When every meeting of the stand-in began."""
+
+KINDS = ("audio_mixed", "audio_separate", "participant_events")
+_SHORTCUTS = ("video_mixed", "transcript", "participant_events", "meeting_metadata", "audio_mixed")
+_EVENT_DOCUMENTS = ("participant_events", "speaker_timeline", "participants")
+
+
+def stamp(offset_s: float = 0.0) -> str:
+    """ISO time so many seconds after the meetings' start."""
+    return (
+        (START + datetime.timedelta(seconds=offset_s))
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def moment(offset_s: float) -> Json:
+    """A timestamp as the API gives them: absolute and relative."""
+    return {"absolute": stamp(offset_s), "relative": offset_s}
+
+
+def status(code: str, sub_code: str | None) -> Json:
+    """A status."""
+    return {"code": code, "sub_code": None if code == "done" else sub_code, "updated_at": stamp()}
+
+
+def meeting_url(platform: str) -> Json:
+    """A bot's meeting, with the fields that its platform has."""
+    if platform == "webex":
+        return {"meeting_subdomain": "lab", "meeting_personal_room_id": "room", "platform": platform}
+    fields: Json = {"meeting_id": "81234567890", "platform": platform}
+    if platform.startswith("microsoft_teams"):
+        names = "meeting_password organizer_id tenant_id message_id thread_id business_meeting_id"
+        fields |= dict.fromkeys([*names.split(" "), "business_meeting_password"])
+    return fields
+
+
+def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
+    """A bot with its recordings; `artifacts` gives the shortcuts."""
+    first = meetings[0]
+    return {
+        "id": first.bot_id,
+        "meeting_url": meeting_url(first.platform),
+        "bot_name": first.content.get("bot_name", "Meeting Notetaker"),
+        "join_at": first.content.get("join_at"),
+        "status_changes": [
+            {"code": code, "message": "", "created_at": stamp(at), "sub_code": ""}
+            for at, code in ((-5, "joining_call"), (0, "in_call_recording"), (9, "call_ended"), (10, "done"))
+        ],
+        "recordings": [recording(m, artifacts) for m in meetings],
+        "calendar_meetings": [],
+        "slack_team": None,
+        "metadata": {},
+    }
+
+
+def matches(row: Json, asked: dict[str, list[str]]) -> bool:
+    """Whether a bot is one of those asked for: by its last status, its platform, when it joined."""
+    joined = datetime.datetime.fromisoformat(row["join_at"] or stamp())
+
+    def bound(name: str) -> datetime.datetime:
+        return datetime.datetime.fromisoformat(asked[name][-1])
+
+    return (
+        row["status_changes"][-1]["code"] in asked.get("status", [row["status_changes"][-1]["code"]])
+        and row["meeting_url"]["platform"] in asked.get("platform", [row["meeting_url"]["platform"]])
+        and ("join_at_after" not in asked or joined > bound("join_at_after"))
+        and ("join_at_before" not in asked or joined < bound("join_at_before"))
+    )
+
+
+def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
+    """A recording as embedded in a bot."""
+    has = meeting.state
+    shown = [k for k in ("audio_mixed", "participant_events") if has.shortcuts and has.of(k) != MISSING]
+    shortcuts: Json = dict.fromkeys(_SHORTCUTS)
+    for kind in shown:
+        shortcuts[kind] = {k: v for k, v in artifacts(meeting, kind).items() if k != "recording"}
+    duration_s = float(meeting.content["duration"])
+    return {
+        "id": meeting.recording_id,
+        "created_at": stamp(),
+        "started_at": stamp(),
+        "completed_at": stamp(duration_s),
+        "expires_at": stamp(7 * 86_400.0),
+        "status": status(has.recording, has.sub_code),
+        "media_shortcuts": shortcuts if has.shortcuts else None,
+        "metadata": {},
+    }
+
+
+def recording_alone(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
+    """A recording as it is retrieved or listed."""
+    alone = recording(meeting, artifacts)
+    alone["media_shortcuts"] = alone["media_shortcuts"] or dict.fromkeys(_SHORTCUTS)
+    alone |= {
+        "bot": {"id": meeting.bot_id, "metadata": {}},
+        "realtime_endpoints": [],
+        "desktop_sdk_upload": None,
+    }
+    return alone
+
+
+def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) -> Json:
+    """An artifact; without `sign` it has no address."""
+    body: Json = {
+        "id": meeting.artifact_id(kind),
+        "recording": {"id": meeting.recording_id, "metadata": {}},
+        "created_at": stamp(),
+        "status": status(code, meeting.state.sub_code),
+        "metadata": {},
+        "data": {"download_url": None},
+    }
+    root = f"/store/{meeting.recording_id}"
+    if kind == "audio_mixed":
+        body["format"] = meeting.content.get("mix_format", meeting.mix_file.suffix.lstrip("."))
+        paths = {"download_url": f"{root}/{meeting.mix_file.name}"}
+    elif kind == "audio_separate":
+        formats = {p["format"] for p in meeting.content["parts"]}
+        # One artifact declares one format; where a folder mixes them, addresses tell the parts' own.
+        body["format"] = formats.pop() if len(formats) == 1 else "ogg"
+        paths = {"download_url": f"{root}/parts.json"}
+    else:
+        paths = {f"{name}_download_url": f"{root}/{name}.json" for name in _EVENT_DOCUMENTS}
+    body["data"] = {name: sign(path) if sign and code == "done" else None for name, path in paths.items()}
+    return body
+
+
+def stale(meeting: ServedMeeting, kind: str, number: int) -> Json:
+    """An earlier artifact of the same kind that failed."""
+    body = artifact(meeting, kind, "failed", None)
+    body["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{body['id']}/{number}"))
+    return body
+
+
+def parts(meeting: ServedMeeting, sign: Sign) -> list[Json]:
+    """The document behind the separate artifact's address."""
+    rows = []
+    for part, path in zip(meeting.content["parts"], meeting.part_files, strict=True):
+        at = part["start_timestamp"]
+        rows.append(
+            {
+                "id": part["id"],
+                "participant": part["participant"],
+                "start_timestamp": moment(at["relative"]) | at,
+                "duration": part["duration"],
+                "download_url": sign(f"/store/{meeting.recording_id}/parts/{path.name}"),
+            }
+        )
+    return rows
+
+
+def events(meeting: ServedMeeting, name: str) -> list[Json]:
+    """One of the three documents of the participant events."""
+    content = meeting.content
+    if name == "participants":
+        return list(content["participants"])
+    if name == "speaker_timeline":
+        return list(content.get("speaker_timeline", []))
+    if "events" in content:
+        return list(content["events"])
+    return [
+        {"participant": person, "action": action, "timestamp": moment(at_s), "data": None}
+        for at_s, action in ((0.0, "join"), (float(content["duration"]), "leave"))
+        for person in content["participants"]
+    ]

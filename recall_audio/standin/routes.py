@@ -1,21 +1,161 @@
-"""Requests to answers: which path of the API or the store gives what."""
+"""Answer requests as the API and its media host would, with faults where a script wants them."""
 
 import base64
+import hashlib
+import hmac
 import json
+import re
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from recall_audio.standin import answers, store
-from recall_audio.standin.faults import Reply
+from recall_audio.standin import meetings
 from recall_audio.standin.meetings import MISSING, ServedMeeting
-from recall_audio.standin.store import Response
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer, wrong on purpose. What is not given stays as in the right answer.
+
+    Attributes:
+        status: another status.
+        headers: headers set on top; an empty value takes a header away.
+        body: another body.
+        cut_at: bytes of the body that are sent before the connection ends; ``Content-Length`` stays.
+        reset: end the connection with RST instead of FIN.
+        chunk_bytes: bytes sent at once; 0 sends everything at once.
+        pause_s: pause after each chunk, seconds.
+        endless: repeat the body until the other side has had enough; no ``Content-Length``.
+        ignore_range: answer 200 with the whole file to a request for a range.
+        shift_bytes: answer a range that begins so many bytes off.
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    cut_at: int | None = None
+    reset: bool = False
+    chunk_bytes: int = 0
+    pause_s: float = 0.0
+    endless: bool = False
+    ignore_range: bool = False
+    shift_bytes: int = 0
+
+
+RIGHT = Reply()
+"""The right answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A script for the requests whose path and query match.
+
+    Attributes:
+        path: regular expression, searched in path and query.
+        replies: the first request gets the first, and so on; then all is well again.
+        forever: the last reply goes on for ever instead.
+        method: requests with this method only.
+    """
+
+    path: str
+    replies: Sequence[Reply]
+    forever: bool = False
+    method: str = "GET"
+
+
+class FaultScript:
+    """Hands out each fault's replies in order; safe for several threads."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._lock = threading.Lock()
+        self._faults = [(f, list(f.replies)) for f in faults]
+
+    def next(self, method: str, target: str) -> Reply:
+        """The reply for a request; :data:`RIGHT` where no fault matches or all are used up."""
+        with self._lock:
+            for fault, left in self._faults:
+                if left and fault.method == method and re.search(fault.path, target):
+                    return left[0] if fault.forever and len(left) == 1 else left.pop(0)
+        return RIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer before faults.
+
+    Attributes:
+        status: HTTP status.
+        headers: headers, ``Content-Length`` excluded.
+        body: the body.
+    """
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def signed(origin: str, path: str, secret: str, expires: int) -> str:
+    """An address in the manner of SigV2: access key, signature, token, end."""
+    query = {
+        "AWSAccessKeyId": "AKIASTANDIN",
+        "Signature": _signature(path, secret, expires),
+        "x-amz-security-token": base64.b64encode(f"token {secret}".encode()).decode(),
+        "Expires": str(expires),
+    }
+    return f"{origin}{path}?{urlencode(query)}"
+
+
+def _signature(path: str, secret: str, expires: int) -> str:
+    digest = hmac.new(secret.encode(), f"GET\n{expires}\n{path}".encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+def denied(target: str, headers: dict[str, str], secret: str, now: float) -> Response | None:
+    """The store's refusal of a request, or None where it is in order."""
+    asked = {k: v[-1] for k, v in parse_qs(urlsplit(target).query).items()}
+    path, expires = urlsplit(target).path, asked.get("Expires", "")
+    if "authorization" in headers:
+        return xml(400, "InvalidArgument", "Only one auth mechanism allowed")
+    if not expires.isdigit():
+        return xml(403, "AccessDenied", "Access Denied")
+    if not hmac.compare_digest(asked.get("Signature", ""), _signature(path, secret, int(expires))):
+        return xml(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
+    if now > int(expires):
+        return xml(403, "AccessDenied", "Request has expired")
+    return None
+
+
+def xml(status: int, code: str, message: str) -> Response:
+    """An error in the store's manner."""
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'.encode()
+    return Response(status, {"Content-Type": "application/xml"}, body)
+
+
+def file(body: bytes, headers: dict[str, str], reply: Reply) -> Response:
+    """A file, whole or from a byte on, as ``Range`` and ``If-Match`` ask."""
+    etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+    known = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": "binary/octet-stream"}
+    if headers.get("if-match", etag) != etag:
+        return xml(412, "PreconditionFailed", "At least one of the pre-conditions did not hold")
+    found = _RANGE.fullmatch(headers.get("range", ""))
+    if not found or reply.ignore_range:
+        return Response(200, known, body)
+    start = int(found.group(1))
+    if start >= len(body):
+        return xml(416, "InvalidRange", "The requested range is not satisfiable")
+    end = min(int(found.group(2) or len(body)), len(body) - 1)
+    start = max(start + reply.shift_bytes, 0)
+    known["Content-Range"] = f"bytes {start}-{end}/{len(body)}"
+    return Response(206, known, body[start : end + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +178,8 @@ class Terms:
 class Routes:
     """Answers requests for some meetings; keeps count of what was shown how often."""
 
-    def __init__(self, meetings: Sequence[ServedMeeting], terms: Terms) -> None:
-        self.meetings = list(meetings)
+    def __init__(self, served: Sequence[ServedMeeting], terms: Terms) -> None:
+        self.meetings = list(served)
         self.terms = terms
         self.origin = ""
         self.created: list[dict[str, Any]] = []
@@ -87,11 +227,11 @@ class Routes:
     def _one(self, collection: str, object_id: str) -> Any:
         if collection == "bot":
             own = [m for m in self.meetings if m.bot_id == object_id]
-            return answers.bot(own, self._artifact) if own else None
+            return meetings.bot(own, self._artifact) if own else None
         for meeting in self.meetings:
             if collection == "recording" and meeting.recording_id == object_id:
-                return answers.recording_alone(meeting, self._artifact)
-            has_it = collection in answers.KINDS and meeting.state.of(collection) != MISSING
+                return meetings.recording_alone(meeting, self._artifact)
+            has_it = collection in meetings.KINDS and meeting.state.of(collection) != MISSING
             if has_it and meeting.artifact_id(collection) == object_id:
                 return self._artifact(meeting, collection)
         return None
@@ -99,7 +239,7 @@ class Routes:
     def _bots(self, asked: dict[str, list[str]]) -> Any:
         """One page of the bots that are asked for, numbered."""
         ids = dict.fromkeys(m.bot_id for m in self.meetings)
-        rows = [row for bot_id in ids if answers.matches(row := self._one("bot", bot_id), asked)]
+        rows = [row for bot_id in ids if meetings.matches(row := self._one("bot", bot_id), asked)]
         page = int(asked.get("page", ["1"])[-1])
         start, size = (page - 1) * self.terms.page_size, self.terms.page_size
         if page < 1 or (page > 1 and start >= len(rows)):
@@ -114,11 +254,11 @@ class Routes:
             if asked.get("recording_id", meeting.recording_id) != meeting.recording_id:
                 continue
             if collection == "recording" and asked.get("bot_id", meeting.bot_id) == meeting.bot_id:
-                rows.append(answers.recording_alone(meeting, self._artifact))
-            elif collection in answers.KINDS and meeting.state.of(collection) != MISSING:
-                rows += [answers.stale(meeting, collection, n) for n in range(meeting.state.stale)]
+                rows.append(meetings.recording_alone(meeting, self._artifact))
+            elif collection in meetings.KINDS and meeting.state.of(collection) != MISSING:
+                rows += [meetings.stale(meeting, collection, n) for n in range(meeting.state.stale)]
                 rows.append(self._artifact(meeting, collection))
-        if collection not in ("recording", *answers.KINDS):
+        if collection not in ("recording", *meetings.KINDS):
             return None
         try:
             at = int(base64.urlsafe_b64decode(asked.pop("cursor", "MA==")))
@@ -137,31 +277,29 @@ class Routes:
         state = meeting.state
         code = "processing" if shown < state.looks else state.of(kind)
         has_url = shown >= state.looks + state.null_urls
-        return answers.artifact(meeting, kind, code, self.sign if has_url else None)
+        return meetings.artifact(meeting, kind, code, self.sign if has_url else None)
 
     def sign(self, path: str) -> str:
         """A signed address of a path in the store."""
         with self._lock:
             self._signed += 1
             life_s = self.terms.url_life_s if self._signed > self.terms.ended_urls else -60.0
-        return store.signed(self.origin, path, self._secret, int(time.time() + life_s))
+        return signed(self.origin, path, self._secret, int(time.time() + life_s))
 
     def _from_store(self, target: str, headers: dict[str, str], reply: Reply) -> Response:
-        refusal = store.denied(target, headers, self._secret, time.time())
+        refusal = denied(target, headers, self._secret, time.time())
         if refusal is not None:
             return refusal
         _, _, recording_id, *rest = urlsplit(target).path.split("/")
         meeting = next((m for m in self.meetings if m.recording_id == recording_id), None)
         body = None if meeting is None else self._content(meeting, "/".join(rest))
-        return (
-            store.xml(404, "NoSuchKey", "No such key.") if body is None else store.file(body, headers, reply)
-        )
+        return xml(404, "NoSuchKey", "No such key.") if body is None else file(body, headers, reply)
 
     def _content(self, meeting: ServedMeeting, name: str) -> bytes | None:
         if name == "parts.json":
-            return json.dumps(answers.parts(meeting, self.sign)).encode()
+            return json.dumps(meetings.parts(meeting, self.sign)).encode()
         if name.endswith(".json"):
-            return json.dumps(answers.events(meeting, name.removesuffix(".json"))).encode()
+            return json.dumps(meetings.events(meeting, name.removesuffix(".json"))).encode()
         files: dict[str, Path] = {meeting.mix_file.name: meeting.mix_file}
         files |= {f"parts/{path.name}": path for path in meeting.part_files}
         path = files.get(name)

@@ -14,10 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from recall_audio.standin.faults import Fault, FaultScript, Reply
 from recall_audio.standin.meetings import ServedMeeting, meeting
-from recall_audio.standin.routes import Routes, Terms
-from recall_audio.standin.store import Response
+from recall_audio.standin.routes import Fault, FaultScript, Reply, Response, Routes, Terms
 
 _CHUNK = 1 << 16
 _ARRIVE_S = 0.05

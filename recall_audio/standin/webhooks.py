@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from recall_audio.standin import answers
+from recall_audio.standin import meetings
 from recall_audio.standin.meetings import ServedMeeting
 
 SECRET = "whsec_" + base64.b64encode(b"a stand-in's webhook secret").decode()
@@ -58,7 +58,7 @@ def message(event: str, ids: Mapping[str, str], message_id: str) -> Message:
         ids: ids by what they are of: ``bot``, ``recording``, ``audio_separate``, ``audio_mixed``.
         message_id: the message's own id.
     """
-    status: dict[str, Any] = {"data": answers.status(event.rpartition(".")[2], None)}
+    status: dict[str, Any] = {"data": meetings.status(event.rpartition(".")[2], None)}
     about = {what: {"id": value, "metadata": {}} for what, value in ids.items()}
     return Message(message_id, json.dumps({"event": event, "data": status | about}).encode())
 

@@ -48,7 +48,7 @@ from recall_audio.model.meeting import Participant
 from recall_audio.model.options import Options
 from recall_audio.pipeline.process import finished
 from recall_audio.results.sample import sample_folder, sample_meeting
-from recall_audio.standin import answers, meeting
+from recall_audio.standin import meeting, meetings
 
 CANARY = "CANARYxSIGNATURE"
 ASKED = protocol.Asked("bot b", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
@@ -339,24 +339,24 @@ def parsers(folder: Path) -> dict[str, Callable[[Mutator], None]]:
     served = meeting(sample_folder())
 
     def artifact(_: Any, kind: str) -> Any:
-        return answers.artifact(
+        return meetings.artifact(
             served, kind, "done", lambda path: f"https://us-west-2.recall.ai{path}?Expires=1"
         )
 
-    rows = [artifact(served, "audio_mixed"), answers.stale(served, "audio_mixed", 0)]
+    rows = [artifact(served, "audio_mixed"), meetings.stale(served, "audio_mixed", 0)]
     page = {
         "next": "https://us-west-2.recall.ai/api/v1/audio_mixed/?cursor=x",
         "previous": None,
         "results": rows,
     }
-    parts = answers.parts(served, lambda path: f"https://us-west-2.recall.ai{path}?Expires=1")
+    parts = meetings.parts(served, lambda path: f"https://us-west-2.recall.ai{path}?Expires=1")
     return {
-        "bots": reading(answers.bot([served], artifact), payloads.bot),
+        "bots": reading(meetings.bot([served], artifact), payloads.bot),
         "lists": reading(page, listed),
         "parts": reading(parts, payloads.parts),
-        "participants": reading(answers.events(served, "participants"), participants.participants),
-        "events": reading(answers.events(served, "participant_events"), participants.events),
-        "timeline": reading(answers.events(served, "speaker_timeline"), timeline),
+        "participants": reading(meetings.events(served, "participants"), participants.participants),
+        "events": reading(meetings.events(served, "participant_events"), participants.events),
+        "timeline": reading(meetings.events(served, "speaker_timeline"), timeline),
         "API errors": api_errors,
         "store errors": store_errors,
         "stretches": stretches,

@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 from recall_audio.errors import RecallAudioError
 from recall_audio.fetch import BotFetch, Settings, bot, context
 from recall_audio.fetch.api.rate_limit import InProcessPace, Pace
-from recall_audio.fetch.http.limits import Policy, RetryPolicy, TransferPolicy
+from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
 

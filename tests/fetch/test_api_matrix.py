@@ -13,7 +13,7 @@ from fetch.lab import ANN, FAST, KEY, Lab, make_meeting, replies
 from recall_audio.errors import ItemError, KeyRefused, MachineError, TransientError, UsageError, Waiting
 from recall_audio.fetch import Settings, fetch_bot, known_recordings
 from recall_audio.fetch.api.rate_limit import InProcessPace
-from recall_audio.fetch.http.limits import Policy
+from recall_audio.fetch.http.retry import Policy
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, StandIn, State, Terms, meeting
 

@@ -6,7 +6,7 @@ import pytest
 from fetch.lab import FAST, Lab, make_meeting, replies
 
 from recall_audio.errors import ItemError, TransientError
-from recall_audio.fetch.http.limits import RetryPolicy, TransferPolicy
+from recall_audio.fetch.http.retry import RetryPolicy, TransferPolicy
 from recall_audio.standin import Reply, StandIn, State, Terms, meeting
 
 MIX = r"/mix\.mp3"

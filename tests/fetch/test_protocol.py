@@ -11,7 +11,7 @@ from requests.structures import CaseInsensitiveDict
 
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch import participants
-from recall_audio.fetch.api import fields, payloads, protocol
+from recall_audio.fetch.api import payloads, protocol
 from recall_audio.fetch.api.protocol import Answer, Asked
 from recall_audio.fetch.download import resume
 from recall_audio.fetch.ledger import distinct
@@ -112,13 +112,13 @@ def test_retry_at_is_the_time_of_the_answer_and_the_wait() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9, True, "3", None, 10**400])
 def test_a_time_is_a_finite_number_within_reason(value: Any) -> None:
     with pytest.raises(ItemError):
-        fields.seconds(value, "it")
+        payloads.seconds(value, "it")
 
 
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, 2**63])
 def test_a_participants_id_is_a_whole_number(value: Any) -> None:
     with pytest.raises(ItemError):
-        fields.whole(value, "it")
+        payloads.whole(value, "it")
 
 
 def test_a_code_of_tomorrow_with_an_address_is_done_and_without_one_under_way() -> None:

@@ -9,13 +9,12 @@ import requests
 from recall_audio.environment import KEY_VARIABLE
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch.api import payloads, protocol
-from recall_audio.fetch.api.fields import Json
+from recall_audio.fetch.api.payloads import Json
 from recall_audio.fetch.api.rate_limit import CallKind, Pace
 from recall_audio.fetch.api.settings import Settings
-from recall_audio.fetch.http import exchange, urls
-from recall_audio.fetch.http.exchange import Call
-from recall_audio.fetch.http.limits import Policy
-from recall_audio.fetch.http.retry import Halt, attempt
+from recall_audio.fetch.http import sessions, urls
+from recall_audio.fetch.http.retry import Halt, Policy, attempt
+from recall_audio.fetch.http.sessions import Call
 
 _REPEATABLE_CREATE = ("rate_limited", "no_capacity", "conflict")
 
@@ -87,11 +86,11 @@ class Api:
 
     def _answer(self, call: Call) -> protocol.Answer:
         limits = self._policy.transfer
-        with exchange.opened(self._session, call, limits) as response:
+        with sessions.opened(self._session, call, limits) as response:
             good = response.status_code in (200, 201)
             body = b""
             try:
-                body = exchange.capped_body(response, call.url, limits.document_bytes if good else 1 << 16)
+                body = sessions.capped_body(response, call.url, limits.document_bytes if good else 1 << 16)
             except RecallAudioError:
                 if good:
                     raise

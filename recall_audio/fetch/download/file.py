@@ -17,9 +17,8 @@ import requests
 
 from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError
 from recall_audio.fetch.download import resume
-from recall_audio.fetch.download.media_host import Store, with_fresh_address
-from recall_audio.fetch.download.signed_urls import AddressBook
-from recall_audio.fetch.http import exchange
+from recall_audio.fetch.download.media_host import AddressBook, Store, with_fresh_address
+from recall_audio.fetch.http import sessions
 from recall_audio.fetch.http.retry import attempt
 from recall_audio.files import commit, disk_error, temporary_beside
 from recall_audio.model.containers import HEAD_BYTES, is_text, recognise
@@ -142,7 +141,7 @@ class _Download:
         clock = self._store.policy.monotonic
         window_at, window_bytes = clock(), self._have.n_bytes
         self._check_disk((self._have.total or 0) - self._have.n_bytes)
-        for block in exchange.blocks(response, url):
+        for block in sessions.blocks(response, url):
             self._append(block)
             self._store.halt.check()
             now = clock()
