@@ -100,8 +100,8 @@ class Meter:
         self._wrap(patch, Voice, "read", lambda v, a, b: ("rendered", v.label, b - a))
         self._wrap(patch, StemWriter, "write", lambda w, block: ("written", w.path.stem, len(block)))
         self._wrap(patch, manifest, "sha256", lambda path: ("hashed", path.name, path.stat().st_size))
-        load, run = detector.load, Manifest.run
-        patch.setattr(detector, "load", lambda: Asked(load(), self))
+        load_detector, run = detector.load_detector, Manifest.run
+        patch.setattr(detector, "load_detector", lambda: Asked(load_detector(), self))
 
         def noted(own: Manifest, name: str, *rest: Any) -> None:
             self.stage = name

@@ -83,9 +83,9 @@ def _decoder() -> str:
 
 
 def _detector() -> str:
-    from recall_audio.detector import load
+    from recall_audio.detector import load_detector
 
-    return type(load()).__name__
+    return type(load_detector()).__name__
 
 
 def _encoder() -> Check:

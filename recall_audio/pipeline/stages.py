@@ -106,9 +106,9 @@ def speech(job: Job, stage: Stage) -> StageResult:
 
 def hear(folder: Path, part_id: str) -> PartEvidence:
     """What one part says about speech."""
-    from recall_audio.detector import load
+    from recall_audio.detector import load_detector
 
-    return part_evidence(part_id, open_work(Layout(folder).working(part_id)), load())
+    return part_evidence(part_id, open_work(Layout(folder).working(part_id)), load_detector())
 
 
 def talk(job: Job, _stage: Stage) -> StageResult:

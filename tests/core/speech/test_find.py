@@ -11,7 +11,7 @@ from recall_audio.core import spans as sp
 from recall_audio.core.speech import find
 from recall_audio.core.speech.leakage_paths import Sums, Way, gains, gather, n_windows, predict, solve, told
 from recall_audio.core.speech.on_mix import read_half
-from recall_audio.detector import load
+from recall_audio.detector import load_detector
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.speech import PartEvidence, SpeechResult
 from recall_audio.model.timemap import TimeMap
@@ -32,7 +32,7 @@ def made(leakage_db: float | None, *, room: bool = False) -> makers.Made:
 @cache
 def evidence(meeting: makers.Made) -> dict[str, PartEvidence]:
     """What each part says by itself."""
-    detector = load()
+    detector = load_detector()
     return {p.part_id: find.part_evidence(p.part_id, p.samples, detector) for p in meeting.parts}
 
 
@@ -132,7 +132,7 @@ def test_one_person_on_two_devices_is_said_and_two_who_leak_are_not() -> None:
     tracks = meeting.tracks()
     part = tracks[0].parts[0]
     phone = PlacedPart("phone", (part.samples // 2).astype(np.int16), part.time_map)
-    both = {**evidence(meeting), "phone": find.part_evidence("phone", phone.samples, load())}
+    both = {**evidence(meeting), "phone": find.part_evidence("phone", phone.samples, load_detector())}
     result = find.join_speech(
         [*tracks, Track("phone", (phone,))], both, meeting.recipe.duration_s, SpeechOptions()
     )
@@ -175,9 +175,9 @@ def test_thresholds_to_compare_with_stay_within_their_range() -> None:
 
 
 def test_no_tracks_and_no_parts_are_ordinary() -> None:
-    empty = find.find_speech([], 10.0, load(), SpeechOptions())
+    empty = find.find_speech([], 10.0, load_detector(), SpeechOptions())
     assert empty.segments == {}
-    muted = find.find_speech([Track("Ann", ())], 10.0, load(), SpeechOptions())
+    muted = find.find_speech([Track("Ann", ())], 10.0, load_detector(), SpeechOptions())
     assert muted.segments["Ann"].shape == (0, 2)
 
 
