@@ -55,7 +55,7 @@ def _mix_s(meeting: Meeting) -> float:
         return _length_s(meeting.mix.n_bytes)
 
 
-class Room:
+class FreeSpace:
     """The free space of the output's disk, and what recordings under way may still take of it."""
 
     def __init__(self, out: Path) -> None:
@@ -74,7 +74,7 @@ class Room:
                 code="disk_full",
             )
 
-    def take(self, folder: Path, options: Options) -> bool:
+    def reserve(self, folder: Path, options: Options) -> bool:
         """Promise a recording its room; False where it has to wait for others to end.
 
         Raises:
@@ -93,7 +93,7 @@ class Room:
         self._taken[folder] = max(needed, 0)
         return True
 
-    def give_back(self, folder: Path) -> None:
+    def release(self, folder: Path) -> None:
         """A recording has ended: what it needed is written, or will not be."""
         self._taken.pop(folder, None)
 
@@ -104,10 +104,10 @@ class Room:
         return shutil.disk_usage(place).free
 
 
-class RoomElsewhere(Room):
+class DownloadSpace(FreeSpace):
     """Recordings are worked on by other machines: only downloads need room here."""
 
-    def take(self, folder: Path, options: Options) -> bool:
+    def reserve(self, folder: Path, options: Options) -> bool:
         """Nothing is promised."""
         return True
 

@@ -17,8 +17,8 @@ from typing import Generic, TypeVar
 
 from recall_audio import fetch
 from recall_audio.batch import previous_runs, tasks
-from recall_audio.batch.request import Progress, Reach, Request
-from recall_audio.batch.workspace import Shelf
+from recall_audio.batch.request import ProgressCallback, Request, SettingsSource
+from recall_audio.batch.workspace import Workspace
 from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.model.options import FetchOptions
 from recall_audio.model.outcome import Outcome, Status
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class BotRecordings:
     """What came of one bot.
 
     Attributes:
@@ -39,10 +39,10 @@ class Arrival:
     recordings: tuple[Path | Outcome, ...]
 
 
-def of_folders(folders: Iterable[Path]) -> Iterator[Arrival]:
+def given_folders(folders: Iterable[Path]) -> Iterator[BotRecordings]:
     """Recordings that are on disk."""
     for at, folder in enumerate(folders):
-        yield Arrival(at, (folder,))
+        yield BotRecordings(at, (folder,))
 
 
 @dataclass(slots=True)
@@ -52,19 +52,19 @@ class Fetcher:
     Attributes:
         request: what to do.
         reach: gives key and region; called only where something has to be asked for.
-        shelf: where recordings are kept.
+        workspace: where recordings are kept.
         report: told how far downloads are.
         stop: ends everything under way.
     """
 
     request: Request
-    reach: Reach
-    shelf: Shelf
-    report: Progress
+    reach: SettingsSource
+    workspace: Workspace
+    report: ProgressCallback
     stop: Event
     _first_asked: dict[int, float] = field(default_factory=dict)
 
-    def arrivals(self, bot_ids: Sequence[str]) -> Iterator[Arrival]:
+    def fetch_all(self, bot_ids: Sequence[str]) -> Iterator[BotRecordings]:
         """Every bot once; those that have to be waited for come last, so that they hold nobody up.
 
         Raises:
@@ -76,30 +76,30 @@ class Fetcher:
         at_once = replace(self.request.fetch, wait_s=0.0) if len(bot_ids) > 1 else self.request.fetch
         later: list[int] = []
 
-        def one(numbered: tuple[int, str]) -> Arrival:
+        def one(numbered: tuple[int, str]) -> BotRecordings:
             self._first_asked[numbered[0]] = time.monotonic()
-            return self.one(*numbered, at_once)
+            return self.fetch_bot(*numbered, at_once)
 
-        for arrival in several(self.request.fetch.bots_at_once, enumerate(bot_ids), one):
+        for arrival in thread_map(self.request.fetch.bots_at_once, enumerate(bot_ids), one):
             if at_once.wait_s < wait_s and _is_waiting(arrival):
                 later.append(arrival.at)
             else:
                 yield arrival
         for at in later:
             left_s = max(self._first_asked[at] + wait_s - time.monotonic(), 0.0)
-            yield self.one(at, bot_ids[at], replace(self.request.fetch, wait_s=left_s))
+            yield self.fetch_bot(at, bot_ids[at], replace(self.request.fetch, wait_s=left_s))
 
-    def one(self, at: int, bot_id: str, options: FetchOptions) -> Arrival:
-        """What comes of one bot; raises as :meth:`arrivals`."""
+    def fetch_bot(self, at: int, bot_id: str, options: FetchOptions) -> BotRecordings:
+        """What comes of one bot; raises as :meth:`fetch_all`."""
         began = time.monotonic()
         try:
-            self.shelf.look(bot_id)
+            self.workspace.load_state(bot_id)
         except TransientError as error:
-            return Arrival(at, (tasks.failure(bot_id, error, time.monotonic() - began),))
+            return BotRecordings(at, (tasks.failure(bot_id, error, time.monotonic() - began),))
         here = self._here(bot_id)
         if here is None:
-            return Arrival(at, self._fetched(bot_id, options))
-        return Arrival(at, tuple(self._known(folder) for folder in here))
+            return BotRecordings(at, self._fetched(bot_id, options))
+        return BotRecordings(at, tuple(self._known(folder) for folder in here))
 
     def _here(self, bot_id: str) -> list[Path] | None:
         """Folders of a bot that nothing has to be asked for; None where something has."""
@@ -129,7 +129,7 @@ class Fetcher:
         return folder
 
     def _fetched(self, bot_id: str, options: FetchOptions) -> tuple[Path | Outcome, ...]:
-        self.shelf.room.check()
+        self.workspace.space.check()
         started, reach = time.monotonic(), self.reach()
         try:
             fetched = fetch.fetch_bot(
@@ -143,7 +143,7 @@ class Fetcher:
             )
             for one in fetched.recordings:
                 if one.status in ("complete", "partial") and not one.reused:
-                    self.shelf.fetched(one.folder)
+                    self.workspace.publish_download(one.folder)
         except (ItemError, TransientError, UsageError) as error:
             return (tasks.failure(bot_id, error, time.monotonic() - started),)
         seconds = time.monotonic() - started
@@ -167,7 +167,7 @@ class Fetcher:
         )
 
 
-def _is_waiting(arrival: Arrival) -> bool:
+def _is_waiting(arrival: BotRecordings) -> bool:
     return any(isinstance(one, Outcome) and one.status == "waiting" for one in arrival.recordings)
 
 
@@ -177,7 +177,7 @@ R = TypeVar("R")
 _LOOK_S = 0.25
 
 
-def several(n: int, items: Iterator[T], one: Callable[[T], R]) -> Iterator[R]:
+def thread_map(n: int, items: Iterator[T], one: Callable[[T], R]) -> Iterator[R]:
     """``one(item)`` of each item, up to `n` at once, as they come to an end.
 
     The first goes alone: what would fail for all of them, fails once. Each thread is at most one result ahead
@@ -194,7 +194,7 @@ def several(n: int, items: Iterator[T], one: Callable[[T], R]) -> Iterator[R]:
     for item in items:
         yield one(item)
         if n > 1:
-            yield from _Crew(items, one).results(n)
+            yield from _Workers(items, one).results(n)
 
 
 class _Ended:
@@ -204,7 +204,7 @@ class _Ended:
         self.error = error
 
 
-class _Crew(Generic[T, R]):
+class _Workers(Generic[T, R]):
     """Threads at work."""
 
     def __init__(self, items: Iterator[T], one: Callable[[T], R]) -> None:

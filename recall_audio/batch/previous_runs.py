@@ -81,7 +81,7 @@ def _differs(path: Path, facts: Mapping[str, Any]) -> bool:
         return True
 
 
-MARKER = "crashes.json"
+CRASHES_FILE = "crashes.json"
 """Name of the file that counts how often a recording ended its process."""
 
 _MOST_CRASHES = 2
@@ -135,12 +135,12 @@ def to_redo(folder: Path, options: Options) -> tuple[str, list[str]]:
     return version, [name for name in STAGES if name in stale]
 
 
-def is_set_aside(folder: Path) -> bool:
+def is_quarantined(folder: Path) -> bool:
     """Whether a recording has ended its process so often that it is not tried again."""
     return _crashes(folder) >= _MOST_CRASHES
 
 
-def set_aside_error(folder: Path) -> ItemError:
+def quarantine_error(folder: Path) -> ItemError:
     """Why a recording is not tried again."""
     return ItemError(
         f"Processing it ended its process {_crashes(folder)} times; it is set aside.",
@@ -149,7 +149,7 @@ def set_aside_error(folder: Path) -> ItemError:
     )
 
 
-def note_crash(folder: Path, code: str, message: str, more_times: int = 1) -> bool:
+def record_crash(folder: Path, code: str, message: str, more_times: int = 1) -> bool:
     """Remember that a recording ended its process (or had to be ended); True where it is now set aside.
 
     Another version of the package counts from the start: it may have learnt to live with it.
@@ -157,19 +157,19 @@ def note_crash(folder: Path, code: str, message: str, more_times: int = 1) -> bo
     times = _crashes(folder) + more_times
     at = datetime.now(UTC).isoformat(timespec="seconds")
     body = {"version": __version__, "times": times, "last": {"at": at, "code": code, "message": message}}
-    write_json(folder / MARKER, "crashes", body)
+    write_json(folder / CRASHES_FILE, "crashes", body)
     return times >= _MOST_CRASHES
 
 
-def forgive(folder: Path) -> None:
+def clear_crashes(folder: Path) -> None:
     """Forget earlier crashes of a recording."""
     with contextlib.suppress(OSError):
-        (folder / MARKER).unlink(missing_ok=True)
+        (folder / CRASHES_FILE).unlink(missing_ok=True)
 
 
 def _crashes(folder: Path) -> int:
     try:
-        known: dict[str, Any] = read_json(folder / MARKER, "crashes")
+        known: dict[str, Any] = read_json(folder / CRASHES_FILE, "crashes")
     except ItemError:
         return 0
     times = known.get("times")

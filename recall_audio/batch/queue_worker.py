@@ -18,12 +18,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from threading import Event
 
-from recall_audio.batch.executors import catching, pool_for, silent
-from recall_audio.batch.executors.processes import seeing_key
-from recall_audio.batch.fetcher import Arrival, Fetcher, several
-from recall_audio.batch.request import Ended, Progress, Reach, Request
-from recall_audio.batch.runner import Ears, Running
-from recall_audio.batch.workspace import shelf_for
+from recall_audio.batch.executors import defer_signals, ignore_progress, open_executor
+from recall_audio.batch.executors.processes import with_secrets
+from recall_audio.batch.fetcher import BotRecordings, Fetcher, thread_map
+from recall_audio.batch.request import OutcomeCallback, ProgressCallback, Request, SettingsSource
+from recall_audio.batch.runner import Callbacks, Runner
+from recall_audio.batch.workspace import open_workspace
 from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue
 from recall_audio.model.outcome import Outcome
@@ -47,11 +47,11 @@ class Source:
 
 def work_off(
     source: Source,
-    settings: Reach,
+    settings: SettingsSource,
     request: Request,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     *,
-    ended: Ended | None = None,
+    on_outcome: OutcomeCallback | None = None,
     executor: Executor | None = None,
 ) -> list[Outcome]:
     """Fetch and process the bots of a queue that are due; one outcome a recording.
@@ -61,24 +61,24 @@ def work_off(
 
     Args:
         source: the queue, and whether to wait for more; then no outcomes are given at the end.
-        settings, request, progress, ended, executor: as for :func:`recall_audio.batch.run`.
+        settings, request, progress, on_outcome, executor: as for :func:`recall_audio.batch.run`.
 
     Raises:
         UsageError: another process works this queue off.
         KeyRefused, MachineError, KeyboardInterrupt: as :func:`recall_audio.batch.run`.
     """
-    report, stop, enough = progress or silent, Event(), Event()
-    desk = _Desk(source, ended or silent, enough)
+    report, stop, enough = progress or ignore_progress, Event(), Event()
+    desk = QueueClaims(source, on_outcome or ignore_progress, enough)
     with source.queue.alone():
         source.queue.recover()
         try:
-            with catching(request, executor, stop), shelf_for(request) as shelf:
-                request = shelf.request
-                ears = Ears(report, desk.hear, shelf.journal, at_the_end=not source.follow)
-                fetcher = Fetcher(request, cache(seeing_key(settings)), shelf, report, stop)
-                with pool_for(request, report, executor) as pool:
-                    running = Running(request, pool, shelf, ears, stop, enough)
-                    return running.through(desk.arrivals(fetcher))
+            with defer_signals(request, executor, stop), open_workspace(request) as workspace:
+                request = workspace.request
+                callbacks = Callbacks(report, desk.hear, workspace.journal, at_the_end=not source.follow)
+                fetcher = Fetcher(request, cache(with_secrets(settings)), workspace, report, stop)
+                with open_executor(request, report, executor) as pool:
+                    running = Runner(request, pool, workspace, callbacks, stop, enough)
+                    return running.run(desk.fetch_all(fetcher))
         finally:
             desk.put_back_all()
 
@@ -98,28 +98,28 @@ class _Open:
     outcomes: list[Outcome] = field(default_factory=list)
 
 
-class _Desk:
+class QueueClaims:
     """Takes entries, and gives them back once all outcomes of their bot are here."""
 
-    def __init__(self, source: Source, ended: Ended, enough: Event) -> None:
+    def __init__(self, source: Source, on_outcome: OutcomeCallback, enough: Event) -> None:
         self._queue, self._follow = source.queue, source.follow
-        self._ended, self._enough = ended, enough
+        self._ended, self._enough = on_outcome, enough
         self._open: dict[str, _Open] = {}
         self._tidy_at = time.monotonic() + _TIDY_EVERY_S
 
-    def arrivals(self, fetcher: Fetcher) -> Iterator[Arrival]:
-        """Bot after bot, for :class:`Running`; in a thread of its own."""
+    def fetch_all(self, fetcher: Fetcher) -> Iterator[BotRecordings]:
+        """Bot after bot, for :class:`Runner`; in a thread of its own."""
         options = replace(fetcher.request.fetch, wait_s=0.0)
 
-        def one(numbered: tuple[int, _Open]) -> Arrival:
+        def one(numbered: tuple[int, _Open]) -> BotRecordings:
             at, opened = numbered
             recordings = opened.entry.recordings.items()
             told = tuple((r, kind, i) for r, kinds in recordings for kind, i in kinds.items())
-            arrival = fetcher.one(at, opened.entry.bot_id, replace(options, known_artifacts=told))
+            arrival = fetcher.fetch_bot(at, opened.entry.bot_id, replace(options, known_artifacts=told))
             opened.n = len(arrival.recordings)
             return arrival
 
-        yield from several(options.bots_at_once, enumerate(self._taken(fetcher.stop)), one)
+        yield from thread_map(options.bots_at_once, enumerate(self._taken(fetcher.stop)), one)
 
     def _taken(self, stop: Event) -> Iterator[_Open]:
         """Entries as they come due; those of bots that are being worked on come later."""
@@ -160,7 +160,7 @@ class _Desk:
             self._queue.put_back(opened.entry, unfinished[0].code, at_once=was_stopped)
 
     def put_back_all(self) -> None:
-        """What was taken and has not ended: it is begun anew by the next start."""
+        """What was taken and has not on_outcome: it is begun anew by the next start."""
         for opened in list(self._open.values()):
             with contextlib.suppress(OSError, MachineError):  # else the next start does it
                 self._queue.put_back(opened.entry, at_once=True)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.model.outcome import Outcome
-from recall_audio.storage import Place, Url
+from recall_audio.storage import Location, Url
 
 if TYPE_CHECKING:
     from recall_audio.fetch.api.settings import Settings
 
-Progress = Callable[[str, str, int, int | None], None]
+ProgressCallback = Callable[[str, str, int, int | None], None]
 """Called with a bot's or recording's id, what is being done, units done, and units in all where known."""
 
-Ended = Callable[[Outcome], None]
+OutcomeCallback = Callable[[Outcome], None]
 """Called with each outcome as it comes, once it stands in the journal; always from the calling thread."""
 
-Reach = Callable[[], "Settings"]
+SettingsSource = Callable[[], "Settings"]
 """Gives key and region; called only where something has to be asked for."""
 
 
@@ -59,7 +59,7 @@ class Request:
     store: Url | None = None
 
     @classmethod
-    def at(cls, place: Place, fetch: FetchOptions, options: Options | None) -> "Request":
+    def at(cls, place: Location, fetch: FetchOptions, options: Options | None) -> "Request":
         """For results in a folder, or in a store."""
         if isinstance(place, Url):
             return cls(Path(), fetch, options, store=place)

@@ -22,10 +22,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from recall_audio import __version__
 from recall_audio.batch import previous_runs, tasks
-from recall_audio.batch.fetcher import Arrival
-from recall_audio.batch.request import Ended, Progress, Request
+from recall_audio.batch.fetcher import BotRecordings
+from recall_audio.batch.request import OutcomeCallback, ProgressCallback, Request
 from recall_audio.batch.tasks import Task
-from recall_audio.batch.workspace import Journal, JournalParts, Shelf
+from recall_audio.batch.workspace import Journal, StoreJournal, Workspace
 from recall_audio.errors import ItemError, MachineError, RecallAudioError
 from recall_audio.files import remove_parts_of
 from recall_audio.model.options import Options
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class Callbacks:
     """Who is told what comes of a batch.
 
     Attributes:
@@ -46,17 +46,17 @@ class Ears:
         at_the_end: all outcomes are given at the end, too; a service has no end.
     """
 
-    report: Progress
-    ended: Ended
-    journal: Journal | JournalParts | None
+    report: ProgressCallback
+    ended: OutcomeCallback
+    journal: Journal | StoreJournal | None
     at_the_end: bool = True
 
 
 @runtime_checkable
-class Breakable(Protocol):
+class Cancellable(Protocol):
     """An executor whose work can be ended at once."""
 
-    def break_off(self) -> None:
+    def cancel_all(self) -> None:
         """End all work now; does not wait."""
 
 
@@ -85,7 +85,7 @@ def outcome_of(
     except Exception as error:  # noqa: BLE001 - an executor's own word for work that it lost
         crash = ItemError(f"The process that worked on it was lost ({type(error).__name__}).", code="crashed")
     else:
-        previous_runs.forgive(folder)
+        previous_runs.clear_crashes(folder)
         return outcome, None
     return _crashed(folder, crash, seconds)
 
@@ -95,15 +95,15 @@ def _crashed(
 ) -> tuple[Outcome, RecallAudioError | None]:
     _sweep_after(error, folder)
     full: RecallAudioError | None = None
-    is_set_aside = False
+    is_quarantined = False
     try:
         times = error.facts.get("times", 1)  # a cluster has tried it several times already
-        is_set_aside = previous_runs.note_crash(folder, error.code, error.message, times)
+        is_quarantined = previous_runs.record_crash(folder, error.code, error.message, times)
     except MachineError as disk:
         full = disk
-    hint = "It is set aside: --force tries again." if is_set_aside else "The next run tries it once more."
+    hint = "It is set aside: --force tries again." if is_quarantined else "The next run tries it once more."
     shown = ItemError(error.message, hint, code=error.code)
-    return tasks.failed(folder, shown, seconds, for_good=is_set_aside), full
+    return tasks.failed(folder, shown, seconds, for_good=is_quarantined), full
 
 
 def _sweep_after(error: RecallAudioError, folder: Path) -> None:
@@ -130,7 +130,7 @@ _LOOK_S = 0.25
 _LAST_S = 6.0
 # Once stopped, what has not ended by then is not waited for.
 
-Place = tuple[int, int]
+_Position = tuple[int, int]
 """A recording's place: its bot's in the batch, and its own among the bot's."""
 
 
@@ -138,19 +138,19 @@ Place = tuple[int, int]
 class _Begun:
     """A recording that is being processed."""
 
-    place: Place
+    place: _Position
     folder: Path
     at: float
 
 
-class Running:
+class Runner:
     """One batch.
 
     Args:
         request: what to do.
         executor: does the processing.
-        shelf: where recordings are kept.
-        ears: who is told.
+        workspace: where recordings are kept.
+        callbacks: who is told.
         stop: ends everything at once; what is unfinished then is ``interrupted``.
         enough: set once nothing more is to be begun; arrivals that would wait for ever look at it.
     """
@@ -159,12 +159,13 @@ class Running:
         self,
         request: Request,
         executor: Executor,
-        shelf: Shelf,
-        ears: Ears,
+        workspace: Workspace,
+        callbacks: Callbacks,
         stop: threading.Event,
         enough: threading.Event | None = None,
     ) -> None:
-        self._request, self._executor, self._shelf, self._ears = request, executor, shelf, ears
+        self._request, self._executor = request, executor
+        self._workspace, self._callbacks = workspace, callbacks
         self._stop = stop
         self._enough = enough or threading.Event()
         self._stopped_by: RecallAudioError | None = None
@@ -173,12 +174,12 @@ class Running:
         self._slots = threading.Semaphore(2 * at_once + 2)
         self._left: dict[int, int] = {}
         self._begun: dict[Future[Outcome], _Begun] = {}
-        self._held: list[tuple[Place, Path]] = []
-        self._outcomes: dict[Place, Outcome] = {}
+        self._held: list[tuple[_Position, Path]] = []
+        self._outcomes: dict[_Position, Outcome] = {}
         self._n_failed = 0
         self._is_fed = False
 
-    def through(self, arrivals: Iterator[Arrival]) -> list[Outcome]:
+    def run(self, arrivals: Iterator[BotRecordings]) -> list[Outcome]:
         """Every outcome, in the batch's order.
 
         Raises:
@@ -198,7 +199,7 @@ class Running:
             raise self._stopped_by
         return [self._outcomes[place] for place in sorted(self._outcomes)]
 
-    def _feed(self, arrivals: Iterator[Arrival]) -> None:
+    def _feed(self, arrivals: Iterator[BotRecordings]) -> None:
         """Draw arrivals while there is a free slot; runs in a thread of its own."""
         error: RecallAudioError | None = None
         try:
@@ -224,7 +225,7 @@ class Running:
         while not self._is_fed or self._begun or self._held:
             if self._stop.is_set() and until is None:
                 until = time.monotonic() + _LAST_S
-                self._break_off()
+                self._cancel_all()
             if until is not None and time.monotonic() > until:
                 break
             try:
@@ -235,12 +236,12 @@ class Running:
         for begun in self._begun.values():
             self._note(begun.place, tasks.interrupted(begun.folder, time.monotonic() - begun.at))
 
-    def _break_off(self) -> None:
+    def _cancel_all(self) -> None:
         """End what is under way: processes of ours are ended, others' are asked to."""
         self._held.clear()
         self._enough.set()
-        if isinstance(self._executor, Breakable):
-            self._executor.break_off()
+        if isinstance(self._executor, Cancellable):
+            self._executor.cancel_all()
         for future in list(self._begun):
             future.cancel()
 
@@ -257,16 +258,16 @@ class Running:
         for future in list(self._begun):
             future.cancel()
 
-    def _arrived(self, arrival: Arrival) -> None:
+    def _arrived(self, arrival: BotRecordings) -> None:
         self._left[arrival.at] = len(arrival.recordings)
         for i, one in enumerate(arrival.recordings):
             if isinstance(one, Outcome):
-                self._shelf.ended(Path(one.folder) if one.folder else None)
+                self._workspace.discard(Path(one.folder) if one.folder else None)
                 self._note((arrival.at, i), one)
             elif not self._stopped_by and not self._stop.is_set():
                 self._take((arrival.at, i), one)
 
-    def _take(self, place: Place, folder: Path) -> None:
+    def _take(self, place: _Position, folder: Path) -> None:
         """Process a recording, unless that is done already or it has crashed too often."""
         request, options = self._request, self._request.options or Options()
         try:
@@ -274,19 +275,19 @@ class Running:
         except ItemError as error:
             done = tasks.failure(folder.parent.name, error, 0.0, folder)
         if request.force:
-            previous_runs.forgive(folder)
-        elif done is None and previous_runs.is_set_aside(folder):
-            done = tasks.failure(folder.parent.name, previous_runs.set_aside_error(folder), 0.0, folder)
+            previous_runs.clear_crashes(folder)
+        elif done is None and previous_runs.is_quarantined(folder):
+            done = tasks.failure(folder.parent.name, previous_runs.quarantine_error(folder), 0.0, folder)
         if done is not None:
-            self._shelf.ended(folder)
+            self._workspace.discard(folder)
             self._note(place, done)
         else:
             self._admit(place, folder, options)
 
-    def _admit(self, place: Place, folder: Path, options: Options) -> None:
+    def _admit(self, place: _Position, folder: Path, options: Options) -> None:
         """Begin on a recording if there is room for what it writes; else it waits for others to end."""
         try:
-            has_room = not self._held and self._shelf.room.take(folder, options)
+            has_room = not self._held and self._workspace.space.reserve(folder, options)
         except MachineError as error:
             self._end_early(error)
             return
@@ -295,11 +296,11 @@ class Running:
         else:
             self._held.append((place, folder))
 
-    def _submit(self, place: Place, folder: Path, options: Options) -> None:
+    def _submit(self, place: _Position, folder: Path, options: Options) -> None:
         say_what_is_redone(folder, options)
         asked = self._request
         task = Task(folder, options, asked.force, asked.keep_work, asked.verify, asked.jobs_each)
-        task = self._shelf.task(folder, task)
+        task = self._workspace.task_for(folder, task)
         begun = _Begun(place, folder, time.monotonic())
         future: Future[Outcome] = self._executor.submit(tasks.process_safely, task)
         self._begun[future] = begun
@@ -309,10 +310,10 @@ class Running:
         begun = self._begun.pop(future, None)
         if begun is None:
             return
-        self._shelf.room.give_back(begun.folder)
+        self._workspace.space.release(begun.folder)
         outcome, error = outcome_of(future, begun.folder, time.monotonic() - begun.at)
-        self._shelf.crashed(begun.folder)
-        self._shelf.ended(begun.folder)
+        self._workspace.publish_crashes(begun.folder)
+        self._workspace.discard(begun.folder)
         self._note(begun.place, outcome)
         if error is not None:
             self._end_early(error)
@@ -321,22 +322,22 @@ class Running:
             if self._stopped_by is None:
                 self._take(place, folder)
 
-    def _note(self, place: Place, outcome: Outcome) -> None:
+    def _note(self, place: _Position, outcome: Outcome) -> None:
         """Keep an outcome; its bot's slot is free once all its recordings have one."""
-        outcome = self._shelf.shown(outcome)
-        if self._ears.at_the_end:
+        outcome = self._workspace.with_location(outcome)
+        if self._callbacks.at_the_end:
             self._outcomes[place] = outcome
         self._left[place[0]] -= 1
         if self._left[place[0]] <= 0:
             del self._left[place[0]]
             self._slots.release()
         _log.info("%s %s: %s %s", outcome.bot_id, outcome.recording_id, outcome.status, outcome.code)
-        if self._ears.journal is not None:
+        if self._callbacks.journal is not None:
             try:
-                self._ears.journal.add(outcome)
+                self._callbacks.journal.add(outcome)
             except MachineError as error:
                 self._end_early(error)
-        self._ears.ended(outcome)
+        self._callbacks.ended(outcome)
         self._n_failed += outcome.status == "failed"
         if self._request.max_failures is not None and self._n_failed >= self._request.max_failures:
             self._enough.set()

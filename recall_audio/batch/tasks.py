@@ -98,7 +98,7 @@ def _processed(task: Task) -> Outcome:
                     task.options,
                     force=task.force,
                     keep_work=task.keep_work,
-                    progress=worker_process.tell,
+                    progress=worker_process.report_progress,
                     executor=executor,
                 )
         except ItemError as error:
@@ -122,9 +122,9 @@ def _side_by_side(jobs: int) -> Iterator[Executor | None]:
     if jobs < 2:
         yield None
         return
-    from recall_audio.batch.executors.processes import Workers
+    from recall_audio.batch.executors.processes import ProcessExecutor
 
-    workers = Workers(jobs)
+    workers = ProcessExecutor(jobs)
     try:
         yield workers
     finally:
@@ -210,22 +210,22 @@ def workplace(task: Task) -> Iterator[Task]:
     if task.folder.is_absolute():
         yield from _published(task)
     else:
-        with storage.scratch() as root:
+        with storage.temporary_workspace() as root:
             yield from _published(replace(task, folder=root / task.folder))
 
 
 def _published(task: Task) -> Iterator[Task]:
     store, folder = storage.Store(storage.Url(task.store)), task.folder
-    if not storage.look(store, folder):
+    if not storage.load_state(store, folder):
         raise ItemError(f"{store.url} holds no recording.json.", "Fetch it again.", code="missing_file")
-    there = set(storage.all_there(folder))
-    storage.bring_documents(store, folder)
+    there = set(storage.stored_names(folder))
+    storage.download_documents(store, folder)
     if task.verify:
-        storage.bring(store, folder, storage.all_there(folder))
+        storage.download_missing(store, folder, storage.stored_names(folder))
     elif task.force or _needs_audio(folder, task.options):
-        storage.bring(store, folder, _sources(folder))
+        storage.download_missing(store, folder, _sources(folder))
     yield task
-    storage.publish(store, folder, doubted=there - set(storage.all_there(folder)))
+    storage.publish(store, folder, doubted=there - set(storage.stored_names(folder)))
 
 
 def _needs_audio(folder: Path, options: Options) -> bool:

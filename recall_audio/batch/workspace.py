@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recall_audio import storage
-from recall_audio.batch.disk_space import Room, RoomElsewhere
-from recall_audio.batch.previous_runs import MARKER
+from recall_audio.batch.disk_space import DownloadSpace, FreeSpace
+from recall_audio.batch.previous_runs import CRASHES_FILE
 from recall_audio.batch.request import Request
 from recall_audio.batch.tasks import Task
 from recall_audio.errors import MachineError, TransientError
@@ -65,7 +65,7 @@ class Journal:
         raise failure
 
 
-class JournalParts:
+class StoreJournal:
     """A journal in a store, which appends to nothing: an object for so many lines, none written twice.
 
     ``journal/<when the run began>-<random>-<number>.jsonl``; by name they are in order.
@@ -115,7 +115,7 @@ def _is_torn(path: Path) -> bool:
 
 
 @dataclass(slots=True)
-class Shelf:
+class Workspace:
     """A folder of this machine.
 
     Attributes:
@@ -125,68 +125,80 @@ class Shelf:
     """
 
     request: Request
-    room: Room
-    journal: Journal | JournalParts
+    space: FreeSpace
+    journal: Journal | StoreJournal
 
-    def look(self, bot_id: str) -> None:
+    def load_state(self, bot_id: str) -> None:
         """Bring what says how far a bot's recordings are."""
 
-    def fetched(self, folder: Path) -> None:
+    def publish_download(self, folder: Path) -> None:
         """Keep what was downloaded."""
 
-    def crashed(self, folder: Path) -> None:
+    def publish_crashes(self, folder: Path) -> None:
         """Keep that a recording ended its process."""
 
-    def ended(self, folder: Path | None) -> None:
+    def discard(self, folder: Path | None) -> None:
         """Nothing of a recording is needed here any more."""
 
-    def task(self, folder: Path, task: Task) -> Task:
+    def task_for(self, folder: Path, task: Task) -> Task:
         """What a worker is told of a recording."""
         return replace(task, folder=folder.absolute()) if self.request.cluster else task
 
-    def shown(self, outcome: Outcome) -> Outcome:
+    def with_location(self, outcome: Outcome) -> Outcome:
         """An outcome with the place where its recording really is."""
         return outcome
 
 
 @dataclass(slots=True)
-class _StoreShelf(Shelf):
+class RemoteWorkspace(Workspace):
+    """A temporary folder of this machine in front of an object store.
+
+    Attributes:
+        store: the output in the store.
+    """
+
     store: storage.Store
 
-    def look(self, bot_id: str) -> None:
-        for folder in storage.look_for_all(self.store, bot_id, self.request.out):
+    def load_state(self, bot_id: str) -> None:
+        """Download what says how far the recordings of a bot are."""
+        for folder in storage.load_states(self.store, bot_id, self.request.out):
             if self.request.verify:  # of downloads, whose bytes are looked at before anything is asked
-                sources = [n for n in storage.all_there(folder) if n.startswith("source/")]
-                storage.bring(self._at(folder), folder, sources)
+                sources = [n for n in storage.stored_names(folder) if n.startswith("source/")]
+                storage.download_missing(self._at(folder), folder, sources)
 
     def _at(self, folder: Path) -> storage.Store:
         return storage.Store(self.store.url / folder.parent.name / folder.name)
 
-    def fetched(self, folder: Path) -> None:
+    def publish_download(self, folder: Path) -> None:
+        """Upload the downloaded files of a recording."""
         storage.publish_fetched(self._at(folder), folder)
         if self.request.cluster:
             shutil.rmtree(folder / "source", ignore_errors=True)
 
-    def crashed(self, folder: Path) -> None:
+    def publish_crashes(self, folder: Path) -> None:
+        """Upload the crash count of a recording."""
         with contextlib.suppress(OSError, MachineError, TransientError):
-            self._at(folder).write(MARKER, (folder / MARKER).read_bytes())
+            self._at(folder).write(CRASHES_FILE, (folder / CRASHES_FILE).read_bytes())
 
-    def ended(self, folder: Path | None) -> None:
+    def discard(self, folder: Path | None) -> None:
+        """Delete the local copy of a recording."""
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def task(self, folder: Path, task: Task) -> Task:
+    def task_for(self, folder: Path, task: Task) -> Task:
+        """Address a task to the recording in the store."""
         name = Path(folder.parent.name) / folder.name
         return replace(task, folder=name if self.request.cluster else folder, store=self._at(folder).url.text)
 
-    def shown(self, outcome: Outcome) -> Outcome:
+    def with_location(self, outcome: Outcome) -> Outcome:
+        """Replace the folder of an outcome by its address in the store."""
         if not outcome.folder:
             return outcome
         return replace(outcome, folder=str(self.store.url / outcome.bot_id / outcome.recording_id))
 
 
 @contextmanager
-def shelf_for(request: Request) -> Iterator[Shelf]:
+def open_workspace(request: Request) -> Iterator[Workspace]:
     """Where a request wants its recordings.
 
     Raises:
@@ -194,15 +206,17 @@ def shelf_for(request: Request) -> Iterator[Shelf]:
         TransientError: it cannot be reached.
     """
     if request.store is None:
-        yield Shelf(request, Room(request.out), Journal(request.out))
+        yield Workspace(request, FreeSpace(request.out), Journal(request.out))
         return
     store = storage.Store(request.store)
     store.check()
-    with storage.scratch() as out:
+    with storage.temporary_workspace() as out:
         here = replace(request, out=out)
-        journal = JournalParts(store)
+        journal = StoreJournal(store)
         try:
-            yield _StoreShelf(here, (RoomElsewhere if request.cluster else Room)(out), journal, store)
+            yield RemoteWorkspace(
+                here, (DownloadSpace if request.cluster else FreeSpace)(out), journal, store
+            )
         finally:
             with contextlib.suppress(MachineError):
                 journal.write()

@@ -8,7 +8,7 @@ from recall_audio.cli.locations import folder_argument, format_option, one_recor
 from recall_audio.model.options import FeatureOptions
 
 if TYPE_CHECKING:
-    from recall_audio.storage import Place
+    from recall_audio.storage import Location
 
 _SHORT = (
     "speaker",
@@ -37,7 +37,7 @@ _SHORT = (
 @click.option("--skip-overlap", is_flag=True, help="Leave out where the reference has several speakers.")
 @format_option
 def score(
-    folder: "Place",
+    folder: "Location",
     against: str,
     role: Literal["reference", "hypothesis"] | None,
     collars_ms: tuple[float, ...],
@@ -71,7 +71,7 @@ def score(
 @click.option("--f0", "f0_hz", type=click.FloatRange(50, 2000), nargs=2, show_default=True,
               default=(FeatureOptions().f0_lowest_hz, FeatureOptions().f0_highest_hz), metavar="LOW HIGH",
               help="Pitch is looked for between these, in Hz.")  # fmt: skip
-def features(folder: "Place", form: str, longest_s: float, f0_hz: tuple[float, float]) -> None:
+def features(folder: "Location", form: str, longest_s: float, f0_hz: tuple[float, float]) -> None:
     """Pitch, level, pace and brightness of every turn, where its speaker speaks alone, by librosa.
 
     F0 median and range, level as recorded, syllable nuclei a second (a proxy of the articulation rate),

@@ -13,7 +13,7 @@ from recall_audio.errors import ItemError, MachineError, RecallAudioError, Trans
 
 if TYPE_CHECKING:
     from recall_audio.fetch import Settings
-    from recall_audio.storage import Place, Url
+    from recall_audio.storage import Location, Url
 
 Check = tuple[str, str, str]
 """What was looked at; ``ok``, ``missing``, ``optional`` or ``unknown``; what was found or what to do."""
@@ -24,7 +24,7 @@ _LEAST_FREE_BYTES = 2 << 30
 @click.command()
 @region_option
 @out_option
-def doctor(region: str | None, out: "Place") -> None:
+def doctor(region: str | None, out: "Location") -> None:
     """Key, region, decoder, detector, encoder, disk: what is missing, how to get it.
 
     Asks the API whether it takes the key; where it does not, asks Recall.ai's other regions whose it is.
@@ -96,7 +96,7 @@ def _encoder() -> Check:
     return "ffmpeg", "ok" if found else "optional", str(found or hint)
 
 
-def _disk(out: "Place") -> Check:
+def _disk(out: "Location") -> Check:
     if not isinstance(out, Path):
         return _store(out)
     place = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())

@@ -9,7 +9,7 @@ from recall_audio.cli.locations import PlaceType, folder_argument, folders_at, o
 
 if TYPE_CHECKING:
     from recall_audio.model.pseudonyms import Pseudonyms
-    from recall_audio.storage import Place
+    from recall_audio.storage import Location
 
 
 def pseudonym_options(command: Any) -> Any:
@@ -40,7 +40,7 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; "
               "DIR/export/FORMAT where not given.")  # fmt: skip
 @pseudonym_options
-def export(folder: "Place", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
+def export(folder: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
     """Write a recording's results in another tool's format; prints the files written."""
     from recall_audio.results.export import export_recording
 
@@ -54,7 +54,7 @@ def export(folder: "Place", form: str, into: Path | None, coded: bool, key_file:
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write to; OUT/tables where not given.")  # fmt: skip
 @pseudonym_options
-def collect_(root: "Place", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
+def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
     """Every recording under OUT as one set of tables; prints the files written."""
     from recall_audio.cli.progress import Progress
     from recall_audio.results.collect import collect_recordings
@@ -85,7 +85,7 @@ def collect_(root: "Place", form: str, into: Path | None, coded: bool, key_file:
               help="Folder to write to; DIR/transcript where not given.")  # fmt: skip
 @pseudonym_options
 def merge_transcripts(
-    folder: "Place",
+    folder: "Location",
     files: tuple[Path, ...],
     forms: tuple[str, ...],
     into: Path | None,
@@ -108,7 +108,7 @@ def merge_transcripts(
 @click.option("--into", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write the copies to; INTO/CODE/CODE/ each.")  # fmt: skip
 @key_file_option
-def pseudonymise(folders: "tuple[Place, ...]", into: Path, key_file: Path | None) -> int:
+def pseudonymise(folders: "tuple[Location, ...]", into: Path, key_file: Path | None) -> int:
     """Copies of recordings' results to hand out: stems, tables, report, with codes for names, ids and emails.
 
     The codes are keyed by RECALL_PSEUDONYM_KEY: the same under the same key, so that a person stays one

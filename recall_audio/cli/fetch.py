@@ -38,7 +38,7 @@ def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | Non
 
     return carried_out(
         len(ids),
-        lambda progress, ended: batch.run(ids, settings, request, progress, ended=ended),
+        lambda progress, on_outcome: batch.run(ids, settings, request, progress, on_outcome=on_outcome),
         quiet=values["quiet"],
         as_json=as_json,
     )

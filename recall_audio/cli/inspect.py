@@ -9,7 +9,7 @@ from recall_audio.cli.locations import (
     folder_argument,
     folders_at,
     format_option,
-    need_journal,
+    load_journal,
     one_recording,
     root_of,
     told,
@@ -17,13 +17,13 @@ from recall_audio.cli.locations import (
 from recall_audio.model.options import TalkOptions
 
 if TYPE_CHECKING:
-    from recall_audio.storage import Place
+    from recall_audio.storage import Location
 
 
 @click.command(short_help="What a recording is and what was done with it.")
 @folder_argument
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def info(folder: "Place", form: str) -> None:
+def info(folder: "Location", form: str) -> None:
     """What a recording is, who was there, what was done with it, and what to know about it."""
     import json
 
@@ -39,7 +39,7 @@ def info(folder: "Place", form: str) -> None:
 @click.command()
 @folder_argument
 @format_option
-def align(folder: "Place", form: str) -> None:
+def align(folder: "Location", form: str) -> None:
     """Where each part lies on the mix's clock, and how sure that is."""
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline import tables
@@ -57,7 +57,7 @@ def align(folder: "Place", form: str) -> None:
 @click.option("--step", "step_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="From one window's start to the next one's; "
               f"{TalkOptions().step_s:g} where only --window is given.")  # fmt: skip
-def talk(folder: "Place", form: str, pairs: bool, window_s: float | None, step_s: float | None) -> None:
+def talk(folder: "Location", form: str, pairs: bool, window_s: float | None, step_s: float | None) -> None:
     """Who spoke how much, or over whom; for the whole meeting or in sliding windows."""
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline import tables
@@ -76,14 +76,14 @@ def talk(folder: "Place", form: str, pairs: bool, window_s: float | None, step_s
 
 @click.command(short_help="Write report.html, and an index of many.")
 @folder_argument
-def report(folder: "Place") -> None:
+def report(folder: "Location") -> None:
     """Write report.html (for a folder of many recordings, an index of them too); prints where it is."""
     from recall_audio.pipeline.report import write_index, write_report
 
     found, root = folders_at(folder), root_of(folder)
     written = [told(write_report(f)) for f in found]
     if found != [root]:
-        need_journal(folder)
+        load_journal(folder)
         written.append(told(write_index(root, found)))
     click.echo(written[-1])
 

@@ -32,7 +32,7 @@ def listen(port: int, host: str, folder: Path) -> None:
     """
     from threading import Event
 
-    from recall_audio.batch.executors import Deferred
+    from recall_audio.batch.executors import DeferredSignals
     from recall_audio.listen import Queue, Secrets
     from recall_audio.listen.listener import Listener
 
@@ -50,7 +50,7 @@ def listen(port: int, host: str, folder: Path) -> None:
             f"Listening on http://{shown}:{bound}/, queue {folder}, {queue.waiting()} waiting.", port=bound
         )
 
-    with Deferred(stop):
+    with DeferredSignals(stop):
         Listener(queue, secrets).serve(host, port, stop, ready)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from recall_audio.storage import Place
+    from recall_audio.storage import Location
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recall_audio.storage import Place
+    from recall_audio.storage import Location
 
 
 class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -20,20 +20,20 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     name = "DIR|URL"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Place":
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Location":
         """Text to a path or an address."""
         from recall_audio.errors import UsageError
-        from recall_audio.storage import place_of
+        from recall_audio.storage import parse_location
 
         if not isinstance(value, str):
             return value  # type: ignore[no-any-return]
         try:
-            return place_of(value)
+            return parse_location(value)
         except UsageError as error:
             self.fail(str(error), param, ctx)
 
 
-def where(place: "Place") -> dict[str, Any]:
+def where(place: "Location") -> dict[str, Any]:
     """The fields of a request that say where results go.
 
     Raises:
@@ -48,7 +48,7 @@ def where(place: "Place") -> dict[str, Any]:
     return {"out": place}
 
 
-def found_at(places: "Sequence[Place]") -> tuple[dict[str, Any], list[Path]]:
+def found_at(places: "Sequence[Location]") -> tuple[dict[str, Any], list[Path]]:
     """The fields of a request that say where recordings are, and their folders; of a store only their names.
 
     Raises:
@@ -71,7 +71,7 @@ def found_at(places: "Sequence[Place]") -> tuple[dict[str, Any], list[Path]]:
 
 
 @contextmanager
-def known_of(place: "Place", bot_ids: Sequence[str]) -> Iterator[list[Path]]:
+def known_of(place: "Location", bot_ids: Sequence[str]) -> Iterator[list[Path]]:
     """Folders that say how far the recordings of some bots are."""
     from recall_audio import fetch, storage
 
@@ -79,8 +79,8 @@ def known_of(place: "Place", bot_ids: Sequence[str]) -> Iterator[list[Path]]:
         yield [f for i in bot_ids for f in fetch.known_recordings(place, i)]
         return
     store = storage.Store(place)
-    with storage.scratch() as root:
-        yield [f for i in bot_ids for f in storage.look_for_all(store, i, root)]
+    with storage.temporary_workspace() as root:
+        yield [f for i in bot_ids for f in storage.load_states(store, i, root)]
 
 
 @contextmanager
@@ -99,7 +99,7 @@ format_option = click.option(
 folder_argument = click.argument("folder", metavar="DIR|URL", type=PlaceType())
 
 
-def one_recording(folder: "Place", *needed: str) -> Path:
+def one_recording(folder: "Location", *needed: str) -> Path:
     """The one recording's folder at or below `folder`; of a store, the one that mirrors it here.
 
     Args:
@@ -120,14 +120,14 @@ def one_recording(folder: "Place", *needed: str) -> Path:
     return found[0]
 
 
-def folders_at(place: "Place", *needed: str) -> list[Path]:
+def folders_at(place: "Location", *needed: str) -> list[Path]:
     """Every recording's folder at or below a place; see :func:`recall_audio.results.locations.folders_at`."""
     from recall_audio.results import locations
 
     return locations.folders_at(place, *needed)
 
 
-def root_of(place: "Place") -> Path:
+def root_of(place: "Location") -> Path:
     """The folder that is or mirrors a place."""
     from recall_audio.results import locations
 
@@ -136,14 +136,14 @@ def root_of(place: "Place") -> Path:
 
 def told(path: Path) -> str:
     """Where a file just written is: one that is of a mirrored place goes into its store first."""
-    from recall_audio.storage import kept
+    from recall_audio.storage import upload_if_mirrored
 
-    return kept(path)
+    return upload_if_mirrored(path)
 
 
-def need_journal(place: "Place") -> None:
+def load_journal(place: "Location") -> None:
     """Bring the journal of a store's output to the folder that mirrors it; a folder has its own."""
     if not isinstance(place, Path):
         from recall_audio.storage import Mirror
 
-        Mirror(place).need_journal()
+        Mirror(place).load_journal()

@@ -19,7 +19,7 @@ from recall_audio.report.recording_page import title
 from recall_audio.report.speakers import Documents, Speaker, duration_s, speakers
 from recall_audio.report.statements import CHECK, MATTERS, Statement
 from recall_audio.report.warnings_section import statements, verdict
-from recall_audio.storage import Place, Store, place_of
+from recall_audio.storage import Location, Store, parse_location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
     finished = [o for o in outcomes if o.folder and _has_results(o, look=len(outcomes) <= _FEW)]
     if len(finished) <= _FEW:
         for outcome in finished:
-            print_summary(place_of(outcome.folder))
+            print_summary(parse_location(outcome.folder))
     if len(outcomes) > _FEW or len(finished) < len(outcomes) or any(o.status != "done" for o in outcomes):
         shown_ones = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
         rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in shown_ones]
@@ -61,14 +61,14 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
 
 def _has_results(outcome: Outcome, *, look: bool) -> bool:
     """Whether there is something to sum up; a store is only looked into where that will be done."""
-    place = place_of(outcome.folder)
+    place = parse_location(outcome.folder)
     if isinstance(place, Path):
         return (place / "run.json").is_file()
     is_done = outcome.status in ("done", "partial")
     return is_done and (not look or Store(place).facts("run.json") is not None)
 
 
-def print_summary(place: Place) -> None:
+def print_summary(place: Location) -> None:
     """The summary of one recording: a bar a speaker, warnings, where the files are."""
     from recall_audio.pipeline.documents import read_documents
 

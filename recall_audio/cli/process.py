@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recall_audio import batch, fetch
-from recall_audio.batch import Reach, Request
+from recall_audio.batch import Request, SettingsSource
 from recall_audio.batch.queue_worker import Source, work_off
 from recall_audio.cli import logs
 from recall_audio.cli import options as shared
@@ -19,7 +19,7 @@ from recall_audio.listen import Queue, Told
 from recall_audio.model.outcome import Outcome
 
 if TYPE_CHECKING:
-    from recall_audio.storage import Place
+    from recall_audio.storage import Location
 
 
 def source_of(folder: Path, ids: list[str], follow: bool) -> Source:
@@ -38,7 +38,7 @@ def source_of(folder: Path, ids: list[str], follow: bool) -> Source:
 
 
 def worked_off(
-    source: Source, settings: Reach, request: Request, *, joined: int, quiet: bool, as_json: bool
+    source: Source, settings: SettingsSource, request: Request, *, joined: int, quiet: bool, as_json: bool
 ) -> int:
     """Work a queue off and give the exit code: that of the batch, or 5 if something in it comes later.
 
@@ -54,10 +54,12 @@ def worked_off(
     return 0
 
 
-def _worked_off(source: Source, settings: Reach, request: Request, *, quiet: bool, as_json: bool) -> int:
+def _worked_off(
+    source: Source, settings: SettingsSource, request: Request, *, quiet: bool, as_json: bool
+) -> int:
     code = carried_out(
         source.queue.waiting(),
-        lambda progress, ended: work_off(source, settings, request, progress, ended=ended),
+        lambda progress, on_outcome: work_off(source, settings, request, progress, on_outcome=on_outcome),
         quiet=quiet,
         as_json=as_json,
     )
@@ -66,7 +68,9 @@ def _worked_off(source: Source, settings: Reach, request: Request, *, quiet: boo
     return code or (5 if left else 0)
 
 
-def _followed(source: Source, settings: Reach, request: Request, *, quiet: bool, as_json: bool) -> int:
+def _followed(
+    source: Source, settings: SettingsSource, request: Request, *, quiet: bool, as_json: bool
+) -> int:
     def hear(outcome: Outcome) -> None:
         if as_json:
             click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
@@ -78,7 +82,7 @@ def _followed(source: Source, settings: Reach, request: Request, *, quiet: bool,
     if not quiet:
         logs.say(f"Working off {source.queue.folder}, {source.queue.waiting()} waiting; Ctrl-C ends it.")
     with Progress(quiet=True) as progress:
-        work_off(source, settings, request, progress, ended=hear)
+        work_off(source, settings, request, progress, on_outcome=hear)
     return 0
 
 
@@ -126,7 +130,7 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
         return worked_off(source, settings, request, joined=len(ids), **told)
     return carried_out(
         len(ids),
-        lambda progress, ended: batch.run(ids, settings, request, progress, ended=ended),
+        lambda progress, on_outcome: batch.run(ids, settings, request, progress, on_outcome=on_outcome),
         quiet=quiet,
         as_json=as_json,
     )
@@ -141,7 +145,7 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
 @shared.json_option
 @shared.quiet_option
 @log_options
-def process(folders: "tuple[Place, ...]", **values: Any) -> int:
+def process(folders: "tuple[Location, ...]", **values: Any) -> int:
     """Everything after the download, on recordings' folders. No network."""
     place, found = found_at(folders)
     as_json, quiet = values.pop("as_json"), values.pop("quiet")
@@ -151,7 +155,7 @@ def process(folders: "tuple[Place, ...]", **values: Any) -> int:
     request = _request(place, values)
     return carried_out(
         len(found),
-        lambda progress, ended: batch.process_folders(found, request, progress, ended=ended),
+        lambda progress, on_outcome: batch.process_folders(found, request, progress, on_outcome=on_outcome),
         quiet=quiet,
         as_json=as_json,
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from recall_audio.batch import Ended
+from recall_audio.batch import OutcomeCallback
 from recall_audio.cli import logs
 from recall_audio.errors import RecallAudioError
 from recall_audio.model.outcome import Outcome
@@ -28,7 +28,7 @@ class Progress:
     ::
 
         with Progress(quiet=False, n_items=len(ids)) as progress:
-            batch.run(ids, settings, request, progress, ended=progress.ended)
+            batch.run(ids, settings, request, progress, on_outcome=progress.ended)
     """
 
     def __init__(self, *, quiet: bool = False, n_items: int = 1) -> None:
@@ -137,7 +137,7 @@ def speed(n_ended: int, n_items: int, n_new: int, seconds: float) -> str:
     return f"{said}, {rate}{left}"
 
 
-Work = Callable[[Progress, Ended], list[Outcome]]
+Work = Callable[[Progress, OutcomeCallback], list[Outcome]]
 
 
 def carried_out(n_items: int, work: Work, *, quiet: bool, as_json: bool) -> int:

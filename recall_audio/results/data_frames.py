@@ -8,7 +8,7 @@ from recall_audio.export.collect import ALL_TABLES
 from recall_audio.pipeline.tables import Table
 from recall_audio.results.collect import collect_recordings
 from recall_audio.results.locations import all_kept, folders_at, root_of
-from recall_audio.storage import place_of
+from recall_audio.storage import parse_location
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.Da
     """
     import pandas as pd
 
-    place = place_of(str(out))
+    place = parse_location(str(out))
     folders_at(place)  # of a store, the documents come here first
     written, left_out = collect_recordings(root_of(place), "csv", None if into is None else Path(into))
     all_kept(written)

@@ -23,7 +23,7 @@ from recall_audio.model.transcript import Utterance
 from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
 from recall_audio.pipeline.talk import talk_of, view_of
 from recall_audio.results.pseudonymise import copy_stems, recode_documents
-from recall_audio.storage import need_files
+from recall_audio.storage import ensure_files
 
 _SUFFIX = {"json": ".json", "webvtt": ".vtt", "srt": ".srt", "text": ".txt"}
 
@@ -106,7 +106,7 @@ def export_recording(
         MachineError: the format needs a package that is not installed, or the disk is full.
     """
     if form in export.HOLDING_AUDIO or pseudonyms is not None:
-        need_files(folder, ("stems/",))
+        ensure_files(folder, ("stems/",))
     documents = read_documents(folder)
     written = list[Path]()
     if pseudonyms is None:

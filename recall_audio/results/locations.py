@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from recall_audio.pipeline.layout import recording_folders
-from recall_audio.storage import Mirror, Place, kept, need_files
+from recall_audio.storage import Location, Mirror, ensure_files, upload_if_mirrored
 
 
-def folders_at(place: Place, *needed: str) -> list[Path]:
+def folders_at(place: Location, *needed: str) -> list[Path]:
     """Every recording's folder at or below a place; of a store, those that mirror its documents here.
 
     Args:
@@ -21,11 +21,11 @@ def folders_at(place: Place, *needed: str) -> list[Path]:
         return recording_folders(place)
     found = Mirror(place).recordings()
     for folder in found if needed else ():
-        need_files(folder, needed)
+        ensure_files(folder, needed)
     return found
 
 
-def root_of(place: Place) -> Path:
+def root_of(place: Location) -> Path:
     """The folder that is a place, or mirrors it."""
     return place if isinstance(place, Path) else Mirror(place).root
 
@@ -33,5 +33,5 @@ def root_of(place: Place) -> Path:
 def all_kept(paths: list[Path]) -> list[Path]:
     """Files just written; those of a mirrored place are in its store then, too."""
     for path in paths:
-        kept(path)
+        upload_if_mirrored(path)
     return paths

@@ -23,7 +23,7 @@ from recall_audio.model.options import FetchOptions, Options
 from recall_audio.pipeline import documents, tables
 from recall_audio.results.data_frames import frame, overlap_frame
 from recall_audio.results.locations import all_kept, folders_at
-from recall_audio.storage import need_file, need_files, place_of
+from recall_audio.storage import ensure_file, ensure_files, parse_location
 from recall_audio.typing import Samples
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Recording:
         """The mix and the parts as downloaded, decoded to 16 kHz: what ``ra.align`` takes."""
         from recall_audio.pipeline.job import decoded_sources
 
-        need_files(self.folder, ("source/",))
+        ensure_files(self.folder, ("source/",))
         return decoded_sources(self.folder)
 
     def stem(self, label: str) -> Stem:
@@ -104,7 +104,7 @@ class Recording:
         """
         found = {s["participant"]: s["file"] for s in documents.need(self.documents, "stems")["stems"]}
         if label in found:
-            return Stem(label, need_file(self.folder, found[label]))
+            return Stem(label, ensure_file(self.folder, found[label]))
         raise ItemError(f"No stem of {label!r}.", f"There are: {', '.join(found) or 'none'}.", code="no_stem")
 
     @cached_property
@@ -116,7 +116,7 @@ class Recording:
         """
         from recall_audio.results.voice_features import features_table, measure_features
 
-        need_files(self.folder, ("stems/",))
+        ensure_files(self.folder, ("stems/",))
         found = frame(features_table(measure_features(self.folder)))
         figures = [c for c in found.columns if c not in ("speaker", "backchannel_candidate", "reasons")]
         return found.astype(dict.fromkeys(figures, "Float64"))
@@ -207,7 +207,7 @@ def open(folder: str | Path) -> Recording:
     Raises:
         UsageError: there is none, or several.
     """
-    found = folders_at(place_of(str(folder)))
+    found = folders_at(parse_location(str(folder)))
     if len(found) != 1:
         several = f"{folder} holds {len(found)} recordings, one was expected."
         raise UsageError(several, f"Give e.g. {found[0]}.")
@@ -242,7 +242,9 @@ def run(
         ItemError: no recording came to a result; the message says why.
     """
     ids = [bot_ids] if isinstance(bot_ids, str) else list(bot_ids)
-    request = batch.Request.at(place_of(str(out)), fetch_options or FetchOptions(), options or Options())
+    request = batch.Request.at(
+        parse_location(str(out)), fetch_options or FetchOptions(), options or Options()
+    )
     outcomes = batch.run(ids, lambda: settings or Settings.from_environment(), replace(request, force=force))
     found = [open(o.folder) for o in outcomes if o.status in ("done", "partial") and o.folder]
     if not found:

@@ -13,43 +13,50 @@ the manifest: it is the last object to come, it is marked unfinished before anyt
 overwritten, and what it names is believed only with the bytes that it tells of.
 """
 
-from recall_audio.storage.address import Place, Url, place_of
-from recall_audio.storage.cache import Mirror, address_of, kept, mirrored_at, need_file, need_files
+from recall_audio.storage.address import Location, Url, parse_location
+from recall_audio.storage.cache import (
+    Mirror,
+    address_of,
+    ensure_file,
+    ensure_files,
+    mirrored_url,
+    upload_if_mirrored,
+)
 from recall_audio.storage.publish import publish, publish_fetched
 from recall_audio.storage.store import Facts, Store
 from recall_audio.storage.workspace import (
-    all_there,
-    bring,
-    bring_documents,
     discard,
-    look,
-    look_for_all,
+    download_documents,
+    download_missing,
+    load_state,
+    load_states,
     recordings_below,
-    scratch,
     size_of,
+    stored_names,
+    temporary_workspace,
 )
 
 __all__ = [
     "Facts",
+    "Location",
     "Mirror",
-    "Place",
     "Store",
     "Url",
     "address_of",
-    "all_there",
-    "bring",
-    "bring_documents",
     "discard",
-    "kept",
-    "look",
-    "look_for_all",
-    "mirrored_at",
-    "need_file",
-    "need_files",
-    "place_of",
+    "download_documents",
+    "download_missing",
+    "ensure_file",
+    "ensure_files",
+    "load_state",
+    "load_states",
+    "mirrored_url",
+    "parse_location",
     "publish",
     "publish_fetched",
     "recordings_below",
-    "scratch",
     "size_of",
+    "stored_names",
+    "temporary_workspace",
+    "upload_if_mirrored",
 ]

@@ -43,10 +43,10 @@ class Url:
         return self.text.partition("://")[0]
 
 
-Place = Path | Url
+Location = Path | Url
 
 
-def place_of(text: str) -> Place:
+def parse_location(text: str) -> Location:
     """A folder, or an address in a store; ``file://`` is a folder.
 
     Raises:

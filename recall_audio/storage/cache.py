@@ -24,20 +24,20 @@ SIDECAR = ".store.json"
 """Name of the file that tells of what place a folder is, and what is known of that."""
 
 
-def mirrored_at(folder: Path) -> Url | None:
+def mirrored_url(folder: Path) -> Url | None:
     """The address of the recording that a folder mirrors; None where it is a folder of its own."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return Url(str(json.loads((folder / SIDECAR).read_text("utf-8"))["url"]))
     return None
 
 
-def need_file(folder: Path, name: str) -> Path:
+def ensure_file(folder: Path, name: str) -> Path:
     """A file of a recording's folder; of a mirrored one it is loaded if it is not here.
 
     Raises:
         ItemError: ``missing_file``; ``damaged_file``: its bytes are not those that the manifest tells of.
     """
-    path, url = folder / name, mirrored_at(folder)
+    path, url = folder / name, mirrored_url(folder)
     if url is None or path.is_file():
         return path
     store = Store(url)
@@ -48,7 +48,7 @@ def need_file(folder: Path, name: str) -> Path:
         path.unlink(missing_ok=True)
         raise ItemError(
             f"{url / name} is not what its manifest says.",
-            "It is being processed again, perhaps: look at it later, or run it again.",
+            "It is being processed again, perhaps: load_state at it later, or run it again.",
             code="damaged_file",
         )
     if facts is not None:
@@ -56,18 +56,18 @@ def need_file(folder: Path, name: str) -> Path:
     return path
 
 
-def need_files(folder: Path, beginnings: Sequence[str]) -> None:
-    """:func:`need_file` for all that a recording's store has under names that begin so."""
-    url = mirrored_at(folder)
+def ensure_files(folder: Path, beginnings: Sequence[str]) -> None:
+    """:func:`ensure_file` for all that a recording's store has under names that begin so."""
+    url = mirrored_url(folder)
     if url is not None:
         for name in Store(url).listing():
             if name.startswith(tuple(beginnings)):
-                need_file(folder, name)
+                ensure_file(folder, name)
 
 
-def kept(path: Path) -> str:
+def upload_if_mirrored(path: Path) -> str:
     """Where a file just written is: one below a mirrored place goes into its store."""
-    above = next(((p, url) for p in path.parents if (url := mirrored_at(p)) is not None), None)
+    above = next(((p, url) for p in path.parents if (url := mirrored_url(p)) is not None), None)
     if above is None:
         return str(path)
     name = path.relative_to(above[0]).as_posix()
@@ -78,7 +78,7 @@ def kept(path: Path) -> str:
 def address_of(path: Path) -> str:
     """A path as others know it: absolute, or of a mirrored place its address in the store."""
     for parent in (path, *path.parents):
-        if (url := mirrored_at(parent)) is not None:
+        if (url := mirrored_url(parent)) is not None:
             name = path.relative_to(parent).as_posix()
             return str(url) if name == "." else str(url / name)
     return str(path.resolve())
@@ -152,7 +152,7 @@ class Mirror:
             self._load(store, {p: objects[p] for p in prefixes[start : start + _AT_ONCE]})
         return [self.root / p for p in prefixes]
 
-    def need_journal(self) -> None:
+    def load_journal(self) -> None:
         """Bring the journal's parts, as one ``journal.jsonl`` in the root."""
         store = Store(self.url)
         parts = store.read_all(n for n in store.listing("journal") if n.endswith(".jsonl"))

@@ -26,7 +26,7 @@ _LOCK = "owner.lock"
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Path]:
+def temporary_workspace() -> Iterator[Path]:
     """A folder of this process, below the system's for temporary files (``TMPDIR``); gone at the end.
 
     Folders of processes that were killed are removed on the way: nobody holds their lock.
@@ -53,7 +53,7 @@ def _user() -> str:
     return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
 
 
-def look(store: Store, folder: Path) -> bool:
+def load_state(store: Store, folder: Path) -> bool:
     """Bring what says how far a recording is; False where it is not in the store.
 
     Args:
@@ -67,8 +67,8 @@ def look(store: Store, folder: Path) -> bool:
     return True
 
 
-def look_for_all(store: Store, prefix: str, root: Path) -> list[Path]:
-    """:func:`look` for every recording below ``<prefix>/<recording_id>``; gives their folders."""
+def load_states(store: Store, prefix: str, root: Path) -> list[Path]:
+    """:func:`load_state` for every recording below ``<prefix>/<recording_id>``; gives their folders."""
     found: dict[str, dict[str, Facts]] = {}
     for name, facts in store.listing(prefix).items():
         recording, _, rest = name[len(prefix) + 1 :].partition("/")
@@ -95,7 +95,7 @@ def _bring_facts(store: Store, prefix: str, folder: Path, there: Mapping[str, Fa
     write_text(folder / SIDECAR, json.dumps(body))
 
 
-def bring_documents(store: Store, folder: Path) -> None:
+def download_documents(store: Store, folder: Path) -> None:
     """Bring the small files that the manifest names; one whose bytes are others counts as lost."""
     try:
         named = digests(json.loads((folder / MANIFEST).read_bytes()))
@@ -109,14 +109,14 @@ def bring_documents(store: Store, folder: Path) -> None:
             discard(folder, name)
 
 
-def bring(store: Store, folder: Path, names: Iterable[str]) -> None:
+def download_missing(store: Store, folder: Path, names: Iterable[str]) -> None:
     """Bring files that are not here."""
     for name in names:
         if not (folder / name).is_file() and name in _there(folder):
             store.download(name, folder / name)
 
 
-def all_there(folder: Path) -> list[str]:
+def stored_names(folder: Path) -> list[str]:
     """Every file of a recording that its store has."""
     return [n for n in _there(folder) if n not in (RECORDING, MANIFEST, _MARKER)]
 

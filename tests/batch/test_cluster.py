@@ -20,7 +20,7 @@ from batch.lab import KEY, Lab
 
 from recall_audio import batch
 from recall_audio.batch.executors import dask, dask_worker
-from recall_audio.batch.executors.dask import Cluster
+from recall_audio.batch.executors.dask import DaskExecutor
 from recall_audio.errors import MachineError
 from recall_audio.fetch.api.settings import KEY_VARIABLE
 
@@ -79,7 +79,7 @@ def test_no_worker_ever_has_the_key(lab: Lab, cluster: str, monkeypatch: pytest.
     """The workers were started with it in their environment; calls are looked at as they leave."""
     sent: list[bytes] = []
 
-    class Watched(Cluster):
+    class Watched(DaskExecutor):
         def __init__(self, *given: Any) -> None:
             super().__init__(*given)
             hand_over = self._pool.submit
@@ -152,7 +152,7 @@ def test_workers_of_another_version_are_refused_before_anything_is_asked(
     lab: Lab, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = lab.serve(1)
-    monkeypatch.setattr(dask_worker, "made_by", lambda: "9.9.9 (canary)")
+    monkeypatch.setattr(dask_worker, "build_id", lambda: "9.9.9 (canary)")
     ran = lab.batch("--cluster", cluster)
     assert (ran.code, len(server.requests)) == (4, 0)
     assert "9.9.9 (canary)" in ran.err
@@ -224,10 +224,10 @@ def test_what_hangs_on_a_cluster_is_ended_alone(lab: Lab, cluster: str) -> None:
 def test_a_worker_that_cannot_write_is_told_from_one_that_can(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_bytes(b"")
-    terms = dask_worker.made_by(), (str(token),)
+    terms = dask_worker.build_id(), (str(token),)
     assert dask_worker.check(terms) == socket.gethostname()
     with pytest.raises(MachineError, match="cannot read and write"):
-        dask_worker.check((dask_worker.made_by(), (str(tmp_path / "elsewhere" / "token"),)))
+        dask_worker.check((dask_worker.build_id(), (str(tmp_path / "elsewhere" / "token"),)))
     assert list(tmp_path.iterdir()) == [token]
 
 
@@ -257,7 +257,7 @@ def test_a_cluster_that_has_lost_all_its_workers_is_not_waited_for_for_ever(
         def nthreads(self) -> dict[str, int]:
             return alive
 
-    pool = Cluster(Deserted(), ("", ()), 1)
+    pool = DaskExecutor(Deserted(), ("", ()), 1)
     begun, waiting = pool.submit(len, ""), pool.submit(len, "")
     with pytest.raises(TimeoutError):
         begun.result(timeout=0.4)

@@ -12,7 +12,7 @@ import pytest
 from batch import deadly
 from batch.lab import LONGEST_S, Lab
 
-from recall_audio.batch.executors.processes import Workers
+from recall_audio.batch.executors.processes import ProcessExecutor
 from recall_audio.batch.runner import outcome_of
 from recall_audio.standin import Fault, Reply, meeting
 
@@ -106,10 +106,10 @@ def test_what_an_interrupted_worker_had_no_time_to_remove_is_removed_for_it(tmp_
     """It hears no signal, so it is killed; the recording is as good as not begun."""
     folder = tmp_path / "bot" / "recording"
     folder.mkdir(parents=True)
-    workers = Workers(1)
+    workers = ProcessExecutor(1)
     future = workers.submit(deadly.stay, folder)
     until(lambda: list(folder.iterdir()), "the half-written file")
-    workers.break_off()
+    workers.cancel_all()
     wait([future])
     outcome, ends_all = outcome_of(future, folder, 0.0)
     workers.shutdown(cancel_futures=True)

@@ -324,7 +324,7 @@ def own_files(folder: Path) -> Callable[[Mutator], None]:
         try:
             previous_runs.fetched_recordings(out, bot_id)
             previous_runs.has_its_media(folder)
-            previous_runs.is_set_aside(folder)
+            previous_runs.is_quarantined(folder)
             finished(folder, options)
             previous_runs.to_redo(folder, options)
             previous_runs.is_whole(folder)

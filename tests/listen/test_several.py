@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from recall_audio.batch.fetcher import several
+from recall_audio.batch.fetcher import thread_map
 
 LONGEST_S = 30.0
 
@@ -13,7 +13,7 @@ LONGEST_S = 30.0
 @pytest.mark.parametrize("n", [1, 2, 5])
 @pytest.mark.parametrize("items", [0, 1, 2, 40])
 def test_every_item_is_done_once(n: int, items: int) -> None:
-    assert sorted(several(n, iter(range(items)), lambda i: i * i)) == [i * i for i in range(items)]
+    assert sorted(thread_map(n, iter(range(items)), lambda i: i * i)) == [i * i for i in range(items)]
 
 
 def test_so_many_are_under_way_at_once_and_the_first_alone() -> None:
@@ -25,7 +25,7 @@ def test_so_many_are_under_way_at_once_and_the_first_alone() -> None:
         seen.append(item)
         return item
 
-    assert sorted(several(3, iter(range(7)), one)) == list(range(7))
+    assert sorted(thread_map(3, iter(range(7)), one)) == list(range(7))
     assert seen[0] == 0
 
 
@@ -37,7 +37,7 @@ def test_who_is_slow_holds_up_nobody_else() -> None:
             assert is_free.wait(LONGEST_S)
         return item
 
-    results = several(2, iter(range(6)), one)
+    results = thread_map(2, iter(range(6)), one)
     assert [next(results) for _ in range(5)] == [0, 2, 3, 4, 5]
     is_free.set()
     assert list(results) == [1]
@@ -55,7 +55,7 @@ def test_an_error_ends_it_and_nothing_more_is_begun(n: int, at: int) -> None:
         return item
 
     with pytest.raises(ValueError, match=str(at)):
-        list(several(n, iter(range(10_000)), one))
+        list(thread_map(n, iter(range(10_000)), one))
     assert max(begun) < at + 100
 
 
@@ -65,7 +65,7 @@ def test_an_error_of_the_items_is_heard_too() -> None:
         raise OSError("no more")
 
     with pytest.raises(OSError, match="no more"):
-        list(several(2, items(), lambda i: i))
+        list(thread_map(2, items(), lambda i: i))
 
 
 def test_who_stops_drawing_stops_it_all() -> None:
@@ -76,7 +76,7 @@ def test_who_stops_drawing_stops_it_all() -> None:
             drawn.append(i)
             yield i
 
-    results = several(3, items(), lambda i: i)
+    results = thread_map(3, items(), lambda i: i)
     for _ in range(5):
         next(results)
     results.close()  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ import pytest
 from batch.meetings import make_meetings
 from listen.lab import LONGEST_S, MAIN, entries
 
-from recall_audio.batch.executors.processes import hidden_key
+from recall_audio.batch.executors.processes import hidden_secrets
 from recall_audio.listen import Queue, events
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
 from recall_audio.standin.webhooks import messages
@@ -237,6 +237,6 @@ def test_who_follows_takes_what_comes_and_survives_a_kill_with_nothing_lost_and_
 
 def test_the_webhook_secret_is_hidden_from_what_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECALL_WEBHOOK_SECRET", "whsec_x")
-    with hidden_key():
+    with hidden_secrets():
         assert "RECALL_WEBHOOK_SECRET" not in os.environ
     assert os.environ["RECALL_WEBHOOK_SECRET"] == "whsec_x"

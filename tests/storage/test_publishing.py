@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from recall_audio.errors import ItemError, MachineError, TransientError, UsageError
-from recall_audio.storage import Mirror, Store, Url, need_file, place_of, publish, size_of
+from recall_audio.storage import Mirror, Store, Url, ensure_file, load_state, parse_location, publish, size_of
 from recall_audio.storage.publish import publish_fetched
 from recall_audio.storage.store import Conflict
-from recall_audio.storage.workspace import scratch as scratch_folder
+from recall_audio.storage.workspace import temporary_workspace
 
 
 def make(folder: Path, word: str, stems: tuple[str, ...] = ("Ann.wav", "Bob.wav")) -> Path:
@@ -211,36 +211,35 @@ def test_a_stem_comes_when_it_is_asked_for_and_only_with_the_manifests_bytes(
     publish(store, make(tmp_path / "one", "first"))
     [there] = Mirror(url).recordings()
     assert not (there / "stems").exists()
-    assert need_file(there, "stems/Ann.wav").read_bytes() == (tmp_path / "one/stems/Ann.wav").read_bytes()
+    assert ensure_file(there, "stems/Ann.wav").read_bytes() == (tmp_path / "one/stems/Ann.wav").read_bytes()
     store.write("stems/Bob.wav", b"another")
     with pytest.raises(ItemError, match="not what its manifest says"):
-        need_file(there, "stems/Bob.wav")
+        ensure_file(there, "stems/Bob.wav")
     publish(store, make(tmp_path / "two", "second"))
     [there] = Mirror(url).recordings()
-    assert need_file(there, "stems/Ann.wav").read_bytes() == (tmp_path / "two/stems/Ann.wav").read_bytes()
+    assert ensure_file(there, "stems/Ann.wav").read_bytes() == (tmp_path / "two/stems/Ann.wav").read_bytes()
 
 
 def test_what_is_not_needed_here_counts_as_there(store: Store, url: Url, tmp_path: Path) -> None:
-    from recall_audio.storage import look
 
     publish(store, make(tmp_path / "one", "first"))
     there = tmp_path / "scratch"
-    assert look(store, there)
+    assert load_state(store, there)
     assert size_of(there, "stems/Ann.wav") == (tmp_path / "one/stems/Ann.wav").stat().st_size
     assert size_of(there, "stems/Eve.wav") is None
     assert not (there / "stems").exists()
-    assert not look(Store(url / "elsewhere"), tmp_path / "none")
+    assert not load_state(Store(url / "elsewhere"), tmp_path / "none")
 
 
 def test_scratch_folders_of_the_dead_are_removed_and_those_of_the_living_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with scratch_folder() as mine:
+    with temporary_workspace() as mine:
         mine.mkdir()
         (mine.parent.parent / "left").mkdir()
         (mine.parent.parent / "left" / "mix.pcm").write_bytes(b"?")
-        with scratch_folder() as other:
+        with temporary_workspace() as other:
             assert mine.is_dir()
             assert other != mine
             assert not (mine.parent.parent / "left").exists()
@@ -259,7 +258,7 @@ def test_scratch_folders_of_the_dead_are_removed_and_those_of_the_living_are_not
     ],
 )
 def test_an_address_is_told_from_a_folder(text: str, place: Path | Url) -> None:
-    assert place_of(text) == place
+    assert parse_location(text) == place
 
 
 @pytest.mark.parametrize(
@@ -268,7 +267,7 @@ def test_an_address_is_told_from_a_folder(text: str, place: Path | Url) -> None:
 )
 def test_an_odd_address_is_refused_without_being_repeated_where_it_could_hold_a_key(text: str) -> None:
     with pytest.raises(UsageError) as refused:
-        place_of(text)
+        parse_location(text)
     assert "key@" not in str(refused.value)
 
 

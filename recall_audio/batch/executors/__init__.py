@@ -11,28 +11,28 @@ from threading import Event
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
-from recall_audio.batch.executors.processes import Workers
-from recall_audio.batch.executors.worker_process import listening
-from recall_audio.batch.request import Progress, Request
+from recall_audio.batch.executors.processes import ProcessExecutor
+from recall_audio.batch.executors.worker_process import progress_to
+from recall_audio.batch.request import ProgressCallback, Request
 
 T = TypeVar("T")
 
 
-class Here(Executor):
+class InlineExecutor(Executor):
     """Works where it is called: for one recording at a time, in a notebook or a test.
 
     Args:
         report: hears how far each call's first argument, a task, has come.
     """
 
-    def __init__(self, report: Progress) -> None:
+    def __init__(self, report: ProgressCallback) -> None:
         self._report = report
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Make the call; what it returns or raises is in the future. Ctrl-C goes through."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
-        with listening(partial(self._report, args[0].folder.name)):
+        with progress_to(partial(self._report, args[0].folder.name)):
             try:
                 future.set_result(fn(*args, **kwargs))
             except Exception as error:  # noqa: BLE001 - an executor hands on whatever was raised
@@ -47,15 +47,15 @@ def _is_here(request: Request, given: Executor | None) -> bool:
     return request.options is not None and not request.isolate and request.jobs == 1
 
 
-def catching(request: Request, given: Executor | None, stop: Event) -> AbstractContextManager[object]:
+def defer_signals(request: Request, given: Executor | None, stop: Event) -> AbstractContextManager[object]:
     """What Ctrl-C does while a batch runs: ends it in good order."""
     # What computes in this very thread has to be interruptible where it is.
-    return nullcontext() if _is_here(request, given) else Deferred(stop)
+    return nullcontext() if _is_here(request, given) else DeferredSignals(stop)
 
 
 @contextmanager
-def pool_for(
-    request: Request, report: Progress, given: Executor | None, folders: Iterable[Path] = ()
+def open_executor(
+    request: Request, report: ProgressCallback, given: Executor | None, folders: Iterable[Path] = ()
 ) -> Iterator[Executor]:
     """Where recordings are processed: those of `folders`, or what comes below the output folder."""
 
@@ -65,30 +65,30 @@ def pool_for(
     if given is not None:
         yield given
     elif _is_here(request, given):
-        yield Here(report)
+        yield InlineExecutor(report)
     elif request.cluster:
-        from recall_audio.batch.executors.dask import connected
+        from recall_audio.batch.executors.dask import connect
 
         shared = {folder.parent.parent for folder in folders} or {request.out}
         shared = set() if request.store is not None else shared
-        with connected(request.cluster, shared, request.jobs, told, request.item_timeout_s) as pool:
+        with connect(request.cluster, shared, request.jobs, told, request.item_timeout_s) as pool:
             yield pool
     else:
-        workers = Workers(request.jobs, request.item_timeout_s, told)
+        workers = ProcessExecutor(request.jobs, request.item_timeout_s, told)
         try:
             yield workers
         finally:
             workers.shutdown(wait=True, cancel_futures=True)
 
 
-def silent(*_: object) -> None:
+def ignore_progress(*_: object) -> None:
     """Tell nobody."""
 
 
 _CAUGHT = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 
-class Deferred:
+class DeferredSignals:
     """Within the block a signal sets `stop`; what it used to do is done when the block ends.
 
     A second one changes nothing: the end is bounded as it is. Outside the main thread, where Python takes no

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from recall_audio.batch.executors import dask_worker
-from recall_audio.batch.executors.dask_worker import Sent
+from recall_audio.batch.executors.dask_worker import RemoteCall
 from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError, UsageError
 from recall_audio.files import atomic, temporary_beside
 
@@ -58,7 +58,7 @@ class _Begun:
     since: float
 
 
-class Cluster(Executor):
+class DaskExecutor(Executor):
     """An executor whose calls are made by a cluster's workers.
 
     A future ends with ItemError ``crashed`` where the call ended one worker after another, ``timeout`` where
@@ -67,7 +67,7 @@ class Cluster(Executor):
 
     Args:
         client: a ``distributed.Client``, which stays the caller's.
-        terms: what a worker has to meet, for :func:`~recall_audio.batch.executors.dask_worker.check`.
+        requirements: what a worker has to meet, for :func:`~recall_audio.batch.executors.dask_worker.check`.
         at_once: calls handed to the cluster at once.
         told: hears how far calls are, from a thread of the client's.
         timeout_s: longest time for one call, or None.
@@ -76,16 +76,16 @@ class Cluster(Executor):
     def __init__(
         self,
         client: Any,
-        terms: tuple[str, tuple[str, ...]],
+        requirements: tuple[str, tuple[str, ...]],
         at_once: int,
         told: Told | None = None,
         timeout_s: float | None = None,
     ) -> None:
         self.at_once, self._client, self._timeout_s = at_once, client, timeout_s
         self._pool = client.get_executor(pure=False)
-        self._terms, self._told = terms, told
+        self._requirements, self._told = requirements, told
         self._topic = f"recall-audio-{secrets.token_hex(6)}"
-        self._waiting: deque[tuple[Future[Any], Sent, int]] = deque()
+        self._waiting: deque[tuple[Future[Any], RemoteCall, int]] = deque()
         self._begun: dict[Future[Any], _Begun] = {}
         self._items: dict[int, Any] = {}
         self._numbers = itertools.count()
@@ -105,13 +105,13 @@ class Cluster(Executor):
             future.set_exception(self._broken)
             return future
         at = next(self._numbers)
-        call = Sent(dask_worker.answer, self._terms, self._topic, at, pickle.dumps((fn, args)))
+        call = RemoteCall(dask_worker.answer, self._requirements, self._topic, at, pickle.dumps((fn, args)))
         self._items[at] = args[0] if args else None
         self._waiting.append((future, call, at))
         self._hand_over()
         return future
 
-    def break_off(self) -> None:
+    def cancel_all(self) -> None:
         """Give up all work; what workers are at they leave within seconds. Does not wait."""
         self._over.set()
         self._give_up(TransientError("Stopped before it was finished.", code="interrupted"))
@@ -130,7 +130,7 @@ class Cluster(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Give up what is not done, or wait for it."""
         if cancel_futures:
-            self.break_off()
+            self.cancel_all()
         self._pool.shutdown(wait=wait)
 
     def _watch(self) -> None:
@@ -233,7 +233,7 @@ def unfit(error: BaseException) -> MachineError:
     lacking = f" ({error})" if isinstance(error, ImportError) else ""
     return MachineError(
         f"A worker of the cluster cannot take this package's work: it lacks recall_audio "
-        f"{dask_worker.made_by()}{lacking}.",
+        f"{dask_worker.build_id()}{lacking}.",
         "Install the same version on the cluster's workers and here.",
         code="other_version",
     )
@@ -245,13 +245,13 @@ _LONGEST_GREETING = 1 << 16
 
 
 @contextmanager
-def connected(
+def connect(
     address: str,
     shared: Iterable[Path],
     at_least: int = 1,
     told: Told | None = None,
     timeout_s: float | None = None,
-) -> Iterator[Cluster]:
+) -> Iterator[DaskExecutor]:
     """An executor over the cluster at `address`, its workers checked.
 
     Args:
@@ -268,13 +268,15 @@ def connected(
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         client = stack.enter_context(_client(address))
-        terms = dask_worker.made_by(), tuple(stack.enter_context(_token(folder)) for folder in shared)
-        _check(client, terms)
-        pool = Cluster(client, terms, max(at_least, sum(client.nthreads().values())), told, timeout_s)
+        requirements = dask_worker.build_id(), tuple(stack.enter_context(_token(folder)) for folder in shared)
+        _check(client, requirements)
+        pool = DaskExecutor(
+            client, requirements, max(at_least, sum(client.nthreads().values())), told, timeout_s
+        )
         try:
             yield pool
         finally:
-            pool.break_off()
+            pool.cancel_all()
 
 
 @contextmanager
@@ -329,9 +331,9 @@ def _host_and_port(address: str) -> tuple[str, int]:
     raise UsageError(f"{address[:80]!r} is no scheduler's address.", "Expected e.g. tcp://HOST:8786.")
 
 
-def _check(client: Any, terms: tuple[str, tuple[str, ...]]) -> None:
+def _check(client: Any, requirements: tuple[str, tuple[str, ...]]) -> None:
     """Let one worker, then each, say whether it fits; a cluster that grows on demand starts one for it."""
-    call = pickle.dumps(Sent(dask_worker.check, terms))
+    call = pickle.dumps(RemoteCall(dask_worker.check, requirements))
     first = client.submit(pickle.loads, call, pure=False)
     try:
         first.result(timeout=_FIRST_WORKER_S)

@@ -26,7 +26,7 @@ from recall_audio.pipeline.process import parameters_of
 _TELL_EVERY_S = 1.0
 
 
-class Sent:
+class RemoteCall:
     """A call of a function of this module; pickled, it is only the function's name and plain arguments."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -37,38 +37,38 @@ class Sent:
 
 
 @cache
-def made_by() -> str:
+def build_id() -> str:
     """This version of the package, and a digest of its steps' revisions and of all its options."""
     return f"{__version__} ({key_of(revisions(), parameters_of(Options()))[:8]})"
 
 
-def answer(terms: tuple[str, tuple[str, ...]], topic: str, at: int, call: bytes) -> Any:
+def answer(requirements: tuple[str, tuple[str, ...]], topic: str, at: int, call: bytes) -> Any:
     """Make a pickled call ``(function, arguments)``, telling on a topic how far it is.
 
     Raises:
         MachineError: this worker cannot do it; see :func:`check`.
     """
-    check(terms)
+    check(requirements)
     function, arguments = pickle.loads(call)  # noqa: S301 - from the client that the cluster trusts anyhow
-    with worker_process.listening(_Teller(topic, at)):
+    with worker_process.progress_to(_Teller(topic, at)):
         return function(*arguments)
 
 
-def check(terms: tuple[str, tuple[str, ...]]) -> str:
+def check(requirements: tuple[str, tuple[str, ...]]) -> str:
     """Whether this worker can work for the client; gives its host's name.
 
     Args:
-        terms: the client's :func:`made_by`, and files that the client has put into the shared folders.
+        requirements: the client's :func:`build_id`, and files that it has put into the shared folders.
 
     Raises:
         MachineError: ``other_version``; ``not_shared``: it does not see what the client has written.
     """
     for name in SECRET_VARIABLES:  # whoever started the worker may have had them
         os.environ.pop(name, None)
-    theirs, tokens = terms
-    if theirs != made_by():
+    theirs, tokens = requirements
+    if theirs != build_id():
         raise MachineError(
-            f"A worker on {socket.gethostname()} has recall_audio {made_by()}; expected {theirs}, as here.",
+            f"A worker on {socket.gethostname()} has recall_audio {build_id()}; expected {theirs}, as here.",
             "Install the same version on the cluster's workers and here.",
             code="other_version",
         )

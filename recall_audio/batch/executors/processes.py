@@ -45,7 +45,7 @@ _environment = threading.RLock()
 
 
 @contextlib.contextmanager
-def hidden_key() -> Iterator[None]:
+def hidden_secrets() -> Iterator[None]:
     """Within the block, which others wait for, no secret is in the environment that a child would get."""
     with _environment:
         hidden = {name: os.environ.pop(name) for name in SECRET_VARIABLES if name in os.environ}
@@ -55,7 +55,7 @@ def hidden_key() -> Iterator[None]:
             os.environ.update(hidden)
 
 
-def seeing_key(read: Callable[[], T]) -> Callable[[], T]:
+def with_secrets(read: Callable[[], T]) -> Callable[[], T]:
     """`read`, never while the key is hidden."""
 
     def careful() -> T:
@@ -71,7 +71,7 @@ class _Job:
     call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
-class Workers(Executor):
+class ProcessExecutor(Executor):
     """An executor of at most `n` processes; one is started when an item finds no idle one.
 
     A future ends with ItemError ``crashed`` where its process ended (``facts['exit_code']``, negative for a
@@ -117,7 +117,7 @@ class Workers(Executor):
                 keeper.join()
         self._is_ending.set()
 
-    def break_off(self) -> None:
+    def cancel_all(self) -> None:
         """End all work now, begun or not; does not wait."""
         self._is_ending.set()
 
@@ -192,7 +192,7 @@ class _Worker:
         self.pipe, theirs = _SPAWNED.Pipe()
         # Not a daemon, which may have no workers of its own for one recording's pieces.
         self.process = _SPAWNED.Process(target=worker_process.serve, args=(theirs,))
-        with hidden_key():
+        with hidden_secrets():
             self.process.start()
         _living.add(self)
         _at_exit()

@@ -33,8 +33,8 @@ _listener: ContextVar[Told | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
-def listening(told: Told) -> Iterator[None]:
-    """Whatever :func:`tell` is told within the block goes to `told`."""
+def progress_to(told: Told) -> Iterator[None]:
+    """Whatever :func:`report_progress` is told within the block goes to `told`."""
     token = _listener.set(told)
     try:
         yield
@@ -42,7 +42,7 @@ def listening(told: Told) -> Iterator[None]:
         _listener.reset(token)
 
 
-def tell(what: str, done: int, total: int) -> None:
+def report_progress(what: str, done: int, total: int) -> None:
     """Say how far the work is, if anybody listens."""
     told = _listener.get()
     if told is not None:
@@ -57,7 +57,7 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGTERM, _leave)
     _keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with listening(_Teller(pipe)):
+    with progress_to(_Teller(pipe)):
         while True:
             try:
                 function, args, kwargs = pipe.recv()
