@@ -15,9 +15,16 @@ import click
 from recall_audio.cli.locations import one_recording
 from recall_audio.model.outcome import Outcome, exit_code
 from recall_audio.report.formatting import NOTHING, clock, count, mapping, number, objects, percent, text
-from recall_audio.report.recording_page import title
-from recall_audio.report.speakers import Documents, Speaker, duration_s, speakers
-from recall_audio.report.statements import CHECK, MATTERS, Statement
+from recall_audio.report.values import (
+    CHECK,
+    MATTERS,
+    Documents,
+    Speaker,
+    Statement,
+    duration_s,
+    speakers,
+    title,
+)
 from recall_audio.report.warnings_section import statements, verdict
 from recall_audio.storage import Location, Store, parse_location
 

@@ -11,12 +11,15 @@
 Adjacent spans (one ends where the next starts) are one span.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from recall_audio.typing import BoolArray, IntArray, Spans
 from recall_audio.units import RATE_HZ
+
+Rows = Sequence[Sequence[float]]
+"""``[[start, end], ...]`` as plain numbers."""
 
 EMPTY: Spans = np.empty((0, 2), dtype=np.int64)
 
@@ -47,10 +50,10 @@ def _joined(table: Spans, gap: int) -> Spans:
     return np.column_stack((table[first, 0], reach[last])).astype(np.int64)
 
 
-def from_seconds(rows: Iterable[Sequence[float]]) -> Spans:
-    """Spans of rows ``start_s, end_s``, to the nearest sample."""
+def from_seconds(rows: Iterable[Sequence[float]], rate_hz: int = RATE_HZ) -> Spans:
+    """Return spans of rows ``start_s, end_s``, rounded to the nearest sample at `rate_hz`."""
     table = np.array([(a, b) for a, b in rows], dtype=np.float64).reshape(-1, 2)
-    return spans(np.rint(table * RATE_HZ).astype(np.int64))
+    return spans(np.rint(table * rate_hz).astype(np.int64))
 
 
 def to_seconds(a: Spans) -> list[list[float]]:
@@ -143,6 +146,49 @@ def counts(several: Sequence[Spans], start: int, end: int) -> list[int]:
     width = np.diff(at[order])
     held = np.bincount(level[width > 0], weights=width[width > 0], minlength=len(several) + 1)
     return [int(x) for x in held]
+
+
+def totals_by_bin(a: Spans, width: int, n_bins: int) -> list[int]:
+    """Return the samples covered in each of `n_bins` bins of `width` samples, from sample 0."""
+    edges = np.arange(n_bins + 1, dtype=np.int64) * width
+    n_begun = np.searchsorted(a[:, 0], edges, side="right")
+    covered = np.r_[0, np.cumsum(a[:, 1] - a[:, 0])][n_begun]
+    if len(a):
+        last_end = a[np.maximum(n_begun - 1, 0), 1]
+        covered = covered - np.where(n_begun > 0, np.maximum(last_end - edges, 0), 0)
+    return [int(n) for n in np.diff(covered)]
+
+
+def simultaneous(rows: Mapping[str, Rows]) -> list[tuple[float, float, tuple[str, ...]]]:
+    """Return ``(start, end, labels)`` of each stretch in which the same two or more are active.
+
+    ::
+
+        Ann    |-----------|
+        Bob       |-----|
+        Cem          |--------|
+        found     |--|        Ann, Bob
+                     |--|     Ann, Bob, Cem
+                        |--|  Ann, Cem
+
+    Args:
+        rows: label to ``[[start, end], ...]``, sorted and apart; the result is in the same unit.
+    """
+    edges = sorted(
+        (time, change, label)
+        for label, own in rows.items()
+        for start, end in own
+        for time, change in ((start, 1), (end, -1))
+    )
+    active: list[str] = []
+    found: list[tuple[float, float, tuple[str, ...]]] = []
+    since = 0.0
+    for time, change, label in edges:
+        if len(active) > 1 and time > since:
+            found.append((since, time, tuple(active)))
+        active = sorted([*active, label]) if change > 0 else [other for other in active if other != label]
+        since = time
+    return found
 
 
 def finished(found: Spans, gap: int, shortest: int) -> Spans:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from recall_audio.core.spans import simultaneous
 from recall_audio.model.alignment import PartAlignment
 from recall_audio.model.labels import safe_name
 from recall_audio.model.talk import Talk
@@ -75,17 +76,8 @@ class ExportView:
         return sorted(rows)
 
     def overlaps(self) -> list[tuple[float, float, tuple[str, ...]]]:
-        """``(start_s, end_s, labels)`` of each stretch in which the same two or more speak, by start."""
-        edges = sorted((at, n, label) for a, b, label in self.by_time() for at, n in ((a, 1), (b, -1)))
-        active: list[str] = []
-        found: list[tuple[float, float, tuple[str, ...]]] = []
-        since = 0.0
-        for at, change, label in edges:
-            if len(active) > 1 and at > since:
-                found.append((since, at, tuple(active)))
-            active = sorted([*active, label]) if change > 0 else [a for a in active if a != label]
-            since = at
-        return found
+        """Return ``(start_s, end_s, labels)`` of each stretch in which the same two or more speak."""
+        return simultaneous(self.segments)
 
 
 def readable(text: str | None) -> str:

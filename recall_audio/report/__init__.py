@@ -1,7 +1,6 @@
-"""A recording's report for people: one self-contained page, a batch's index, the terminal's summary."""
+"""Render a recording's report as one self-contained page, and a batch's index."""
 
-from recall_audio.report.index_page import index_row, render_index
-from recall_audio.report.page import Assets
-from recall_audio.report.recording_page import render
+from recall_audio.report.page import index_row, render_index
+from recall_audio.report.recording_page import Assets, render
 
 __all__ = ["Assets", "index_row", "render", "render_index"]

@@ -9,19 +9,27 @@ from recall_audio.report.formatting import (
     NOTHING,
     clock,
     count,
-    items,
     key,
     mapping,
     milliseconds,
     number,
+    number_pairs,
     objects,
     quantity,
     sentence,
     text,
 )
-from recall_audio.report.speakers import Documents, Speaker, name_of_participant
-from recall_audio.report.statements import CHECK, FINE, MATTERS, NOTE, Statement
-from recall_audio.report.timeline import time_map
+from recall_audio.report.values import (
+    CHECK,
+    FINE,
+    MATTERS,
+    NOTE,
+    Documents,
+    Speaker,
+    Statement,
+    name_of_participant,
+    time_map,
+)
 
 PLOT_WIDTH, PLOT_HEIGHT = 640, 120
 _MOST_POINTS = 300
@@ -157,14 +165,9 @@ def residual_plot(part: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Of many windows in one place the plot keeps the worst, so that thinning hides nothing.
     """
-    points = []
-    for r in items(part.get("residuals")):
-        values = [number(v) for v in items(r)[:2]]
-        if len(values) == 2 and values[0] is not None and values[1] is not None:
-            points.append((values[0], values[1]))
+    points = sorted(number_pairs(part.get("residuals")))
     if not points:
         return None
-    points.sort()
     first, last = points[0][0], max(points[-1][0], points[0][0] + 1e-3)
     top = nice(max(abs(p[1]) for p in points))
     kept: dict[int, tuple[float, float]] = {}

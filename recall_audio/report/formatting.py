@@ -5,8 +5,16 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from recall_audio.core.spans import from_seconds
+from recall_audio.typing import Spans
+
 NOTHING = "–"
 """What stands where there is no value: never 0."""
+
+_LATEST_S = 1e12
+"""Times are cut here, so that a damaged file cannot exceed the range of 64-bit integers."""
 
 _JOINERS = "\u200c\u200d"  # emoji and several scripts need them; every other format character goes
 
@@ -54,6 +62,25 @@ def objects(value: Any) -> list[Mapping[str, Any]]:
 def key(value: Any) -> str | int | None:
     """A label or an id as it may be looked up; None for anything else."""
     return value if isinstance(value, str | int) else None
+
+
+def number_pairs(value: Any) -> list[tuple[float, float]]:
+    """Return the first two numbers of each row of a JSON array; rows without two are left out."""
+    found = []
+    for row in items(value):
+        values = [number(v) for v in items(row)[:2]]
+        if len(values) == 2 and values[0] is not None and values[1] is not None:
+            found.append((values[0], values[1]))
+    return found
+
+
+def spans_ms(value: Any) -> Spans:
+    """Return spans in milliseconds, the finest that a page shows, of ``[[start_s, end_s], ...]``.
+
+    Rows may come in any order; one that is no stretch of time is left out, and none begins before 0.
+    """
+    rows = [pair for pair in number_pairs(value) if pair[1] > pair[0]]
+    return from_seconds(np.clip(np.array(rows).reshape(-1, 2), 0.0, _LATEST_S), rate_hz=1000)
 
 
 def clock(value: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from recall_audio.core.spans import total
 from recall_audio.report.formatting import (
     clock,
     count,
@@ -14,20 +15,19 @@ from recall_audio.report.formatting import (
     percent,
     quantity,
     seconds,
+    spans_ms,
     text,
 )
-from recall_audio.report.intervals import Stretches, stretches, total_s
-from recall_audio.report.speakers import Documents, Speaker
-from recall_audio.report.statements import CHECK, FINE, NOTE, Statement
-from recall_audio.report.talk_section import Cell
+from recall_audio.report.values import CHECK, FINE, NOTE, Cell, Documents, Speaker, Statement
+from recall_audio.typing import Spans
 
 _EXPLAINED = 0.9
 
 
-def unexplained(documents: Documents) -> Stretches:
+def unexplained(documents: Documents) -> Spans:
     """Stretches of the mix that no track explains."""
     residual = mapping(mapping(documents.get("stems")).get("residual"))
-    return stretches(residual.get("unexplained"))
+    return spans_ms(residual.get("unexplained"))
 
 
 def explained(documents: Documents) -> str:
@@ -44,12 +44,12 @@ def unexplained_rows(documents: Documents) -> list[tuple[str, str, str]]:
 def residual_statements(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
     """How much of what is heard in the meeting is in somebody's track."""
     found, share = unexplained(documents), explained(documents)
-    if found:
+    if len(found):
         yield Statement(
             CHECK,
             "Unexplained",
             "",
-            f"{count(len(found), 'stretch', 'stretches')} of the mix, {clock(total_s(found))} in all, "
+            f"{count(len(found), 'stretch', 'stretches')} of the mix, {clock(total(found) / 1000.0)} in all, "
             f"{'is' if len(found) == 1 else 'are'} in nobody's track: a shared screen's sound, somebody "
             "without a track of their own, a lost part, or one in the wrong place.",
         )
@@ -99,7 +99,7 @@ def _track(name: str, sources: list[tuple[str, float]], s: Speaker | None) -> It
     if sources:
         voices = listing((f"{source} ({quantity(level_db, 'dB', 0)})" for source, level_db in sources), 5)
         said.append(f"On this track one also hears {voices}, against their own tracks.")
-    taken_s, own_s = (total_s(s.taken_out), s.talk_s) if s else (0.0, 0.0)
+    taken_s, own_s = (total(s.taken_out) / 1000.0, s.talk_s) if s else (0.0, 0.0)
     share = taken_s / (taken_s + own_s) if taken_s > 0 else 0.0
     if share >= 0.1 and taken_s >= 5.0:
         kept = f"{clock(own_s)} is" if own_s > 0 else "nothing else was found"

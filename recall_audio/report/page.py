@@ -1,4 +1,7 @@
-"""The page: one HTML text with its style, script and data inside, and a policy that lets nothing else in."""
+"""Assemble self-contained pages, and the index of a batch.
+
+A page is one HTML text with its style, script and data inside, and a policy that lets nothing else in.
+"""
 
 import base64
 import functools
@@ -8,52 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from recall_audio.report.formatting import NOTHING, clock, count, items, mapping, number, percent, text
+from recall_audio.report.values import CHECK, Documents, duration_s, speakers, title
+from recall_audio.report.warnings_section import statements
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-from dataclasses import dataclass, field
-from urllib.parse import quote
-
-from recall_audio.report.formatting import mapping, objects
-from recall_audio.report.speakers import Documents
-
-_PLAYS = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp4")
-
-
-@dataclass(frozen=True, slots=True)
-class Assets:
-    """Audio files beside ``report.html``.
-
-    Attributes:
-        mix: path of the mixed recording below the page's folder, or None.
-        stems: label to path of that speaker's stem.
-    """
-
-    mix: str | None = None
-    stems: Mapping[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def named_in(documents: Documents) -> "Assets":
-        """The files that ``recording.json`` and ``stems.json`` name, unseen."""
-        mix = mapping(mapping(documents.get("recording")).get("mix")).get("file")
-        stems = {}
-        for stem in objects(mapping(documents.get("stems")).get("stems")):
-            label, file = stem.get("participant"), stem.get("file")
-            if isinstance(label, str) and isinstance(file, str):
-                stems[label] = file if "/" in file else f"stems/{file}"
-        return Assets(mix if isinstance(mix, str) else None, stems)
-
-
-def address(path: str | None) -> str | None:
-    """A relative URL of a file below the page, or None where the path leads elsewhere or cannot be played."""
-    if not path or not path.lower().endswith(_PLAYS):
-        return None
-    steps = path.replace("\\", "/").split("/")
-    if any(step in {"", ".", ".."} for step in steps):
-        return None
-    # Every step is quoted whole, so that neither "https:" nor "#" can mean anything in the address.
-    return "/".join(quote(step.encode("utf-8", "replace"), safe="") for step in steps)
-
 
 _POLICY = (
     "default-src 'none'",
@@ -125,3 +90,105 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def relative_url(path: Any) -> str | None:
+    """Return a path below the page as a relative URL, or None where it would lead elsewhere."""
+    steps = str(path or "").replace("\\", "/").split("/")
+    if any(step in {"", ".", ".."} for step in steps):
+        return None
+    # Every step is quoted whole, so that neither "https:" nor "#" can mean anything in the address.
+    return "/".join(quote(step.encode("utf-8", "replace"), safe="") for step in steps)
+
+
+_RANKS = {"done": 0, "partial": 2, "waiting": 1, "transient": 1}
+_STATUSES = {
+    "done": "done",
+    "partial": "done in part",
+    "failed": "failed",
+    "waiting": "waiting",
+    "transient": "to be run again",
+}
+COLUMNS = ("Meeting", "Result", "Started", "Length", "People", "Somebody speaks", "At once", "To check")
+
+
+def index_row(documents: Documents, href: str) -> dict[str, Any]:
+    """The row of one finished recording, for :func:`render_index`.
+
+    Args:
+        documents: as for :func:`~recall_audio.report.render`.
+        href: path of its report below the index's folder, e.g. ``BOT/RECORDING/report.html``.
+    """
+    recording, talk = mapping(documents.get("recording")), mapping(documents.get("talk"))
+    own, people = mapping(recording.get("recording")), speakers(documents)
+    length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
+    return {
+        "title": title(documents),
+        "bot_id": mapping(recording.get("bot")).get("id"),
+        "recording_id": own.get("id"),
+        "status": mapping(documents.get("run")).get("status") or "partial",
+        "href": href,
+        "started_at": own.get("started_at"),
+        "duration_s": length_s,
+        "speakers": [s.name for s in people],
+        "share_of_meeting": speech_s / length_s if speech_s is not None and length_s > 0 else None,
+        "overlap_of_speech": talk.get("overlap_of_speech"),
+        "warnings": sum(s.rank >= CHECK for s in statements(documents, people)),
+    }
+
+
+def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings") -> str:
+    """``index.html`` of a batch.
+
+    Args:
+        rows: one mapping a recording or failed bot: ``bot_id, recording_id, title, status`` (``done, partial,
+            failed, waiting, transient``), ``reason`` (why it is not done), ``href``, ``started_at,
+            duration_s, speakers`` (names) or ``participants`` (how many), ``share_of_meeting,
+            overlap_of_speech, warnings``; anything may be missing.
+        heading: the page's title.
+
+    Returns:
+        One HTML text that asks for nothing.
+    """
+    shown = [_row(row) for row in rows]
+    bad = sum(row["rank"] > 0 for row in shown)
+    view = {
+        "heading": text(heading),
+        "columns": COLUMNS,
+        "rows": shown,
+        "said": f"{count(len(shown), 'recording')}, {bad} not done."
+        if bad
+        else f"{count(len(shown), 'recording')}, all done.",
+        "bad": bad,
+    }
+    return page("index.html", ("index.js",), {}, view)
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    status = str(row.get("status") or "failed")
+    names = [text(n) for n in items(row.get("speakers"))]
+    n_people = float(len(names)) if names else number(row.get("participants"))
+    started = text(row.get("started_at"))
+    length_s, warnings = number(row.get("duration_s")), number(row.get("warnings"))
+    speech, over = number(row.get("share_of_meeting")), number(row.get("overlap_of_speech"))
+    return {
+        "rank": _RANKS.get(status, 3),
+        "status": _STATUSES.get(status, text(status)),
+        "title": text(row.get("title")) or text(row.get("bot_id")) or "Meeting",
+        "bot_id": text(row.get("bot_id")),
+        "recording_id": text(row.get("recording_id")),
+        "href": relative_url(row.get("href")) or "",
+        "reason": text(row.get("reason"), 400),
+        "started": started[:16].replace("T", " "),
+        "length": clock(length_s),
+        "length_s": -1 if length_s is None else length_s,
+        "names": names,
+        "people": NOTHING if n_people is None else f"{n_people:.0f}",
+        "people_n": -1 if n_people is None else n_people,
+        "speech": percent(speech, 0),
+        "speech_n": -1 if speech is None else speech,
+        "over": percent(over),
+        "over_n": -1 if over is None else over,
+        "warnings": NOTHING if warnings is None else f"{warnings:.0f}",
+        "warnings_n": -1 if warnings is None else warnings,
+    }

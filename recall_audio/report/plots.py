@@ -1,45 +1,58 @@
-"""Pictures for notebooks and papers, drawn by matplotlib: who speaks when, and who over whom.
+"""Draw pictures for notebooks and papers with matplotlib: who speaks when, over whom, and the alignment.
 
-Colours are told apart by colour-blind readers (Okabe & Ito 2008) and, being of different lightness, in black
-and white. What a colour means stands in the picture, and position and text say the same.
+The colours differ for colour-blind readers (Okabe & Ito 2008) and, being of different lightness, in black and
+white. Each picture names its colours, and position and text say the same.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from recall_audio.report.intervals import Stretches, joined, stretches, total_s, without
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 import base64
 import html
 import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from recall_audio.report.formatting import text
+from recall_audio.core.spans import Rows, intersect, total, union
+from recall_audio.report.formatting import number, number_pairs, spans_ms, text
+from recall_audio.report.values import time_map
+from recall_audio.typing import Spans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Names = Mapping[str, str | None]
 
-SPEECH = "#0072B2"  # blue, dark in print
-STEP = "#E69F00"  # orange, light in print
+SPEECH = "#0072B2"
+"""Blue, dark in print."""
+STEP = "#E69F00"
+"""Orange, light in print."""
 NOTE = "#7F7F7F"
 TEXT = "#222222"
+UNCERTAINTY = "#CFE3F1"
 
 _TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+"""Steps of the time axis, seconds."""
 _MOST_TICKS = 9
 _LONGEST_NAME = 24
+"""Longest name beside a lane, characters."""
 _FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Yu Gothic", "Microsoft YaHei",
     "Malgun Gothic", "WenQuanYi Zen Hei", "Noto Sans", "Noto Sans Arabic", "Noto Sans Devanagari",
     "Arial Unicode MS",
 )  # fmt: skip
+"""Fonts for the scripts that matplotlib's own font lacks."""
+_ONE_LINE_CAPTION = 8
+"""Speakers from which the overlap matrix is wide enough for its caption on one line."""
+_LARGE_CELLS = 7
+"""Most speakers for whom the overlap matrix has large cells."""
+_DARKEST_SHARE = 0.2
+"""The darkest shade of the overlap matrix stands for no less than this share."""
+_HALF_LANE = 0.36
+"""Half a lane's height that residuals may take, lanes."""
 
 
 def figure_axes(ax: "Axes | None", width: float, height: float) -> "Axes":
-    """The Axes given, or those of a new figure of so many inches."""
+    """Return the Axes given, or those of a new figure of `width` by `height` inches."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -48,23 +61,23 @@ def figure_axes(ax: "Axes | None", width: float, height: float) -> "Axes":
 
 
 def readable(label: str, names: Mapping[str, str | None] | None) -> str:
-    """The name behind a label, on one line, short, with nothing that matplotlib takes for a formula."""
+    """Return the name of a label: one short line, without what matplotlib takes for a formula."""
     name = text((names or {}).get(label)) or text(label)
     return text(name, _LONGEST_NAME).replace("$", r"\$")
 
 
 def families() -> list[str]:
-    """The fonts set for matplotlib and, after them, those here that know more scripts."""
+    """List matplotlib's own fonts and, after them, the installed ones that cover more scripts."""
     import matplotlib as mpl
     from matplotlib import font_manager
 
     usual: list[str] = list(mpl.rcParams["font.family"])
-    here = set(font_manager.get_font_names())
-    return [*usual, *(name for name in _FONTS if name in here)]
+    installed = set(font_manager.get_font_names())
+    return [*usual, *(name for name in _FONTS if name in installed)]
 
 
 def clock_axis(ax: "Axes", duration_s: float) -> None:
-    """Time from 0 to the meeting's end: minutes, or minutes and seconds where it is short, or hours."""
+    """Scale the time axis from 0 to the meeting's end, in minutes, in m:s where short, or in hours."""
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
     step_s = next((s for s in _TICKS_S if duration_s / s <= _MOST_TICKS), _TICKS_S[-1])
@@ -82,7 +95,7 @@ def clock_axis(ax: "Axes", duration_s: float) -> None:
 
 
 def as_image(draw: Callable[["Axes"], object], alternative: str) -> str:
-    """What `draw` puts on the Axes of a figure that no notebook shows by itself, as HTML."""
+    """Return as HTML what `draw` puts on the Axes of a figure that no notebook shows by itself."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3), layout="constrained")
@@ -97,18 +110,10 @@ def as_image(draw: Callable[["Axes"], object], alternative: str) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``m:ss``, or ``h:mm:ss`` from an hour on."""
+    """Format seconds as ``m:ss``, or as ``h:mm:ss`` from an hour on."""
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
-
-
-Rows = Sequence[Sequence[float]]
-Names = Mapping[str, str | None]
-
-_WIDE = 8  # from so many on the caption has room on one line
-_DARK = 0.2  # the darkest shade stands for no less than this share
-_WHOLE_CELL = 7  # up to so many speakers the matrix has room for large figures
 
 
 def plot_timeline(
@@ -118,7 +123,7 @@ def plot_timeline(
     names: Names | None = None,
     presence: Mapping[str, Rows] | None = None,
 ) -> "Axes":
-    """Who speaks when: a lane a speaker, in the order given, silent people too; time to the right.
+    """Draw who speaks when, a lane a speaker in the order given, silent ones too.
 
     ::
 
@@ -130,60 +135,62 @@ def plot_timeline(
     Args:
         speakers: label to rows ``[start_s, end_s]`` on the mix's clock.
         duration_s: length of the meeting, seconds.
-        ax: where to draw; a new figure where None.
-        names: label to the name to show; labels where there is none.
-        presence: label to when they were there; not drawn where None.
+        ax: where to draw; None makes a new figure.
+        names: label to the name to show; the label where there is none.
+        presence: label to ``[start_s, end_s]`` of their presence; None draws none.
 
     Returns:
         The Axes, in seconds and lanes from 0 on, to be changed or saved.
     """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     ax = figure_axes(ax, 10.0, 1.1 + 0.36 * max(len(speakers), 1))
-    speech = {label: stretches(rows) for label, rows in speakers.items()}
-    talk_s = sum(total_s(s) for s in speech.values())
-    edge = min(0.4, 0.4 * 3600.0 / max(duration_s, 1.0))  # overlaps are short: they may look up to 3 s longer
+    speech = {label: spans_ms(rows) for label, rows in speakers.items()}
+    talk_ms = sum(total(spans) for spans in speech.values())
+    # Overlaps are short: an edge of up to 0.4 pt lets them look up to 3 s longer.
+    edge = min(0.4, 0.4 * 3600.0 / max(duration_s, 1.0))
     for lane, (label, own) in enumerate(speech.items()):
-        others = joined([row for other, rows in speech.items() if other != label for row in rows])
-        for a, b in stretches((presence or {}).get(label)):
+        others = union(*(spans for other, spans in speech.items() if other != label))
+        for a, b in spans_ms((presence or {}).get(label)):
             ax.plot((a / 1000, b / 1000), (lane, lane), color=NOTE, linewidth=0.8, zorder=1)
-        _bars(ax, own, (lane - 0.38, 0.52), SPEECH)
-        _bars(ax, without(own, without(own, others)), (lane + 0.17, 0.21), STEP, edge)
-        share = f"{100 * total_s(own) / talk_s:.1f} %" if talk_s else "–"
-        _beside(ax, lane, share if own or not talk_s else "silent")
-    _lanes(ax, [readable(label, names) for label in speakers])
+        _draw_bars(ax, own, (lane - 0.38, 0.52), SPEECH)
+        _draw_bars(ax, intersect(own, others), (lane + 0.17, 0.21), STEP, edge)
+        share = f"{100 * total(own) / talk_ms:.1f} %" if talk_ms else "–"
+        _write_beside(ax, lane, share if len(own) or not talk_ms else "silent")
+    _name_lanes(ax, [readable(label, names) for label in speakers])
     if speakers:
-        _beside(ax, -0.75, "of all talk")
+        _write_beside(ax, -0.75, "of all talk")
     clock_axis(ax, duration_s)
-    _legend(ax, {"speaks": SPEECH, "others speak too": STEP}, bool(presence) and "present")
+    handles: list[Any] = [Patch(color=SPEECH, label="speaks"), Patch(color=STEP, label="others speak too")]
+    if presence:
+        handles.append(Line2D([], [], color=NOTE, linewidth=0.8, label="present"))
+    _legend(ax, handles)
     return ax
 
 
-def _bars(ax: "Axes", found: Stretches, at: tuple[float, float], colour: str, edge: float = 0.0) -> None:
-    """Stretches as bars, not rounded to pixels: without an edge ink is time, however long the meeting."""
-    bars = [(a / 1000, (b - a) / 1000) for a, b in found]
-    ax.broken_barh(bars, at, facecolors=colour, edgecolors=colour, linewidth=edge, snap=False, zorder=2)
+def _draw_bars(ax: "Axes", spans: Spans, lane: tuple[float, float], colour: str, edge: float = 0.0) -> None:
+    """Draw spans as bars without rounding to pixels: without an edge, ink is proportional to time."""
+    bars = [(a / 1000, (b - a) / 1000) for a, b in spans]
+    ax.broken_barh(bars, lane, facecolors=colour, edgecolors=colour, linewidth=edge, snap=False, zorder=2)
 
 
-def _beside(ax: "Axes", lane: float, words: str) -> None:
-    """Words to the right of a lane."""
-    at = ax.get_yaxis_transform()
-    ax.text(1.008, lane, words, transform=at, va="center", ha="left", fontsize="small", color=TEXT)
+def _write_beside(ax: "Axes", lane: float, words: str, size: str = "small", **style: Any) -> None:
+    """Write words to the right of a lane."""
+    style = {"va": "center", "ha": "left", "color": TEXT, **style}
+    ax.text(1.008, lane, words, transform=ax.get_yaxis_transform(), fontsize=size, **style)
 
 
-def _lanes(ax: "Axes", words: Sequence[str]) -> None:
+def _name_lanes(ax: "Axes", words: Sequence[str]) -> None:
+    """Write the lanes' names to the left, the first lane on top."""
     ax.set_yticks(range(len(words)), list(words), fontfamily=families())
     ax.set_ylim(max(len(words), 1) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _legend(ax: "Axes", patches: Mapping[str, str], line: str | bool) -> None:
-    """What the colours mean, above the picture."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [Patch(color=colour, label=name) for name, colour in patches.items()]
-    if line:
-        handles.append(Line2D([], [], color=NOTE, linewidth=0.8, label=str(line)))
+def _legend(ax: "Axes", handles: list[Any]) -> None:
+    """Put what the colours mean above the picture."""
     ax.legend(
         handles=handles,
         loc="lower left",
@@ -198,7 +205,7 @@ def _legend(ax: "Axes", patches: Mapping[str, str], line: str | bool) -> None:
 
 
 def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names | None = None) -> "Axes":
-    """Who speaks at once with whom: speaker by speaker.
+    """Draw who speaks at once with whom, as a matrix of seconds and shares.
 
     ::
 
@@ -209,8 +216,8 @@ def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names
 
     Args:
         talk: ``talk.json``.
-        ax: where to draw; a new figure where None.
-        names: label to the name to show; labels where there is none.
+        ax: where to draw; None makes a new figure.
+        names: label to the name to show; the label where there is none.
 
     Returns:
         The Axes; columns and rows from 0 on.
@@ -230,9 +237,9 @@ def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names
         words[i, j] = "–" if share is None else _percent(share)
         shares[i, j] = shares[j, i] = np.nan if share is None else share
     shown = [readable(label, names) for label in labels]
-    longest, side = max(map(len, shown), default=0), n * (0.82 if n <= _WHOLE_CELL else 0.66)
+    longest, side = max(map(len, shown), default=0), n * (0.82 if n <= _LARGE_CELLS else 0.66)
     ax = figure_axes(ax, max(side, 2.2) + 0.085 * longest + 0.4, max(side, 1.0) + 0.062 * longest + 0.9)
-    top = max(_DARK, float(np.nanmax(shares, initial=0.0)))
+    top = max(_DARKEST_SHARE, float(np.nanmax(shares, initial=0.0)))
     blues = LinearSegmentedColormap.from_list("speech", ["#F2F7FB", SPEECH])
     shades = blues.with_extremes(bad="#EEEEEE")
     ax.imshow(np.ma.masked_invalid(shares), cmap=shades, vmin=0.0, vmax=top, aspect="equal")
@@ -250,7 +257,10 @@ def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names
     ax.tick_params(which="minor", length=0)
     caption = "below the diagonal: both speak (s)   above: share of the shorter talk   on it: talk (s)"
     ax.set_title(
-        caption if n >= _WIDE else caption.replace("   ", "\n"), fontsize="small", loc="left", color=TEXT
+        caption if n >= _ONE_LINE_CAPTION else caption.replace("   ", "\n"),
+        fontsize="small",
+        loc="left",
+        color=TEXT,
     )
     return ax
 
@@ -261,3 +271,125 @@ def _seconds(value: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"
+
+
+def plot_alignment(
+    parts: Sequence[Mapping[str, Any]],
+    duration_s: float,
+    ax: "Axes | None" = None,
+    owners: Mapping[int, str] | None = None,
+) -> "Axes":
+    """Draw how well each part fits where it was placed, a lane a part, on the mix's clock.
+
+    ::
+
+        Ann Lee    ┌ ·  · ·  ··   ·  · │ ·  · ┐   step: start −187.0 ms, drift +40.0 ppm
+                   ├──···──·─··──···───┼─··───┤   ±0.02 ms (95 %)
+                   └  ·       ·  ·     │·   · ┘   lane ±0.1 ms
+
+    A dot is the lag of one window about the part's time map: on the line it fits exactly. The band is the
+    95 % uncertainty of the map. Each lane has its own scale, written beside it; dots beyond it are drawn as
+    triangles at its edge. Start is the map's start against what the API said. An upright line is a step of
+    the part's clock, with how much was lost (+) or came twice (−).
+
+    Args:
+        parts: ``alignment.json``'s.
+        duration_s: length of the mix, seconds.
+        ax: where to draw; None makes a new figure.
+        owners: participant id to the name to show.
+
+    Returns:
+        The Axes, in seconds and lanes from 0 on.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    ax = figure_axes(ax, 10.0, 1.1 + 0.72 * max(len(parts), 1))
+    for lane, part in enumerate(parts):
+        _draw_part(ax, lane, part)
+        _write_beside(ax, lane, _lane_text(part), "x-small", linespacing=1.35)
+    if parts:
+        note = "start: against what the API said"
+        _write_beside(ax, -0.62, note, "x-small", va="baseline", color=NOTE)
+    names = [readable((owners or {}).get(p["participant_id"], str(p["participant_id"])), None) for p in parts]
+    _name_lanes(ax, _numbered(names))
+    clock_axis(ax, duration_s)
+    _legend(
+        ax,
+        [
+            Line2D([], [], color=SPEECH, marker=".", linestyle="", label="lag of one window about the map"),
+            Patch(color=UNCERTAINTY, label="95 % uncertainty"),
+            Line2D([], [], color=STEP, linewidth=2, label="step: lost (+), repeated (−)"),
+        ],
+    )
+    return ax
+
+
+def _draw_part(ax: "Axes", lane: int, part: Mapping[str, Any]) -> None:
+    """Draw one part: its extent, the band, the dots, the steps."""
+    knots = time_map(part)
+    if not knots:
+        return
+    first, last, scale = knots[0][1], knots[-1][1], lane_scale_ms(part)
+    uncertainty_ms = number(part.get("uncertainty_ms"))
+    dashes: Any = (0, (4, 3)) if uncertainty_ms is None else "-"
+    ax.plot((first, last), (lane, lane), color=NOTE, linewidth=0.8, linestyle=dashes)
+    height = (lane - _HALF_LANE, lane + _HALF_LANE)
+    for edge in (first, last):
+        ax.plot((edge, edge), height, color=NOTE, linewidth=0.8)
+    if uncertainty_ms is not None:
+        half = min(uncertainty_ms / scale, 1.0) * _HALF_LANE
+        ax.fill_between((first, last), lane - half, lane + half, color=UNCERTAINTY, linewidth=0, zorder=0)
+    inside: list[tuple[float, float]] = []
+    beyond: list[tuple[float, float]] = []
+    for time_s, lag_ms in number_pairs(part.get("residuals")):
+        (inside if abs(lag_ms) <= scale else beyond).append((time_s, lag_ms))
+    times = [time_s for time_s, _ in inside]
+    # A later lag is drawn higher: lanes are counted downwards.
+    lags = [lane - _HALF_LANE * lag_ms / scale for _, lag_ms in inside]
+    ax.plot(times, lags, ".", color=SPEECH, markersize=2.2)
+    for marker, late in (("^", True), ("v", False)):
+        times = [time_s for time_s, lag_ms in beyond if (lag_ms > 0) == late]
+        ax.plot(times, [height[0 if late else 1]] * len(times), marker, color=SPEECH, markersize=3)
+    for (local_s, before_s), (next_local_s, after_s) in itertools.pairwise(knots):
+        if local_s == next_local_s:
+            ax.plot((after_s, after_s), height, color=STEP, linewidth=2)
+            step = f" {after_s - before_s:+.3g} s".replace("-", "−")
+            ax.text(after_s, height[0], step, va="top", fontsize="x-small", color=TEXT)
+
+
+def lane_scale_ms(part: Mapping[str, Any]) -> float:
+    """Return half a lane's height in milliseconds: 1, 2, 5, 10, ..., above 98 % of the lags and the band."""
+    lags = sorted(abs(e) for _, e in number_pairs(part.get("residuals")))
+    most = lags[math.ceil(0.98 * len(lags)) - 1] if lags else 0.0
+    top = max(most, number(part.get("uncertainty_ms")) or 0.0, 1e-3)
+    power = 10.0 ** math.floor(math.log10(top))
+    return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if top <= m * power * (1 + 1e-9))
+
+
+def _lane_text(part: Mapping[str, Any]) -> str:
+    """Return the text beside a lane: status, start, drift, uncertainty, scale."""
+    status = str(part.get("status", "")).replace("_", " ")
+    start_s, nominal_s = number(part.get("start_s")), number(part.get("nominal_start_s"))
+    drift, uncertainty_ms = number(part.get("drift_ppm")), number(part.get("uncertainty_ms"))
+    facts = []
+    if start_s is not None and nominal_s is not None and uncertainty_ms is not None:
+        facts.append(f"start {1000 * (start_s - nominal_s):+.1f} ms")
+    if drift is not None:
+        facts.append(f"drift {round(drift, 1) + 0.0:+.1f} ppm")
+    elif (bound_ppm := number(part.get("drift_bound_ppm"))) is not None:
+        facts.append(f"drift within ±{bound_ppm:.0f} ppm")
+    lines = [f"{status}: {', '.join(facts)}" if facts else f"{status}: at its nominal start"]
+    if uncertainty_ms is not None:
+        lines.append(f"known to ±{uncertainty_ms:.2g} ms; lane ±{lane_scale_ms(part):g} ms")
+    return "\n".join(lines).replace("-", "−")
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Number the names that several parts share."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
+    return found

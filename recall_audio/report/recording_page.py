@@ -1,7 +1,11 @@
 """The report of one recording."""
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from recall_audio.report.alignment_section import parts
 from recall_audio.report.formatting import (
@@ -14,11 +18,11 @@ from recall_audio.report.formatting import (
     quantity,
     seconds,
     sentence,
+    spans_ms,
     text,
 )
-from recall_audio.report.leakage_section import explained, leakage_matrix, unexplained_rows
-from recall_audio.report.page import Assets, page
-from recall_audio.report.speakers import Documents, Speaker, duration_s, speakers
+from recall_audio.report.leakage_section import explained, leakage_matrix, unexplained, unexplained_rows
+from recall_audio.report.page import page, relative_url
 from recall_audio.report.talk_section import (
     DENOMINATORS,
     at_once,
@@ -29,10 +33,38 @@ from recall_audio.report.talk_section import (
     sensitivity_rows,
     turn_rows,
 )
-from recall_audio.report.timeline import timeline
+from recall_audio.report.values import Documents, Speaker, duration_s, speakers, time_map, title
 from recall_audio.report.warnings_section import statements, verdict
+from recall_audio.typing import Spans
 
 SCRIPTS = ("spans.js", "view.js", "lanes.js", "player.js", "pointing.js", "talk.js", "start.js")
+
+
+_PLAYABLE = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp4")
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Audio files beside ``report.html``.
+
+    Attributes:
+        mix: path of the mixed recording below the page's folder, or None.
+        stems: label to path of that speaker's stem.
+    """
+
+    mix: str | None = None
+    stems: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def named_in(documents: Documents) -> "Assets":
+        """The files that ``recording.json`` and ``stems.json`` name, unseen."""
+        mix = mapping(mapping(documents.get("recording")).get("mix")).get("file")
+        stems = {}
+        for stem in objects(mapping(documents.get("stems")).get("stems")):
+            label, file = stem.get("participant"), stem.get("file")
+            if isinstance(label, str) and isinstance(file, str):
+                stems[label] = file if "/" in file else f"stems/{file}"
+        return Assets(mix if isinstance(mix, str) else None, stems)
 
 
 def render(documents: Documents, assets: Assets | None = None) -> str:
@@ -83,12 +115,6 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         "made": made(documents),
     }
     return page("report.html", SCRIPTS if people else (), drawn, view)
-
-
-def title(documents: Documents) -> str:
-    """What the meeting is called: the bot's name, else its platform, else its id."""
-    bot = mapping(mapping(documents.get("recording")).get("bot"))
-    return text(bot.get("name")) or text(bot.get("meeting_id")) or text(bot.get("id")) or "Meeting"
 
 
 def facts(documents: Documents) -> list[tuple[str, str]]:
@@ -178,3 +204,82 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         return [pair for k, v in value.items() for pair in _flat(v, f"{name}.{k}" if name else str(k))]
     return [(text(name), text("none" if value is None else value))]
+
+
+def audio_url(path: str | None) -> str | None:
+    """Return a relative URL of an audio file below the page; None where it cannot be played."""
+    return relative_url(path) if path and path.lower().endswith(_PLAYABLE) else None
+
+
+MOST_MARKS = 20_000
+"""Interruptions drawn at most; a meeting of eight hours has some thousands."""
+
+
+def timeline(documents: Documents, people: list[Speaker], assets: Assets) -> dict[str, Any]:
+    """What ``timeline.js`` draws; times in ms, stretches as ``[pause, length, ...]``.
+
+    Returns:
+        ``{duration, mix, lanes: [{name, colour, stem, speech, taken, parts, steps, presence}],
+        marks: [[ms, lane, other lane], ...], unexplained}``.
+    """
+    return {
+        "duration": round(1000 * duration_s(documents, people)),
+        "mix": audio_url(assets.mix),
+        "lanes": [_lane(documents, s, assets) for s in people],
+        "marks": _marks(documents, people),
+        "unexplained": _deltas(unexplained(documents)),
+    }
+
+
+def _lane(documents: Documents, s: Speaker, assets: Assets) -> dict[str, Any]:
+    parts, steps = _parts(documents, s)
+    return {
+        "name": s.name,
+        "colour": s.colour,
+        "stem": audio_url(assets.stems.get(s.label)),
+        "speech": _deltas(s.speech),
+        "taken": _deltas(s.taken_out),
+        "parts": _deltas(parts),
+        "steps": steps,
+        "presence": _deltas(_presence(documents, s)),
+    }
+
+
+def _parts(documents: Documents, s: Speaker) -> tuple[Spans, list[int]]:
+    """Where a speaker's parts lie on the mix's clock, and the moments at which their clock steps."""
+    lying, steps = [], []
+    for part in objects(mapping(documents.get("alignment")).get("parts")):
+        if part.get("participant_id") not in s.participant_ids:
+            continue
+        knots = time_map(part)
+        if len(knots) > 1:
+            lying.append([knots[0][1], knots[-1][1]])
+        steps += [max(0, round(1000 * b[1])) for a, b in itertools.pairwise(knots) if a[0] == b[0]]
+    return spans_ms(lying), sorted(steps)
+
+
+def _presence(documents: Documents, s: Speaker) -> Spans:
+    """When a speaker was in the meeting, by join and leave events; empty where nothing is known."""
+    end_s = number(mapping(mapping(documents.get("alignment")).get("mix")).get("duration_s"))
+    there = []
+    for p in objects(mapping(documents.get("recording")).get("presence")):
+        if p.get("participant_id") in s.participant_ids:
+            left_s = number(p.get("end_s"))
+            there.append([p.get("start_s"), end_s if left_s is None else left_s])
+    return spans_ms(there)
+
+
+def _marks(documents: Documents, people: list[Speaker]) -> list[list[int]]:
+    """Interruption candidates: when, by whom, over whom."""
+    lane = {s.label: i for i, s in enumerate(people)}
+    marks = []
+    for event in objects(mapping(documents.get("events")).get("overlaps")):
+        start_s, who, whom = number(event.get("start_s")), str(event.get("later")), str(event.get("earlier"))
+        if event.get("interruption") == "candidate" and start_s is not None and who in lane and whom in lane:
+            marks.append([max(0, round(1000 * start_s)), lane[who], lane[whom]])
+    return sorted(marks)[:MOST_MARKS]
+
+
+def _deltas(found: Spans) -> list[int]:
+    """Return ``[pause, length, pause, length, ...]`` in ms: short numbers, a third of the bytes."""
+    return [int(n) for n in np.diff(found.ravel(), prepend=0)]

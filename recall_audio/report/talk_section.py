@@ -1,9 +1,9 @@
 """Show who spoke how much: bars, matrices, talk over time, turn taking, and their statements."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from recall_audio.core.spans import totals_by_bin
 from recall_audio.report.formatting import (
     NOTHING,
     clock,
@@ -18,9 +18,17 @@ from recall_audio.report.formatting import (
     seconds,
     text,
 )
-from recall_audio.report.intervals import per_bin
-from recall_audio.report.speakers import Documents, Speaker, duration_s
-from recall_audio.report.statements import CHECK, FINE, NOTE, Statement
+from recall_audio.report.values import (
+    CHECK,
+    FINE,
+    NOTE,
+    Cell,
+    Documents,
+    Speaker,
+    Statement,
+    duration_s,
+    heat,
+)
 
 DENOMINATORS = (
     ("share_of_talk", "all talk", "everybody's talk added up; the shares add up to 100 %"),
@@ -67,26 +75,6 @@ def _spread(quartiles: Mapping[str, Any]) -> str:
         return ""
     n = number(quartiles.get("n")) or 0
     return f"{seconds(quartiles['q1'])} to {seconds(quartiles['q3'])}, n = {n:.0f}"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a matrix.
-
-    Attributes:
-        shown: the figure.
-        beside: a second figure, smaller.
-        heat: 0 to 9, how dark the cell is.
-    """
-
-    shown: str
-    beside: str = ""
-    heat: int = 0
-
-
-def heat(value: float | None, top: float) -> int:
-    """Shade 0 to 9 of a value, 9 for `top`; above 0 at least 1."""
-    return 0 if value is None or value <= 0 or top <= 0 else max(1, min(9, round(9 * value / top)))
 
 
 def overlap_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
@@ -137,7 +125,7 @@ def over_time(documents: Documents, people: list[Speaker]) -> dict[str, Any]:
     length_s = duration_s(documents, people)
     width_s = next((w for w in _BIN_WIDTHS_S if length_s / w <= _MOST_BINS), _BIN_WIDTHS_S[-1])
     n_bins = max(1, -(-round(1000 * length_s) // (1000 * width_s)))
-    counted = [per_bin(s.speech, 1000 * width_s, n_bins) for s in people]
+    counted = [totals_by_bin(s.speech, 1000 * width_s, n_bins) for s in people]
     highest = max([width_s * 1000, *(sum(column) for column in zip(*counted, strict=True))])
     step = PLOT_WIDTH * 1000 * width_s / max(1.0, 1000 * length_s)
     boxes, table = [], []

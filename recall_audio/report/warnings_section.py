@@ -7,9 +7,16 @@ from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.report.alignment_section import alignment_statements
 from recall_audio.report.formatting import clock, count, items, key, listing, mapping, objects, text
 from recall_audio.report.leakage_section import leakage_statements, residual_statements
-from recall_audio.report.speakers import Documents, Speaker, name_of_participant
-from recall_audio.report.statements import CHECK, MATTERS, NOTE, Statement
 from recall_audio.report.talk_section import talk_statements
+from recall_audio.report.values import (
+    CHECK,
+    MATTERS,
+    NOTE,
+    Documents,
+    Speaker,
+    Statement,
+    name_of_participant,
+)
 
 _MISSING_CODES = {"part_missing", "no_audio_separate", "no_audio_mixed"}
 _TOLD_BETTER = {

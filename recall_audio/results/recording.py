@@ -175,7 +175,7 @@ class Recording:
 
     def plot_alignment(self, ax: "Axes | None" = None) -> "Axes":
         """Where each part lies, how well it fits there, its steps and status; gives the matplotlib Axes."""
-        from recall_audio.report.plot_alignment import plot_alignment
+        from recall_audio.report.plots import plot_alignment
 
         owners = {
             i: self.speakers[label] or label for i, label in tables.labels_by_id(self.documents).items()

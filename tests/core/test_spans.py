@@ -89,3 +89,26 @@ def test_seconds_come_back_as_the_same_samples(a: Spans) -> None:
 def test_a_row_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(ValueError, match="ends before it starts"):
         sp.spans([(2, 1)])
+
+
+@given(SPANS, st.integers(1, 9), st.integers(0, 12))
+def test_bins_hold_the_samples_that_fall_into_them(a: Spans, width: int, n_bins: int) -> None:
+    expected = [len(samples(a) & set(range(i * width, (i + 1) * width))) for i in range(n_bins)]
+    assert sp.totals_by_bin(a, width, n_bins) == expected
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), SPANS))
+def test_simultaneous_stretches_name_the_sets_that_hold_each_sample(
+    sets: dict[str, Spans],
+) -> None:
+    held = {x: tuple(k for k in sorted(sets) if x in samples(sets[k])) for x in range(N)}
+    found = sp.simultaneous({label: a.tolist() for label, a in sets.items()})
+    told = {x: labels for start, end, labels in found for x in range(int(start), int(end))}
+    assert told == {x: labels for x, labels in held.items() if len(labels) > 1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted), max_size=5))
+def test_seconds_are_read_on_any_clock(rows: list[list[int]]) -> None:
+    assert samples(sp.from_seconds(rows, rate_hz=10)) == samples(
+        sp.spans([[10 * a, 10 * b] for a, b in rows])
+    )

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from report.meetings import documents, hostile
 
 from recall_audio.report import Assets, index_row, render, render_index
-from recall_audio.report.intervals import deltas, joined, per_bin, stretches, total_s, without
-from recall_audio.report.page import address
+from recall_audio.report.formatting import spans_ms
+from recall_audio.report.recording_page import audio_url
 
 KINDS = ("recording", "alignment", "speakers", "segments", "talk", "stems", "leakage", "run", "events")
 
@@ -188,29 +188,9 @@ def test_the_page_carries_every_stretch_of_speech_to_the_millisecond(demo: dict[
         assert back == [[round(1000 * a), round(1000 * b)] for a, b in rows]
 
 
-SPANS = st.lists(
-    st.tuples(st.integers(0, 60), st.integers(1, 12)).map(lambda p: (p[0], p[0] + p[1])), max_size=8
-)
-
-
-def milliseconds(spans: list[tuple[int, int]]) -> set[int]:
-    """Every millisecond that the spans hold, one by one."""
-    return {t for a, b in spans for t in range(a, b)}
-
-
-@given(SPANS, SPANS)
-def test_stretches_are_sets_of_milliseconds(a: list[tuple[int, int]], b: list[tuple[int, int]]) -> None:
-    x, y = joined(a), joined(b)
-    assert milliseconds(x) == milliseconds(a)
-    assert milliseconds(without(x, y)) == milliseconds(a) - milliseconds(b)
-    assert sum(per_bin(x, 7, 20)) == len(milliseconds(a))
-    assert total_s(x) == pytest.approx(len(milliseconds(a)) / 1000)
-    assert sum(deltas(x)) == max(milliseconds(a), default=-1) + 1
-
-
-def test_stretches_take_rows_in_any_order_and_leave_out_what_is_none() -> None:
+def test_spans_take_rows_in_any_order_and_leave_out_what_is_none() -> None:
     rows = [[3, 4], [1, 2], "x", [5], [2, 1], [None, 3], [float("nan"), 1], [3.5, 4.25]]
-    assert stretches(rows) == [(1000, 2000), (3000, 4250)]
+    assert spans_ms(rows).tolist() == [[1000, 2000], [3000, 4250]]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +208,7 @@ def test_stretches_take_rows_in_any_order_and_leave_out_what_is_none() -> None:
     ],
 )
 def test_audio_is_only_ever_beside_the_page(path: str | None, expected: str | None) -> None:
-    assert address(path) == expected
+    assert audio_url(path) == expected
 
 
 def test_the_page_plays_what_it_is_told_is_there(demo: dict[str, Any]) -> None:

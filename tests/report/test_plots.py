@@ -16,8 +16,7 @@ from matplotlib.colors import to_hex, to_rgb
 from report.meetings import HOSTILE, documents, hostile
 
 import recall_audio as ra
-from recall_audio.report.plot_alignment import lane_scale_ms, plot_alignment
-from recall_audio.report.plots import SPEECH, STEP, plot_overlap, plot_timeline
+from recall_audio.report.plots import SPEECH, STEP, lane_scale_ms, plot_alignment, plot_overlap, plot_timeline
 
 
 @pytest.fixture(autouse=True)

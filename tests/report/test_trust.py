@@ -11,10 +11,9 @@ from report.meetings import documents
 from recall_audio.report import Assets, render
 from recall_audio.report.alignment_section import nice, residual_plot
 from recall_audio.report.formatting import milliseconds
-from recall_audio.report.speakers import speakers
-from recall_audio.report.statements import CHECK, FINE, MATTERS, NOTE, Statement
+from recall_audio.report.recording_page import timeline
 from recall_audio.report.talk_section import at_once, over_time, overlap_matrix
-from recall_audio.report.timeline import timeline
+from recall_audio.report.values import CHECK, FINE, MATTERS, NOTE, Statement, speakers
 from recall_audio.report.warnings_section import statements, verdict
 
 
