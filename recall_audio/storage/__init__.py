@@ -1,36 +1,33 @@
-"""Results in an object store: the same files under the same names, below ``s3://BUCKET/PREFIX``.
+"""Keep results in an object store: the same files under the same names, below ``s3://BUCKET/PREFIX``.
 
 ::
 
-    address       text ─▶ a folder of this machine, or a Url
-    store         the objects below a Url: list, read, write, conditionally where the store can
-    scratch       folders that a store's recordings are worked on in
-    publishing    a recording's folder into the store: data first, the manifest last
-    mirror        a recording's documents out of the store, checked against its manifest
+    store         addresses, and the objects below one: list, read, write, conditionally where possible
+    workspace     a local folder of one recording: load its state, download files, publish results
+    cache         mirrors of recordings for reading, checked against their manifests
 
-Work happens in a local folder, for working files are memory-mapped; then it is published. A reader goes by
-the manifest: it is the last object to come, it is marked unfinished before anything that it names is
-overwritten, and what it names is believed only with the bytes that it tells of.
+Work happens in a local folder, because working files are memory-mapped, and is then published. A reader goes
+by the manifest: it is the last object to be written, it is marked unfinished before anything that it names is
+overwritten, and a file that it names counts only with the bytes that it states.
 """
 
-from recall_audio.storage.address import Location, Url, parse_location
 from recall_audio.storage.cache import (
     Mirror,
     address_of,
     ensure_file,
     ensure_files,
-    mirrored_url,
+    recordings_below,
     upload_if_mirrored,
 )
-from recall_audio.storage.publish import publish, publish_fetched
-from recall_audio.storage.store import Facts, Store
+from recall_audio.storage.store import Facts, Location, Store, Url, parse_location
 from recall_audio.storage.workspace import (
     discard,
     download_documents,
     download_missing,
     load_state,
     load_states,
-    recordings_below,
+    publish,
+    publish_fetched,
     size_of,
     stored_names,
     temporary_workspace,
@@ -50,7 +47,6 @@ __all__ = [
     "ensure_files",
     "load_state",
     "load_states",
-    "mirrored_url",
     "parse_location",
     "publish",
     "publish_fetched",

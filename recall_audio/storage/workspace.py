@@ -1,7 +1,16 @@
-"""Local folders that recordings of a store are worked on in, and what of each is in the store.
+"""Keep a local folder and a recording in a store in step: state in, files in, results out.
 
-A folder's sidecar (``.store.json``) tells what lies at its address, so that files which nobody needs here are
-known to be there without coming.
+A folder that stands for a place in a store holds a sidecar (``.store.json``) with the place's address and the
+objects that are known to be there, so that files which are not needed locally count as present.
+
+Results are published so that a reader never sees half of them::
+
+    run.json there?  ── no ──▶ data ──▶ run.json, if there still is none
+          └─ yes ─▶ marked unfinished, if still the one seen ─▶ data ─▶ run.json, if still ours
+
+Of two processes that publish the same recording at once, the one whose manifest comes second notices. If both
+did the same work, they wrote the same bytes; else the second raises, and a reader, which compares bytes with
+the manifest, takes neither for finished.
 """
 
 import contextlib
@@ -9,44 +18,92 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from recall_audio.errors import UsageError
-from recall_audio.files import sha256, write_text
-from recall_audio.storage.address import Url
-from recall_audio.storage.cache import SIDECAR
-from recall_audio.storage.publish import MANIFEST, RECORDING, digests
-from recall_audio.storage.store import Facts, Store
+from recall_audio.errors import ItemError, TransientError
+from recall_audio.files import PART_SUFFIX, sha256, write_text
+from recall_audio.storage.store import ABSENT, Conflict, Facts, Store, Url
 
-_MARKER = "crashes.json"
+MANIFEST, RECORDING_FILE, CRASHES_FILE = "run.json", "recording.json", "crashes.json"
+UNFINISHED = "unfinished"
+"""Status of a manifest whose outputs are being overwritten."""
+
+SIDECAR = ".store.json"
 _LOCK = "owner.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What a local folder knows of the place in a store that it stands for.
+
+    Attributes:
+        url: the place.
+        objects: objects there, by name below the place. In a temporary workspace all that were listed, in a
+            mirror those that were downloaded, each with the facts that it had then.
+    """
+
+    url: Url
+    objects: Mapping[str, Facts] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write the sidecar of a folder.
+
+        Raises:
+            MachineError: the disk is full or the folder cannot be written to.
+        """
+        objects = {n: {"bytes": f.n_bytes, "tag": f.tag} for n, f in sorted(self.objects.items())}
+        write_text(folder / SIDECAR, json.dumps({"url": self.url.text, "objects": objects}))
+        _parse_sidecar.cache_clear()
+
+
+def read_sidecar(folder: Path) -> Sidecar | None:
+    """Return a folder's sidecar, or None where it has none and is a folder of its own."""
+    path = folder / SIDECAR
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return _parse_sidecar(path, path.stat().st_mtime_ns)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _parse_sidecar(path: Path, _changed_ns: int) -> Sidecar:
+    value = json.loads(path.read_text("utf-8"))
+    objects: dict[str, Facts] = {}
+    with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):  # of another version
+        objects = {str(n): Facts(int(f["bytes"]), str(f["tag"])) for n, f in value["objects"].items()}
+    return Sidecar(Url(str(value["url"])), objects)
+
+
+def _objects(folder: Path) -> Mapping[str, Facts]:
+    sidecar = read_sidecar(folder)
+    return {} if sidecar is None else sidecar.objects
 
 
 @contextlib.contextmanager
 def temporary_workspace() -> Iterator[Path]:
-    """A folder of this process, below the system's for temporary files (``TMPDIR``); gone at the end.
+    """Make a folder of this process below ``TMPDIR`` and delete it at the end.
 
-    Folders of processes that were killed are removed on the way: nobody holds their lock.
+    Folders that killed processes left are deleted too: their locks are free.
     """
     import filelock
 
     root = Path(tempfile.gettempdir()) / f"recall-audio-{_user()}"
     root.mkdir(mode=0o700, exist_ok=True)
-    with filelock.FileLock(root / "sweep.lock"):  # nobody sweeps what is just being made
-        for left in root.iterdir():
-            with contextlib.suppress(OSError), filelock.FileLock(left / _LOCK, timeout=0):
-                shutil.rmtree(left, ignore_errors=True)
-        mine = Path(tempfile.mkdtemp(dir=root))
-        owned = filelock.FileLock(mine / _LOCK)
-        owned.acquire()
+    with filelock.FileLock(root / "sweep.lock"):  # no other process sweeps a folder that is being made
+        for abandoned in root.iterdir():
+            with contextlib.suppress(OSError), filelock.FileLock(abandoned / _LOCK, timeout=0):
+                shutil.rmtree(abandoned, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(dir=root))
+        lock = filelock.FileLock(folder / _LOCK)
+        lock.acquire()
     try:
-        yield mine / "out"
+        yield folder / "out"
     finally:
-        owned.release()
-        shutil.rmtree(mine, ignore_errors=True)
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _user() -> str:
@@ -54,119 +111,214 @@ def _user() -> str:
 
 
 def load_state(store: Store, folder: Path) -> bool:
-    """Bring what says how far a recording is; False where it is not in the store.
+    """Download what says how far a recording is; return False where it is not in the store.
 
     Args:
         store: at the recording's own address.
-        folder: its folder here.
+        folder: its local folder.
     """
-    there = store.listing()
-    if RECORDING not in there:
+    objects = store.listing()
+    if RECORDING_FILE not in objects:
         return False
-    _bring_facts(store, "", folder, there)
+    _write_state(store, "", folder, objects)
     return True
 
 
 def load_states(store: Store, prefix: str, root: Path) -> list[Path]:
-    """:func:`load_state` for every recording below ``<prefix>/<recording_id>``; gives their folders."""
+    """Load the state of every recording below ``<prefix>/<recording_id>``; return their folders."""
     found: dict[str, dict[str, Facts]] = {}
     for name, facts in store.listing(prefix).items():
         recording, _, rest = name[len(prefix) + 1 :].partition("/")
         if rest:
             found.setdefault(recording, {})[rest] = facts
     folders = []
-    for recording, there in sorted(found.items()):
-        if RECORDING in there:
+    for recording, objects in sorted(found.items()):
+        if RECORDING_FILE in objects:
             folders.append(root / prefix / recording)
-            _bring_facts(store, f"{prefix}/{recording}", folders[-1], there)
+            _write_state(store, f"{prefix}/{recording}", folders[-1], objects)
     return folders
 
 
-def _bring_facts(store: Store, prefix: str, folder: Path, there: Mapping[str, Facts]) -> None:
+def _write_state(store: Store, prefix: str, folder: Path, objects: Mapping[str, Facts]) -> None:
     begin = f"{prefix}/" if prefix else ""
-    names = [n for n in (RECORDING, MANIFEST, _MARKER) if n in there]
+    names = [n for n in (RECORDING_FILE, MANIFEST, CRASHES_FILE) if n in objects]
     contents = store.read_all([begin + n for n in names])
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         if begin + name in contents:
             (folder / name).write_bytes(contents[begin + name])
-    url = store.url / prefix if prefix else store.url
-    body: dict[str, Any] = {"url": url.text, "there": {n: f.n_bytes for n, f in sorted(there.items())}}
-    write_text(folder / SIDECAR, json.dumps(body))
+    Sidecar(store.url / prefix if prefix else store.url, objects).write(folder)
 
 
 def download_documents(store: Store, folder: Path) -> None:
-    """Bring the small files that the manifest names; one whose bytes are others counts as lost."""
-    try:
-        named = digests(json.loads((folder / MANIFEST).read_bytes()))
-    except (OSError, ValueError):
-        return
-    there = _there(folder)
-    wanted = [n for n in named if "/" not in n and n in there and n not in (RECORDING, MANIFEST)]
+    """Download the small files that the manifest names; discard one whose bytes differ from it."""
+    expected = digests_in(folder)
+    objects = _objects(folder)
+    wanted = [n for n in expected if "/" not in n and n in objects and n not in (RECORDING_FILE, MANIFEST)]
     for name, content in store.read_all(wanted).items():
         (folder / name).write_bytes(content)
-        if sha256(folder / name) != named[name]:
+        if sha256(folder / name) != expected[name]:
             discard(folder, name)
 
 
 def download_missing(store: Store, folder: Path, names: Iterable[str]) -> None:
-    """Bring files that are not here."""
+    """Download files that are in the store and not in the folder."""
     for name in names:
-        if not (folder / name).is_file() and name in _there(folder):
+        if not (folder / name).is_file() and name in _objects(folder):
             store.download(name, folder / name)
 
 
 def stored_names(folder: Path) -> list[str]:
-    """Every file of a recording that its store has."""
-    return [n for n in _there(folder) if n not in (RECORDING, MANIFEST, _MARKER)]
+    """Return the name of every file of a recording that its store has."""
+    return [n for n in _objects(folder) if n not in (RECORDING_FILE, MANIFEST, CRASHES_FILE)]
 
 
 def size_of(folder: Path, name: str) -> int | None:
-    """Bytes of a recording's file, here or in the store its folder is of; None where it is in neither."""
+    """Return the bytes of a recording's file, local or in its store; None where it is in neither."""
+    path = folder / name
     with contextlib.suppress(OSError):
-        path = folder / name
-        return path.stat().st_size if path.is_file() else _there(folder).get(name)
-    return _there(folder).get(name)
-
-
-def _there(folder: Path) -> Mapping[str, int]:
-    path = folder / SIDECAR
-    try:
-        return _read(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-@lru_cache(maxsize=64)
-def _read(path: Path, _changed_ns: int) -> Mapping[str, int]:
-    return dict(json.loads(path.read_text("utf-8"))["there"])
+        if path.is_file():
+            return path.stat().st_size
+    facts = _objects(folder).get(name)
+    return None if facts is None else facts.n_bytes
 
 
 def discard(folder: Path, name: str) -> None:
-    """Remove a file that is not to be used; what the store has of it does not count either."""
+    """Delete a file that must not be used, and ignore the store's copy of it from now on."""
     (folder / name).unlink(missing_ok=True)
-    if name in _there(folder):
-        body = json.loads((folder / SIDECAR).read_text("utf-8"))
-        del body["there"][name]
-        write_text(folder / SIDECAR, json.dumps(body))
-        _read.cache_clear()
+    sidecar = read_sidecar(folder)
+    if sidecar is not None and name in sidecar.objects:
+        replace(sidecar, objects={n: f for n, f in sidecar.objects.items() if n != name}).write(folder)
 
 
-def recordings_below(url: Url) -> tuple[Url, list[tuple[str, str]]]:
-    """The output that an address is of or in, and ``(bot_id, recording_id)`` of every recording at it.
+def publish_fetched(store: Store, folder: Path) -> None:
+    """Upload downloads; ``recording.json``, which names them, comes last."""
+    names = sorted(name for name in _publishable(folder) if name.startswith("source/"))
+    for name in names:
+        store.upload(folder / name, name)
+    store.write(RECORDING_FILE, (folder / RECORDING_FILE).read_bytes())
+
+
+def publish(store: Store, folder: Path, doubted: Collection[str] = ()) -> None:
+    """Upload a processed recording; ``run.json`` comes last.
+
+    Args:
+        store: at the recording's own address.
+        folder: holds what is to be published, and ``run.json``.
+        doubted: names of objects whose bytes are known not to be what the store's manifest says.
 
     Raises:
-        UsageError: there is none.
+        TransientError: ``overtaken``: another process published other results meanwhile; ``store_failed``.
+        MachineError: the store refuses.
     """
-    found = [n for n in Store(url).listing() if n.rpartition("/")[2] == RECORDING and n.count("/") <= 2]
-    above = {0: 2, 1: 1, 2: 0}
-    steps = url.text.split("/")
-    roots = {tuple(steps[: len(steps) - above[n.count("/")]]) for n in found}
-    if len(roots) != 1:
-        raise UsageError(
-            f"No recording in {url}: expected a recording.json there, or one or two levels below.",
-            "Give OUT/BOT_ID/RECORDING_ID, OUT/BOT_ID or OUT.",
-        )
-    root = roots.pop()
-    pairs = [(*steps[len(root) :], *n.split("/")[:-1]) for n in sorted(found)]
-    return Url("/".join(root)), [(bot, recording) for bot, recording in pairs]
+    manifest = (folder / MANIFEST).read_bytes()
+    new = digests(json.loads(manifest))
+    objects = {name: facts for name, facts in store.listing().items() if name not in doubted}
+    before = _read_manifest(store, objects)
+    if before == json.loads(manifest) and not doubted:
+        return
+    try:
+        tag = _mark_unfinished(store, objects.get(MANIFEST), before, new)
+        _upload_data(store, folder, objects, digests(before) | _downloads(store, folder, objects), new)
+        store.write(MANIFEST, manifest, tag)
+    except Conflict:
+        if _is_same_result(_read_manifest(store), json.loads(manifest)):
+            return  # the other process published what this one would have
+    else:
+        _remove_left_over(store, objects, before, json.loads(manifest))
+        return
+    raise TransientError(
+        f"Another process is publishing {store.url} at the same time.",
+        "Run the same command again.",
+        code="overtaken",
+    )
+
+
+def _downloads(store: Store, folder: Path, objects: Mapping[str, Facts]) -> dict[str, str]:
+    """Return the SHA-256 of downloads by name, if the store has the same ``recording.json``."""
+    recording = (folder / RECORDING_FILE).read_bytes()
+    if RECORDING_FILE not in objects or store.read(RECORDING_FILE) != recording:
+        return {}
+    inputs = json.loads((folder / MANIFEST).read_bytes())["inputs"]
+    return {name: str(facts["sha256"]) for name, facts in inputs.items()}
+
+
+def _mark_unfinished(
+    store: Store, seen: Facts | None, before: Mapping[str, Any] | None, new: Mapping[str, str]
+) -> str:
+    """Mark the stages that are about to be overwritten; return the manifest's tag from now on."""
+    if seen is None:
+        return ABSENT
+    stages = [s if _is_unchanged(s, new) else {**s, "key": ""} for s in (before or {}).get("stages", ())]
+    marked = {**(before or {}), "status": UNFINISHED, "stages": stages}
+    return store.write(MANIFEST, json.dumps(marked, indent=1).encode(), seen.tag or None)
+
+
+def _is_unchanged(stage: Mapping[str, Any], new: Mapping[str, str]) -> bool:
+    """Tell whether all outputs of a stage stay; what is overwritten is invalid from the first byte on."""
+    return all(n.startswith(".work/") or new.get(n) == f["sha256"] for n, f in stage["outputs"].items())
+
+
+def _upload_data(
+    store: Store,
+    folder: Path,
+    objects: Mapping[str, Facts],
+    known: Mapping[str, str],
+    new: Mapping[str, str],
+) -> None:
+    """Upload every file that the store does not have with these bytes."""
+    for name in sorted(_publishable(folder)):
+        digest = new.get(name)
+        has_size = name in objects and objects[name].n_bytes == (folder / name).stat().st_size
+        if not (has_size and digest is not None and known.get(name) == digest):
+            store.upload(folder / name, name)
+
+
+def _remove_left_over(
+    store: Store, objects: Mapping[str, Facts], before: Mapping[str, Any] | None, now: Mapping[str, Any]
+) -> None:
+    """Remove what only the former manifest named (stems of another format), and old crash counts."""
+    for name in (set(digests(before)) - set(digests(now)) | {CRASHES_FILE}) & set(objects):
+        store.remove(name)
+
+
+def _publishable(folder: Path) -> Iterator[str]:
+    for file in folder.rglob("*"):
+        name = file.relative_to(folder).as_posix()
+        is_kept = not name.startswith(".") and "/." not in name and not name.endswith(PART_SUFFIX)
+        if is_kept and name not in (MANIFEST, CRASHES_FILE) and file.is_file():
+            yield name
+
+
+def _read_manifest(store: Store, objects: Mapping[str, Facts] | None = None) -> dict[str, Any] | None:
+    if objects is not None and MANIFEST not in objects:
+        return None
+    try:
+        value = json.loads(store.read(MANIFEST))
+    except (ItemError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_same_result(theirs: Mapping[str, Any] | None, ours: Mapping[str, Any]) -> bool:
+    """Tell whether another process's manifest is finished and names the same bytes."""
+    return theirs is not None and theirs.get("status") == "done" and digests(theirs) == digests(ours)
+
+
+def digests(manifest: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the SHA-256 of what a manifest names, by name, without working files."""
+    found: dict[str, str] = {}
+    try:
+        outputs = [s["outputs"] for s in (manifest or {}).get("stages", ())]
+        for group in (*outputs, (manifest or {}).get("inputs", {})):
+            found |= {name: str(f["sha256"]) for name, f in group.items() if not name.startswith(".work/")}
+    except (KeyError, TypeError, AttributeError):
+        return {}
+    return found
+
+
+def digests_in(folder: Path) -> dict[str, str]:
+    """Return the :func:`digests` of a folder's manifest; none where it has none."""
+    with contextlib.suppress(OSError, ValueError):
+        return digests(json.loads((folder / MANIFEST).read_bytes()))
+    return {}

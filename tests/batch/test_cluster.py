@@ -85,7 +85,7 @@ def test_no_worker_ever_has_the_key(lab: Lab, cluster: str, monkeypatch: pytest.
             hand_over = self._pool.submit
             self._pool.submit = lambda *a, **k: sent.append(pickle.dumps((a, k))) or hand_over(*a, **k)
 
-    monkeypatch.setattr(dask, "Cluster", Watched)
+    monkeypatch.setattr(dask, "DaskExecutor", Watched)
     lab.serve(2)
     lab.poison(_1="environment")
     assert lab.batch("--cluster", cluster).statuses() == ["done", "done"]
@@ -224,8 +224,8 @@ def test_what_hangs_on_a_cluster_is_ended_alone(lab: Lab, cluster: str) -> None:
 def test_a_worker_that_cannot_write_is_told_from_one_that_can(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_bytes(b"")
-    terms = dask_worker.build_id(), (str(token),)
-    assert dask_worker.check(terms) == socket.gethostname()
+    requirements = dask_worker.build_id(), (str(token),)
+    assert dask_worker.check(requirements) == socket.gethostname()
     with pytest.raises(MachineError, match="cannot read and write"):
         dask_worker.check((dask_worker.build_id(), (str(tmp_path / "elsewhere" / "token"),)))
     assert list(tmp_path.iterdir()) == [token]

@@ -10,9 +10,8 @@ import pytest
 
 from recall_audio.errors import ItemError, MachineError, TransientError, UsageError
 from recall_audio.storage import Mirror, Store, Url, ensure_file, load_state, parse_location, publish, size_of
-from recall_audio.storage.publish import publish_fetched
 from recall_audio.storage.store import Conflict
-from recall_audio.storage.workspace import temporary_workspace
+from recall_audio.storage.workspace import publish_fetched, temporary_workspace
 
 
 def make(folder: Path, word: str, stems: tuple[str, ...] = ("Ann.wav", "Bob.wav")) -> Path:
