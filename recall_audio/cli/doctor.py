@@ -83,9 +83,10 @@ def _decoder() -> str:
 
 
 def _detector() -> str:
-    from recall_audio.detector import load_detector
+    from recall_audio.detector.network import MODEL_NAME, load_detector
 
-    return type(load_detector()).__name__
+    load_detector()
+    return MODEL_NAME
 
 
 def _encoder() -> Check:
