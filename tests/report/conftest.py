@@ -23,6 +23,13 @@ _QUIET = (
     "--disable-component-update --disable-sync --disable-default-apps --disable-extensions --mute-audio "
     "--disable-dev-shm-usage --window-size=1280,1600"
 )
+_BROWSERS = (
+    "chromium",
+    "google-chrome",
+    "chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+)
 
 
 def need(what: str) -> None:
@@ -33,9 +40,10 @@ def need(what: str) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """One headless Chromium for all tests, with a log of its console and of its network."""
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    chromium = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    chromedriver = shutil.which("chromedriver")
     if not chromium or not chromedriver:
-        need("no chromium and chromium-driver here")
+        need(f"this machine has no chromedriver, or none of {', '.join(_BROWSERS)}")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
