@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from recall_audio.cli.locations import folder_argument, format_option, one_recording
+from recall_audio.cli.step_options import Chosen, step_options
 from recall_audio.model.options import FeatureOptions
 
 if TYPE_CHECKING:
@@ -65,13 +66,8 @@ def score(
 @click.command(short_help="How each voice sounds, turn by turn.")
 @folder_argument
 @format_option
-@click.option("--longest", "longest_s", type=click.FloatRange(min=1), default=FeatureOptions().longest_s,
-              show_default=True, metavar="SECONDS",
-              help="Of a longer turn, analyse so much, in pieces spread over it.")  # fmt: skip
-@click.option("--f0", "f0_hz", type=click.FloatRange(50, 2000), nargs=2, show_default=True,
-              default=(FeatureOptions().f0_lowest_hz, FeatureOptions().f0_highest_hz), metavar="LOW HIGH",
-              help="Pitch is looked for between these, in Hz.")  # fmt: skip
-def features(folder: "Location", form: str, longest_s: float, f0_hz: tuple[float, float]) -> None:
+@step_options("features")
+def features(folder: "Location", form: str, chosen: Chosen) -> None:
     """Pitch, level, pace and brightness of every turn, where its speaker speaks alone, by librosa.
 
     F0 median and range, level as recorded, syllable nuclei a second (a proxy of the articulation rate),
@@ -82,13 +78,14 @@ def features(folder: "Location", form: str, longest_s: float, f0_hz: tuple[float
     from recall_audio.cli.progress import Progress
     from recall_audio.results.voice_features import features_table, measure_features
 
-    if f0_hz[0] >= f0_hz[1]:
+    options: FeatureOptions = chosen["features"]
+    if options.f0_lowest_hz >= options.f0_highest_hz:
         raise click.UsageError("--f0 takes the lower end first, then the higher.")
     recording = one_recording(folder, "stems/")
     with Progress() as progress:
         found = measure_features(
             recording,
-            FeatureOptions(longest_s=longest_s, f0_lowest_hz=f0_hz[0], f0_highest_hz=f0_hz[1]),
+            options,
             lambda done, total: progress(recording.name, "features", done, total),
         )
     columns, rows = features_table(found)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recall_audio.cli.locations import PlaceType, folder_argument, folders_at, one_recording, root_of, told
+from recall_audio.cli.step_options import Chosen, step_options
+from recall_audio.model.options import ClipOptions
 
 if TYPE_CHECKING:
     from recall_audio.model.pseudonyms import Pseudonyms
@@ -39,12 +41,18 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
               "seglst, nemo, kaldi, lhotse, whisper, hf, csv or parquet.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; "
               "DIR/export/FORMAT where not given.")  # fmt: skip
+@step_options("clips")
 @pseudonym_options
-def export(folder: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
+def export(
+    folder: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None, chosen: Chosen
+) -> None:
     """Write a recording's results in another tool's format; prints the files written."""
     from recall_audio.results.export import export_recording
 
-    for path in export_recording(one_recording(folder), form, into, _pseudonyms(coded, key_file)):
+    clips: ClipOptions = chosen["clips"]
+    if clips.longest_s <= 2.0 * clips.pad_s:
+        raise click.UsageError("clips.longest_s has to be more than twice clips.pad_s.")
+    for path in export_recording(one_recording(folder), form, into, _pseudonyms(coded, key_file), clips):
         click.echo(told(path))
 
 

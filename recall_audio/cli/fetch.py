@@ -7,27 +7,31 @@ import click
 from recall_audio.cli import options as shared
 from recall_audio.cli.locations import where
 from recall_audio.cli.logs import log_options
+from recall_audio.cli.progress import carried_out
+from recall_audio.cli.step_options import Chosen, step_options
 
 
 @click.command("fetch")
 @shared.ids_options
 @shared.out_option
 @shared.max_failures_option
-@shared.fetch_options
+@shared.region_option
+@step_options("fetch")
 @shared.force_option
 @shared.json_option
 @shared.quiet_option
 @log_options
-def fetch_(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, **values: Any) -> int:
+def fetch_(
+    bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, chosen: Chosen, **values: Any
+) -> int:
     """Download the meetings of these bots, and nothing else."""
     from recall_audio import batch, fetch
-    from recall_audio.cli.progress import carried_out
 
     ids = shared.read_ids(bot_ids, ids_file, ids_column)
     region, as_json = values.pop("region"), values.pop("as_json")
     request = batch.Request(
         **where(values["out"]),
-        fetch=shared.fetch_choice(values),
+        fetch=chosen.fetching,
         options=None,
         force=values["force"],
         max_failures=values["max_failures"],

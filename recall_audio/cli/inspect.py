@@ -1,6 +1,5 @@
 """Commands that show what is already there."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,7 @@ from recall_audio.cli.locations import (
     root_of,
     told,
 )
-from recall_audio.model.options import TalkOptions
+from recall_audio.cli.step_options import Chosen, step_options
 
 if TYPE_CHECKING:
     from recall_audio.storage import Location
@@ -52,24 +51,18 @@ def align(folder: "Location", form: str) -> None:
 @folder_argument
 @format_option
 @click.option("--pairs", is_flag=True, help="Who spoke over whom, instead of who spoke how much.")
-@click.option("--window", "window_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="The same in windows of this length, sliding over the meeting.")  # fmt: skip
-@click.option("--step", "step_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="From one window's start to the next one's; "
-              f"{TalkOptions().step_s:g} where only --window is given.")  # fmt: skip
-def talk(folder: "Location", form: str, pairs: bool, window_s: float | None, step_s: float | None) -> None:
+@step_options("talk", command="talk")
+def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
     """Who spoke how much, or over whom; for the whole meeting or in sliding windows."""
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline import tables
     from recall_audio.pipeline.documents import read_documents
 
-    if pairs and (window_s or step_s):
+    if pairs and chosen.changed:
         raise click.UsageError("--pairs is for the whole meeting: leave out --window and --step.")
     documents = read_documents(one_recording(folder))
-    if window_s or step_s:
-        default = TalkOptions()
-        options = replace(default, window_s=window_s or default.window_s, step_s=step_s or default.step_s)
-        print_table(*tables.windows(documents, options), form)
+    if chosen.changed:
+        print_table(*tables.windows(documents, chosen["talk"]), form)
     else:
         print_table(*(tables.pairs(documents) if pairs else tables.speakers(documents)), form)
 

@@ -14,6 +14,7 @@ from recall_audio.cli import options as shared
 from recall_audio.cli.locations import PlaceType, found_at, known_at, known_of, where
 from recall_audio.cli.logs import log_options
 from recall_audio.cli.progress import Progress, carried_out
+from recall_audio.cli.step_options import PROCESSING, Chosen, step_options
 from recall_audio.errors import UsageError
 from recall_audio.listen import Queue, Told
 from recall_audio.model.outcome import Outcome
@@ -99,13 +100,15 @@ def _followed(
 @shared.jobs_option
 @shared.batch_options
 @shared.max_failures_option
-@shared.fetch_options
-@shared.process_options
+@shared.region_option
+@step_options("fetch", *PROCESSING)
 @shared.force_option
 @shared.json_option
 @shared.quiet_option
 @log_options
-def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, **values: Any) -> int:
+def run(
+    bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, chosen: Chosen, **values: Any
+) -> int:
     """Fetch and process the meetings of these bots.
 
     What is done already costs nothing: run the same command again after an interruption.
@@ -119,8 +122,8 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
     region, as_json, quiet = values.pop("region"), values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
         with known_of(values["out"], ids) as folders:
-            return _dry_run(folders, values)
-    request = _request(where(values.pop("out")), values)
+            return _dry_run(folders, chosen, force=values["force"])
+    request = _request(where(values.pop("out")), chosen, values)
 
     def settings() -> fetch.Settings:
         return fetch.Settings.from_environment(region)
@@ -140,19 +143,19 @@ def run(bot_ids: tuple[str, ...], ids_file: str | None, ids_column: str | None, 
 @click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=PlaceType())
 @shared.jobs_option
 @shared.batch_options
-@shared.process_options
+@step_options(*PROCESSING)
 @shared.force_option
 @shared.json_option
 @shared.quiet_option
 @log_options
-def process(folders: "tuple[Location, ...]", **values: Any) -> int:
+def process(folders: "tuple[Location, ...]", chosen: Chosen, **values: Any) -> int:
     """Everything after the download, on recordings' folders. No network."""
     place, found = found_at(folders)
     as_json, quiet = values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
         with known_at(place, found) as known:
-            return _dry_run(known, values)
-    request = _request(place, values)
+            return _dry_run(known, chosen, force=values["force"])
+    request = _request(place, chosen, values)
     return carried_out(
         len(found),
         lambda progress, on_outcome: batch.process_folders(found, request, progress, on_outcome=on_outcome),
@@ -161,12 +164,11 @@ def process(folders: "tuple[Location, ...]", **values: Any) -> int:
     )
 
 
-def _request(place: dict[str, Any], values: dict[str, Any]) -> Request:
-    fetched: dict[str, Any] = {"fetch": shared.fetch_choice(values)} if "wait_s" in values else {}
+def _request(place: dict[str, Any], chosen: Chosen, values: dict[str, Any]) -> Request:
     return batch.Request(
         **place,
-        **fetched,
-        options=shared.process_choice(values),
+        fetch=chosen.fetching,
+        options=chosen.processing,
         jobs=values["jobs"],
         force=values["force"],
         keep_work=not values["discard_work"],
@@ -178,16 +180,16 @@ def _request(place: dict[str, Any], values: dict[str, Any]) -> Request:
     )
 
 
-def _dry_run(folders: list[Path], values: dict[str, Any]) -> int:
+def _dry_run(folders: list[Path], chosen: Chosen, *, force: bool) -> int:
     """Say what would be done again to recordings that are here, and do nothing."""
     from recall_audio.batch.previous_runs import to_redo
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline.plan import STAGES
 
-    options, rows = shared.process_choice(values), []
+    rows = []
     for folder in folders:
-        version, stages = to_redo(folder, options)
-        redo = list(STAGES) if values["force"] else stages
+        version, stages = to_redo(folder, chosen.processing)
+        redo = list(STAGES) if force else stages
         rows.append([folder.parent.name, folder.name, version or None, ", ".join(redo) or "nothing"])
     print_table(["bot", "recording", "made by version", "would do"], rows, "table")
     return 0

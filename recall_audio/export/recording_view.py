@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from recall_audio.core.spans import simultaneous
 from recall_audio.model.alignment import PartAlignment
 from recall_audio.model.labels import safe_name
+from recall_audio.model.options import ClipOptions
 from recall_audio.model.talk import Talk
 
 Rows = Sequence[Sequence[float]]
@@ -43,6 +44,7 @@ class ExportView:
         root: what is put before the paths in formats that name audio files: the recording's folder, absolute,
             or empty for paths relative to it.
         out: the folder below which the files will be written, absolute if `root` is; None: the recording's.
+        clips: how speech is cut into clips for a transcriber.
     """
 
     recording_id: str
@@ -56,6 +58,7 @@ class ExportView:
     mix: str | None = None
     root: str = ""
     out: str | None = None
+    clips: ClipOptions = field(default_factory=ClipOptions)
 
     @property
     def session(self) -> str:

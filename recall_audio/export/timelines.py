@@ -22,7 +22,7 @@ def whisper(view: ExportView) -> dict[str, bytes]:
     """
     files = {}
     for label in view.stems:
-        clips = find_clips(view.segments[label], view.duration_s)
+        clips = find_clips(view.segments[label], view.duration_s, view.clips)
         rows = [{"start": start_s, "end": end_s} for start_s, end_s in clips]
         files[f"whisper/{label}/clip_timestamps.json"] = (json.dumps(rows, indent=1) + "\n").encode()
     return files

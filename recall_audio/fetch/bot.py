@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from recall_audio.environment import REGION_VARIABLE
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, TransientError, UsageError, Waiting
 from recall_audio.fetch import context
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.payloads import Bot, Recording
 from recall_audio.fetch.api.rate_limit import pace_of
-from recall_audio.fetch.api.settings import REGION_VARIABLE, REGIONS, Settings
+from recall_audio.fetch.api.settings import REGIONS, Settings
 from recall_audio.fetch.context import Patience, World
 from recall_audio.fetch.download.file import Progress
 from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy

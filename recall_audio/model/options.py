@@ -1,7 +1,11 @@
-"""Options, one small frozen class a step: the only place where a default is written."""
+"""Hold the options of each step, one frozen class a step: the only place where a default is written.
 
-from dataclasses import dataclass
-from typing import Literal
+:data:`OPTION_FIELDS` lists every field of every step as ``STEP.NAME``, the name that ``--set`` takes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,3 +204,54 @@ class Options:
     speech: SpeechOptions = SpeechOptions()
     talk: TalkOptions = TalkOptions()
     stems: StemOptions = StemOptions()
+
+
+STEPS: Mapping[str, type] = {
+    "fetch": FetchOptions,
+    "align": AlignOptions,
+    "speech": SpeechOptions,
+    "talk": TalkOptions,
+    "stems": StemOptions,
+    "features": FeatureOptions,
+    "clips": ClipOptions,
+}
+"""Each step's name and the class of its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionField:
+    """One option of one step.
+
+    Attributes:
+        step: the step, a key of :data:`STEPS`.
+        name: the field of that step's class.
+        type: the field's type, e.g. ``float`` or ``Literal["16", "24", "32f"]``.
+        default: its default.
+    """
+
+    step: str
+    name: str
+    type: Any
+    default: Any
+
+
+OPTION_FIELDS: Mapping[str, OptionField] = {
+    f"{step}.{field.name}": OptionField(step, field.name, field.type, field.default)
+    for step, options in STEPS.items()
+    for field in fields(options)
+}
+"""Every option of every step by ``STEP.NAME``."""
+
+
+def with_changes(steps: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of several steps with some of their fields changed.
+
+    Args:
+        steps: step to its options, e.g. ``{"talk": TalkOptions()}``.
+        changes: ``STEP.NAME`` to the new value; every step has to be one of `steps`.
+    """
+    changed = dict(steps)
+    for key, value in changes.items():
+        field = OPTION_FIELDS[key]
+        changed[field.step] = replace(changed[field.step], **{field.name: value})
+    return changed

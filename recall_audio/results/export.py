@@ -17,7 +17,7 @@ from recall_audio.export.transcripts import (
     write_transcript,
 )
 from recall_audio.files import appear, atomic
-from recall_audio.model.options import TalkOptions
+from recall_audio.model.options import ClipOptions, TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.model.transcript import Utterance
 from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
@@ -90,7 +90,11 @@ def _read(file: Path) -> Any:
 
 
 def export_recording(
-    folder: Path, form: str, into: Path | None = None, pseudonyms: Pseudonyms | None = None
+    folder: Path,
+    form: str,
+    into: Path | None = None,
+    pseudonyms: Pseudonyms | None = None,
+    clips: ClipOptions = ClipOptions(),  # noqa: B008 - a frozen value
 ) -> list[Path]:
     """Write one recording in `form` below ``DIR/export/FORMAT`` (or `into`) and give the files written.
 
@@ -121,7 +125,7 @@ def export_recording(
         view = _view(coded)
         if form in export.NAMING_AUDIO:
             written += copy_stems(documents, known, folder, target)
-    for name, content in sorted(export.export(view, form).items()):
+    for name, content in sorted(export.export(replace(view, clips=clips), form).items()):
         path = target / name
         with atomic(path) as stream:
             stream.write(content)

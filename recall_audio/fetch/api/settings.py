@@ -3,12 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-from recall_audio.environment import KEY_VARIABLE, given
+from recall_audio.environment import BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE, given
 from recall_audio.errors import ItemError, KeyRefused, UsageError
 from recall_audio.fetch.http import urls
 
-REGION_VARIABLE = "RECALL_REGION"
-BASE_URL_VARIABLE = "RECALL_BASE_URL"
 REGIONS = ("us-west-2", "us-east-1", "eu-central-1", "ap-northeast-1")
 _API_PATH = "/api/v1"
 
