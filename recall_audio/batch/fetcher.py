@@ -119,7 +119,9 @@ class Fetcher:
         ):
             return None  # only the API can say whether what is missing is missing for good
         for folder in folders or ():
-            fetch.tidy(folder)  # after a run that was killed: whoever is done is not looked into again
+            fetch.remove_leftovers(
+                folder
+            )  # after a run that was killed: whoever is done is not looked into again
         return folders
 
     def _known(self, folder: Path) -> Path | Outcome:

@@ -52,7 +52,7 @@ def bots(region: str | None, as_json: bool, **values: Any) -> None:
     """
     from recall_audio import fetch
 
-    found = fetch.list_bots(fetch.Settings.from_environment(region), fetch.Wanted(**values))
+    found = fetch.list_bots(fetch.Settings.from_environment(region), fetch.BotFilter(**values))
     if as_json:
         for bot in found:
             click.echo(json.dumps(dataclasses.asdict(bot)))

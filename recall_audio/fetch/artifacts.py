@@ -1,4 +1,4 @@
-"""Finding a recording's artifacts, and waiting for those that are still being made."""
+"""Find a recording's artifacts, and wait for those that the API is still making."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -9,11 +9,12 @@ from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
-from recall_audio.fetch.http.retry import Halt, Policy
+from recall_audio.fetch.http.retry import Cancellation, Policy
+from recall_audio.model.warnings import Finding
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundArtifacts:
     """What the API has of one recording.
 
     Attributes:
@@ -30,66 +31,115 @@ class Found:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether audio is still being made."""
+        """Return whether audio is still being made."""
         audio = [a for a in (self.mixed, self.separate) if a is not None]
         if not audio:
             return self.recording.code in ("processing", "paused")
         return any(a.is_under_way for a in audio)
 
 
-Known = Mapping[str, str]
-"""Ids of artifacts that somebody told of, by kind."""
+KnownIds = Mapping[str, str]
+"""Artifact ids by kind, e.g. those that a webhook named."""
 
 
-def find(api: Api, recording: Recording, known: Known = MappingProxyType({})) -> Found:
-    """Every artifact: from the shortcuts where they are there, by its id if that is known, else by a list."""
-    asked = recording.recording_id
+def find_artifacts(api: Api, recording: Recording, known: KnownIds = MappingProxyType({})) -> FoundArtifacts:
+    """Return every artifact, from the recording's shortcuts, by a known id, or else from a list."""
+    recording_id = recording.recording_id
     events = recording.events
     if events is None:
         try:
-            events = _best("participant_events", api.listed("participant_events", recording_id=asked))
+            events = _best(
+                "participant_events", api.list_rows("participant_events", recording_id=recording_id)
+            )
         except ItemError:
-            events = None  # who joined and left is good to know, not needed
-    return Found(
+            events = None  # who joined and left is useful, not required
+    return FoundArtifacts(
         recording=recording,
-        mixed=recording.mixed or _found(api, "audio_mixed", asked, known),
-        separate=_found(api, "audio_separate", asked, known),
+        mixed=recording.mixed or _find(api, "audio_mixed", recording_id, known),
+        separate=_find(api, "audio_separate", recording_id, known),
         events=events,
     )
 
 
-def _found(api: Api, kind: Kind, recording_id: str, known: Known) -> Artifact | None:
+def _find(api: Api, kind: Kind, recording_id: str, known: KnownIds) -> Artifact | None:
     if artifact_id := known.get(kind):
-        with contextlib.suppress(ItemError):  # another one may have taken its place
-            one = payloads.artifact(kind, api.retrieve(kind, artifact_id))
-            if not one.is_lost:
-                return one
-    return _best(kind, api.listed(kind, recording_id=recording_id))
+        with contextlib.suppress(ItemError):  # another one may have replaced it
+            artifact = retrieve_artifact(api, kind, artifact_id)
+            if not artifact.is_lost:
+                return artifact
+    return _best(kind, api.list_rows(kind, recording_id=recording_id))
+
+
+def retrieve_artifact(api: Api, kind: Kind, artifact_id: str) -> Artifact:
+    """Request one artifact by its id."""
+    return payloads.artifact(kind, api.retrieve(kind, artifact_id))
 
 
 def _best(kind: Kind, rows: Iterable[object]) -> Artifact | None:
-    """The first that is done, else the first that may come, else the first."""
+    """Return the first artifact that is done, else the first that may come, else the first."""
     found = [payloads.artifact(kind, row) for row in rows]
     return min(found, key=lambda a: (not a.is_done, not a.is_under_way), default=None)
 
 
-def settled(api: Api, found: Found, until: float, policy: Policy, halt: Halt) -> Found:
-    """`found` once nothing is being made any more, or as it is at `until` on the monotonic clock."""
+def wait_until_settled(
+    api: Api, found: FoundArtifacts, until: float, policy: Policy, cancellation: Cancellation
+) -> FoundArtifacts:
+    """Poll artifacts until none is under way, or until a time on the monotonic clock, and return them."""
     while found.is_under_way and policy.monotonic() + policy.poll_s <= until:
-        halt.sleep(policy.poll_s, policy.retry)
-        found = _again(api, found)
+        cancellation.sleep(policy.poll_s, policy.retry)
+        found = _poll(api, found)
     return found
 
 
-def _again(api: Api, found: Found) -> Found:
-    """Another look, by retrieve: at what is being made, or at the recording where nothing is there yet."""
+def _poll(api: Api, found: FoundArtifacts) -> FoundArtifacts:
+    """Retrieve what is being made, or the recording itself where no audio is listed yet."""
     if found.mixed is None and found.separate is None:
         recording = payloads.recording(api.retrieve("recording", found.recording.recording_id))
-        return replace(found, recording=recording) if recording.code == "processing" else find(api, recording)
-    return replace(found, mixed=_look(api, found.mixed), separate=_look(api, found.separate))
+        if recording.code == "processing":
+            return replace(found, recording=recording)
+        return find_artifacts(api, recording)
+    return replace(
+        found, mixed=_poll_artifact(api, found.mixed), separate=_poll_artifact(api, found.separate)
+    )
 
 
-def _look(api: Api, artifact: Artifact | None) -> Artifact | None:
+def _poll_artifact(api: Api, artifact: Artifact | None) -> Artifact | None:
     if artifact is None or not artifact.is_under_way:
         return artifact
-    return payloads.artifact(artifact.kind, api.retrieve(artifact.kind, artifact.artifact_id))
+    return retrieve_artifact(api, artifact.kind, artifact.artifact_id)
+
+
+_CONFIG_KEY = {"audio_mixed": "audio_mixed_mp3", "audio_separate": "audio_separate_mp3"}
+_LABEL = {"audio_mixed": "mixed audio", "audio_separate": "separate audio"}
+_CONSEQUENCE = {
+    "audio_mixed": "parts are placed by their nominal starts",
+    "audio_separate": "speakers cannot be told apart",
+}
+_SEPARATE_AUDIO_BY_PLATFORM = {
+    "zoom": "on Zoom it needs a native bot",
+    "microsoft_teams": "Microsoft Teams gives it",
+    "microsoft_teams_live": "Microsoft Teams gives it",
+    "google_meet": "on Google Meet only newer accounts have it, as a beta",
+}
+
+
+def never_recorded(kind: str, platform: str | None) -> Finding:
+    """Return the warning about an artifact that the API does not have."""
+    on = f"a {platform} meeting" if platform else "a meeting on a platform the API does not name"
+    known = _SEPARATE_AUDIO_BY_PLATFORM.get(platform or "", "this platform may not give it")
+    extra = f" ({known})" if kind == "audio_separate" else ""
+    return Finding(
+        f"no_{kind}",
+        f"There is no {_LABEL[kind]} of this recording, {on}: {_CONSEQUENCE[kind]}; "
+        f"create the bot with recording_config.{_CONFIG_KEY[kind]}{extra}.",
+    )
+
+
+def lost(artifact: Artifact) -> Finding:
+    """Return the warning about an artifact that failed or was deleted."""
+    why = f" ({artifact.sub_code})" if artifact.sub_code else ""
+    return Finding(
+        f"no_{artifact.kind}",
+        f"The {_LABEL.get(artifact.kind, artifact.kind)} of this recording is {artifact.code}{why}: "
+        f"{_CONSEQUENCE.get(artifact.kind, 'it is not available')}.",
+    )

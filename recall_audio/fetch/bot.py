@@ -1,4 +1,4 @@
-"""Bots: fetch all recordings of one, create one, look at what is here already."""
+"""Fetch all recordings of a bot, list and create bots, and check the key."""
 
 import datetime
 import re
@@ -10,21 +10,30 @@ from typing import Any, Literal
 
 from recall_audio.environment import REGION_VARIABLE
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, TransientError, UsageError, Waiting
-from recall_audio.fetch import context
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.payloads import Bot, Recording
-from recall_audio.fetch.api.rate_limit import pace_of
 from recall_audio.fetch.api.settings import REGIONS, Settings
-from recall_audio.fetch.context import Patience, World
+from recall_audio.fetch.context import FetchContext, open_context
 from recall_audio.fetch.download.file import Progress
 from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
-from recall_audio.fetch.ledger import read_meeting, safe_id
-from recall_audio.fetch.recording import BotFetch, FetchedRecording, Place, fetch_recording
+from recall_audio.fetch.ledger import read_meeting
+from recall_audio.fetch.recording import BotFetch, Destination, FetchedRecording, fetch_recording
 from recall_audio.files import sweep_parts
+from recall_audio.model.ids import is_id, safe_id
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import FetchOptions
 
 IsFetched = Callable[[Path], bool]
+"""Returns whether nothing of a recording's folder needs to be requested again."""
+
+_LONGEST_NAME = 100
+"""Characters of the longest bot name; the API's limit."""
+
+_CHECK_POLICY = Policy(retry=RetryPolicy(budget_s=0.0), transfer=TransferPolicy(read_s=10.0))
+"""One attempt, 10 s for an answer: a key is checked while the user waits."""
+
+_CHECK_QUERY = {"join_at_after": "2999-01-01T00:00:00Z"}
+"""Matches no bot; the answer still shows whether the key is accepted."""
 
 
 def fetch_bot(
@@ -44,48 +53,48 @@ def fetch_bot(
         settings: where the API is, and the key.
         options: the user's choices.
         progress: called ``(file, done_bytes, total_bytes or None)``, from several threads.
-        stop: once set, everything under way ends within a second or two with TransientError ``interrupted``.
-        is_fetched: says of a recording's folder that nothing of it is to be asked for again.
+        stop: once set, the fetch ends within a second or two with TransientError ``interrupted``.
+        is_fetched: returns whether nothing of a recording's folder needs to be requested again.
 
     Raises:
         UsageError: `bot_id` cannot be an id.
-        KeyRefused: the API takes no request with this key.
+        KeyRefused: the API accepts no request with this key.
         MachineError: the disk is full, or certificates cannot be checked.
-        ItemError: nothing of this bot can be had; ``code`` and ``facts['sub_code']`` say why.
-        TransientError: something may be had later; what came is kept and not asked for again.
+        ItemError: nothing of this bot is available; ``code`` and ``facts['sub_code']`` give the reason.
+        TransientError: something may be available later; what arrived is kept and not requested again.
         Waiting: the bot has no recording yet.
     """
-    with context.opened(settings, options, _ordinary(settings), stop) as opened:
-        return fetch_in(opened, bot_id, out, progress, is_fetched)
+    with open_context(settings, options, stop=stop) as context:
+        return fetch_with(context, bot_id, out, progress, is_fetched)
 
 
-def _ordinary(settings: Settings) -> Patience:
-    return Patience(Policy(), pace_of(settings.key))
-
-
-def fetch_in(
-    w: World, bot_id: str, out: Path, progress: Progress | None = None, is_fetched: IsFetched | None = None
+def fetch_with(
+    context: FetchContext,
+    bot_id: str,
+    out: Path,
+    progress: Progress | None = None,
+    is_fetched: IsFetched | None = None,
 ) -> BotFetch:
-    """:func:`fetch_bot` in a world that is already open."""
-    if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", bot_id):
+    """Do what :func:`fetch_bot` does in a context that is already open."""
+    if not is_id(bot_id):
         raise UsageError(
-            f"{bot_id[:80]!r} is no bot's id.", "Expected an id as Recall.ai shows it: 8-4-4-4-12."
+            f"{bot_id[:80]!r} is not a bot id.", "Expected an id as Recall.ai shows it: 8-4-4-4-12."
         )
     root = out / safe_id(bot_id)
     if root.is_dir():
         sweep_parts(root)
-    until = w.policy.monotonic() + w.options.wait_s
-    bot = _with_recordings(w, bot_id, until)
+    until = context.policy.monotonic() + context.options.wait_s
+    bot = _wait_for_recordings(context, bot_id, until)
     results: list[FetchedRecording] = []
     failures: list[ItemError | TransientError] = []
     for recording in bot.recordings:
-        place = Place(root / safe_id(recording.recording_id), until, progress)
+        destination = Destination(root / safe_id(recording.recording_id), until, progress)
         try:
-            results.append(_one(w, bot, recording, place, is_fetched))
+            results.append(_fetch_or_reuse(context, bot, recording, destination, is_fetched))
         except ItemError as error:
             failures.append(error)
             bare = Meeting(bot.facts, recording.facts, (), (), None)
-            results.append(FetchedRecording(place.folder, bare, "gone", error.message, error.code))
+            results.append(FetchedRecording(destination.folder, bare, "gone", error.message, error.code))
         except TransientError as error:
             failures.append(error)
     transient = [e for e in failures if isinstance(e, TransientError)]
@@ -93,34 +102,39 @@ def fetch_in(
         raise transient[0]
     if failures and all(r.status == "gone" for r in results):
         raise failures[0]
-    return BotFetch(bot_id, tuple(results), w.halt.retries)
+    return BotFetch(bot_id, tuple(results), context.cancellation.retries)
 
 
-def _one(
-    w: World, bot: Bot, recording: Recording, place: Place, is_fetched: IsFetched | None
+def _fetch_or_reuse(
+    context: FetchContext,
+    bot: Bot,
+    recording: Recording,
+    destination: Destination,
+    is_fetched: IsFetched | None,
 ) -> FetchedRecording:
-    if is_fetched is not None and is_fetched(place.folder):
-        meeting = read_meeting(place.folder)
+    if is_fetched is not None and is_fetched(destination.folder):
+        meeting = read_meeting(destination.folder)
         if meeting is not None:
-            return FetchedRecording(place.folder, meeting, "complete", reused=True)
-    return fetch_recording(w, bot, recording, place)
+            return FetchedRecording(destination.folder, meeting, "complete", reused=True)
+    return fetch_recording(context, bot, recording, destination)
 
 
-def _with_recordings(w: World, bot_id: str, until: float) -> Bot:
-    """The bot once it has a recording; waited for as long as one may still come."""
-    bot = payloads.bot(w.api.retrieve("bot", bot_id))
-    while not bot.recordings and bot.is_under_way and w.policy.monotonic() + w.policy.poll_s <= until:
-        w.halt.sleep(w.policy.poll_s, w.policy.retry)
-        bot = payloads.bot(w.api.retrieve("bot", bot_id))
+def _wait_for_recordings(context: FetchContext, bot_id: str, until: float) -> Bot:
+    """Return the bot once it has a recording; poll it while one may still appear."""
+    policy = context.policy
+    bot = payloads.bot(context.api.retrieve("bot", bot_id))
+    while not bot.recordings and bot.is_under_way and policy.monotonic() + policy.poll_s <= until:
+        context.cancellation.sleep(policy.poll_s, policy.retry)
+        bot = payloads.bot(context.api.retrieve("bot", bot_id))
     if bot.recordings:
         return bot
     why = f" ({bot.code}{', ' + bot.sub_code if bot.sub_code else ''})" if bot.code else ""
-    if bot.is_under_way or (not bot.code and _is_ahead(bot.facts["join_at"], w.policy.now())):
+    if bot.is_under_way or (not bot.code and _is_in_future(bot.facts["join_at"], policy.now())):
         raise Waiting(f"Bot {bot_id} has no recording yet{why}.", "Run again once the meeting is over.")
     raise ItemError(f"Bot {bot_id} has no recording{why}.", code="gone", sub_code=bot.sub_code)
 
 
-def _is_ahead(join_at: str | None, now: float) -> bool:
+def _is_in_future(join_at: str | None, now: float) -> bool:
     try:
         return join_at is not None and datetime.datetime.fromisoformat(join_at).timestamp() > now
     except (ValueError, OverflowError):
@@ -134,48 +148,52 @@ def create_bot(
     join_at: str | None = None,
     separate: Literal["mp3", "raw"] = "mp3",
 ) -> str:
-    """Send a bot that records what this package needs, mixed and separate audio; returns its id.
+    """Create a bot that records mixed and separate audio and return its id.
+
+    Args:
+        settings: where the API is, and the key.
+        meeting_url: the meeting to join.
+        name: the bot's display name, 1 to 100 characters; the API's default if None.
+        join_at: when to join, ISO 8601; now if None.
+        separate: format of the separate audio.
 
     Raises:
-        UsageError: an argument cannot be right; nothing was sent.
-        KeyRefused, ItemError, TransientError: as the API answers. A creation is not repeated where it may
-            already have succeeded.
+        UsageError: an argument is invalid; nothing was sent.
+        KeyRefused, ItemError, TransientError: as the API answers. A creation that may have succeeded is
+            not repeated.
     """
     body: dict[str, object] = {
         "meeting_url": meeting_url,
         "recording_config": {"audio_mixed_mp3": {}, f"audio_separate_{separate}": {}},
     }
     if not re.match(r"https?://[^/\s]+", meeting_url):
-        raise UsageError("This is no meeting's address.", "Expected one that begins with https://.")
+        raise UsageError("This is not a meeting URL.", "Expected one that begins with https://.")
     if name is not None:
-        if not 0 < len(name) <= 100:
-            raise UsageError(f"A bot's name has 1 to 100 characters, not {len(name)}.")
+        if not 0 < len(name) <= _LONGEST_NAME:
+            raise UsageError(f"A bot's name has 1 to {_LONGEST_NAME} characters, not {len(name)}.")
         body["bot_name"] = name
     if join_at is not None:
         try:
             datetime.datetime.fromisoformat(join_at)
         except ValueError:
-            raise UsageError("The time to join is no ISO 8601 time.", "E.g. 2026-01-31T09:00:00Z.") from None
+            raise UsageError(
+                "The time to join is not an ISO 8601 time.", "E.g. 2026-01-31T09:00:00Z."
+            ) from None
         body["join_at"] = join_at
-    with context.opened(settings, FetchOptions(), _ordinary(settings), None) as opened:
-        made = payloads.mapping(opened.api.create("bot", body), "new bot")
+    with open_context(settings) as context:
+        made = payloads.mapping(context.api.create("bot", body), "new bot")
     return payloads.identifier(made.get("id"), "new bot")
 
 
-_ONCE = Policy(retry=RetryPolicy(budget_s=0.0), transfer=TransferPolicy(read_s=10.0))
-_NEVER = {"join_at_after": "2999-01-01T00:00:00Z"}
-# Matches no bot: whether the key is taken shows all the same.
-
-
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which bots are wanted.
+class BotFilter:
+    """Which bots to list.
 
     Attributes:
-        since: that join, or joined, after this time, or None.
-        until: before this time, or None.
-        statuses: whose status is one of these; empty takes any.
-        platforms: on one of these platforms; empty takes any.
+        since: only bots that join, or joined, after this time, or None.
+        until: only bots that join before this time, or None.
+        statuses: only bots with one of these statuses; empty for any.
+        platforms: only bots on one of these platforms; empty for any.
     """
 
     since: datetime.datetime | None = None
@@ -184,15 +202,15 @@ class Wanted:
     platforms: Sequence[str] = ()
 
     def query(self) -> dict[str, str | list[str]]:
-        """As the API is asked."""
+        """Return the query parameters of the API's list."""
         times = {"join_at_after": self.since, "join_at_before": self.until}
-        asked: dict[str, str | list[str]] = {
+        query: dict[str, str | list[str]] = {
             k: t.astimezone(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             for k, t in times.items()
             if t is not None
         }
         several = {"status": list(self.statuses), "platform": list(self.platforms)}
-        return asked | {k: v for k, v in several.items() if v}
+        return query | {k: v for k, v in several.items() if v}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +219,12 @@ class ListedBot:
 
     Attributes:
         bot_id: its id.
-        status: the last code it came to, or empty.
-        sub_code: why, or None.
+        status: code of its last status, or empty.
+        sub_code: reason of that status, or None.
         platform: the meeting's platform, or None.
         join_at: when it joins or joined, ISO 8601, or None.
         name: its display name, or None.
-        recordings: how many recordings it has.
+        recordings: number of its recordings.
     """
 
     bot_id: str
@@ -218,50 +236,56 @@ class ListedBot:
     recordings: int
 
 
-def list_bots(settings: Settings, wanted: Wanted) -> Iterator[ListedBot]:
-    """Bots as the API lists them, page after page, each once.
+def list_bots(settings: Settings, bot_filter: BotFilter) -> Iterator[ListedBot]:
+    """Yield the bots that match a filter, page after page, each once.
 
     Raises:
         KeyRefused, ItemError, TransientError: as the API answers.
     """
     seen: set[str] = set()
-    with context.opened(settings, FetchOptions(), Patience(Policy(), pace_of(settings.key)), None) as w:
-        for row in w.api.listed("bot", **wanted.query()):
-            bot = _listed(row)
-            if bot.bot_id not in seen:  # a bot made meanwhile moves others on to the next page
+    with open_context(settings) as context:
+        for row in context.api.list_rows("bot", **bot_filter.query()):
+            bot = _listed_bot(row)
+            if bot.bot_id not in seen:  # a bot created meanwhile moves others on to the next page
                 seen.add(bot.bot_id)
                 yield bot
 
 
-def _listed(row: Any) -> ListedBot:
+def _listed_bot(row: Any) -> ListedBot:
     bot = payloads.bot(row)
-    facts, n = bot.facts, len(bot.recordings)
+    facts, n_recordings = bot.facts, len(bot.recordings)
     return ListedBot(
-        bot.bot_id, bot.code, bot.sub_code, facts["platform"], facts["join_at"], facts["name"], n
+        bot.bot_id,
+        bot.code,
+        bot.sub_code,
+        facts["platform"],
+        facts["join_at"],
+        facts["name"],
+        n_recordings,
     )
 
 
-def check_key(settings: Settings, elsewhere: Mapping[str, Settings] | None = None) -> None:
-    """Ask whether the API takes the key; where it does not, find the region that does.
+def check_key(settings: Settings, other_regions: Mapping[str, Settings] | None = None) -> None:
+    """Check that the API accepts the key and, where it does not, find the region that does.
 
     Args:
-        settings: whom to ask.
-        elsewhere: other regions by name; Recall.ai's own where None, and none for another address.
+        settings: the API to ask.
+        other_regions: settings by region; Recall.ai's own regions if None, and none for another host.
 
     Raises:
-        KeyRefused: it does not; the hint names the region that knows the key, if one does.
-        TransientError, ItemError: the API could not be asked.
+        KeyRefused: the key is refused; the hint names the region that accepts it, if one does.
+        TransientError, ItemError: the API could not be reached.
     """
-    others = _other_regions(settings) if elsewhere is None else elsewhere
+    others = _other_regions(settings) if other_regions is None else other_regions
     try:
-        _ask(settings)
+        _check_once(settings)
     except KeyRefused as error:
         refused = error
     else:
         return
     for region, there in others.items():
         try:
-            _ask(there)
+            _check_once(there)
         except RecallAudioError:
             continue
         hint = f"The key belongs to region {region}: set {REGION_VARIABLE}={region}."
@@ -269,19 +293,19 @@ def check_key(settings: Settings, elsewhere: Mapping[str, Settings] | None = Non
     raise refused
 
 
-def _ask(settings: Settings) -> None:
-    with context.opened(settings, FetchOptions(), Patience(_ONCE, pace_of(settings.key)), None) as w:
-        next(w.api.listed("bot", **_NEVER), None)
+def _check_once(settings: Settings) -> None:
+    with open_context(settings, policy=_CHECK_POLICY) as context:
+        next(context.api.list_rows("bot", **_CHECK_QUERY), None)
 
 
 def _other_regions(settings: Settings) -> dict[str, Settings]:
-    """Recall.ai's other regions; none where a proxy or a stand-in is asked."""
-    own = settings.origin[1]
-    if not own.endswith(".recall.ai"):
+    """Return Recall.ai's other regions, or none where a proxy or a stand-in is used."""
+    own_host = settings.origin[1]
+    if not own_host.endswith(".recall.ai"):
         return {}
-    at = {region: f"{region}.recall.ai" for region in REGIONS}
+    hosts = {region: f"{region}.recall.ai" for region in REGIONS}
     return {
-        region: replace(settings, region=region, base_url=settings.base_url.replace(own, host, 1))
-        for region, host in at.items()
-        if host != own
+        region: replace(settings, region=region, base_url=settings.base_url.replace(own_host, host, 1))
+        for region, host in hosts.items()
+        if host != own_host
     }

@@ -1,4 +1,4 @@
-"""Everything a fetch works with: the API, the store, the options, and one switch that ends it all."""
+"""Open what a fetch works with: the API, the media host, the options and one way to cancel all of it."""
 
 import contextlib
 import threading
@@ -6,79 +6,82 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recall_audio.fetch.api.client import Api
-from recall_audio.fetch.api.rate_limit import Pace
+from recall_audio.fetch.api.rate_limit import RateLimit, shared_rate_limit
 from recall_audio.fetch.api.settings import Settings
-from recall_audio.fetch.download.media_host import Store
-from recall_audio.fetch.http.retry import Halt, Policy
+from recall_audio.fetch.download.media_host import MediaHost
+from recall_audio.fetch.http.retry import Cancellation, Policy
 from recall_audio.fetch.http.sessions import BoundToken, Sockets, Unsigned, session
 from recall_audio.model.options import FetchOptions
 
-_LOOK_S = 0.1
+_STOP_POLL_S = 0.1
+"""Seconds between two looks at the caller's stop event."""
+
+_DEFAULT_POLICY = Policy()
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class FetchContext:
     """What the steps of a fetch share.
 
     Attributes:
         api: calls of the API.
-        store: reads of the store.
+        media_host: reads of signed URLs.
         options: the user's choices.
         policy: limits, clocks and sleeps.
-        halt: ends waits and retries.
+        cancellation: ends waits and retries.
         sockets: every connection that is open.
     """
 
     api: Api
-    store: Store
+    media_host: MediaHost
     options: FetchOptions
     policy: Policy
-    halt: Halt
+    cancellation: Cancellation
     sockets: Sockets
 
-    def stop(self) -> None:
+    def cancel(self) -> None:
         """End every wait, retry and transfer now."""
-        self.halt.event.set()
+        self.cancellation.event.set()
         self.sockets.shut()
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """What tests and shared machines bring along.
-
-    Attributes:
-        policy: limits, clocks and sleeps.
-        pace: the workspace's limits, shared with others.
-    """
-
-    policy: Policy
-    pace: Pace
-
-
 @contextlib.contextmanager
-def opened(
-    settings: Settings, options: FetchOptions, patience: Patience, stop: threading.Event | None
-) -> Iterator[World]:
-    """A world that ends when `stop` is set; its sessions are closed with the block."""
-    halt, sockets, policy = Halt(), Sockets(), patience.policy
+def open_context(
+    settings: Settings,
+    options: FetchOptions | None = None,
+    policy: Policy = _DEFAULT_POLICY,
+    rate_limit: RateLimit | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[FetchContext]:
+    """Open a context; its sessions are closed with the block.
+
+    Args:
+        settings: where the API is, and the key.
+        options: the user's choices; the defaults if None.
+        policy: limits, clocks and sleeps.
+        rate_limit: limits of the API; those shared on this machine by all users of the key if None.
+        stop: cancels the context once it is set.
+    """
+    options = options or FetchOptions()
+    cancellation, sockets = Cancellation(), Sockets()
     signed = session(sockets, BoundToken(settings.key, settings.origin), 1)
     unsigned = session(sockets, Unsigned(), options.at_once)
     with signed, unsigned:
-        api = Api(settings, signed, policy, patience.pace, halt)
-        store = Store(unsigned, policy, settings.origin, options.allow_hosts, halt)
-        world = World(api, store, options, policy, halt, sockets)
+        api = Api(settings, signed, policy, rate_limit or shared_rate_limit(settings.key), cancellation)
+        media_host = MediaHost(unsigned, policy, settings.origin, options.allow_hosts, cancellation)
+        context = FetchContext(api, media_host, options, policy, cancellation, sockets)
         over = threading.Event()
         if stop is not None:
-            threading.Thread(target=_pass_on, args=(stop, over, world), daemon=True).start()
+            threading.Thread(target=_cancel_on, args=(stop, over, context), daemon=True).start()
         try:
-            yield world
+            yield context
         finally:
             over.set()
 
 
-def _pass_on(stop: threading.Event, over: threading.Event, world: World) -> None:
-    """Pass the caller's wish to stop on to everything that waits."""
-    while not over.wait(_LOOK_S):
+def _cancel_on(stop: threading.Event, over: threading.Event, context: FetchContext) -> None:
+    """Cancel the context when `stop` is set, unless it is over before."""
+    while not over.wait(_STOP_POLL_S):
         if stop.is_set():
-            world.stop()
+            context.cancel()
             return

@@ -1,12 +1,10 @@
-"""Which files of a recording are here already: known by size and hash, never by name alone.
+"""Keep which files of a recording are on disk, by size and hash, never by name alone.
 
-``recording.json`` is written last. Until then ``source/fetched.json`` keeps what has arrived, so that a run
-that was broken off goes on with the next file.
+``recording.json`` is written last. Until then ``source/fetched.json`` lists what has arrived, so that an
+interrupted run continues with the next file.
 """
 
 import contextlib
-import hashlib
-import re
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,47 +12,17 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sha256, sweep_parts, write_json
+from recall_audio.model.ids import safe_id
 from recall_audio.model.meeting import MediaFile, Meeting
-
-_ORDINARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)")
-_OURS = ("mixed", "speaker_timeline", "fetched")
-
-
-def safe_id(identifier: str) -> str:
-    """`identifier` itself if it is an ordinary file name everywhere, else its safe letters and a hash of it.
-
-    Two different ids never give one name; case alone does not tell names apart (see :func:`distinct`).
-    """
-    if _ORDINARY.fullmatch(identifier) and not _DEVICE.fullmatch(identifier):
-        return identifier
-    kept = re.sub(r"[^A-Za-z0-9]+", "_", identifier).strip("_")[:32]
-    digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-    return f"{kept or 'id'}-{digest}"
-
-
-def distinct(identifiers: list[str]) -> list[str]:
-    """Safe names of several ids in order, different even where case is not told apart, and from our own."""
-    taken = set(_OURS)
-    names = []
-    for identifier in identifiers:
-        name, number = safe_id(identifier), 1
-        candidate = name
-        while candidate.casefold() in taken:
-            number += 1
-            candidate = f"{name}_{number}"
-        taken.add(candidate.casefold())
-        names.append(candidate)
-    return names
-
 
 RECORDING_FILE = "recording.json"
 _LEDGER_FILE = "source/fetched.json"
 MIXED = "mixed"
+"""Name of the mixed file beside the part ids."""
 
 
 def read_meeting(folder: Path) -> Meeting | None:
-    """The meeting of a folder's ``recording.json``, or None where it is not there or not readable."""
+    """Return the meeting of a folder's ``recording.json``, or None where it is missing or unreadable."""
     try:
         return Meeting.from_json(read_json(folder / RECORDING_FILE, "recording"))
     except (ItemError, KeyError, TypeError, AttributeError):
@@ -62,7 +30,7 @@ def read_meeting(folder: Path) -> Meeting | None:
 
 
 def known_recordings(out: Path, bot_id: str) -> list[Path]:
-    """Folders of a bot's recordings that have been fetched, by name; asks nobody."""
+    """Return the folders of a bot's fetched recordings, by name, without a request."""
     found = sorted((out / safe_id(bot_id)).glob(f"*/{RECORDING_FILE}"))
     return [file.parent for file in found if read_meeting(file.parent) is not None]
 
@@ -73,10 +41,15 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._arrived = _written(folder)
+        self._arrived = _read_entries(folder)
 
-    def here(self, name: str, declared: MediaFile) -> MediaFile | None:
-        """The file that came under `name` before, if its bytes are still the ones that came."""
+    def find(self, name: str, declared: MediaFile) -> MediaFile | None:
+        """Return the file that arrived under `name` before, if its bytes are unchanged.
+
+        Args:
+            name: part id or ``mixed``.
+            declared: its format and duration are what the API says now.
+        """
         known = self._arrived.get(name)
         if known is None or known.file is None:
             return None
@@ -87,42 +60,42 @@ class Ledger:
         return None
 
     def add(self, name: str, media: MediaFile) -> None:
-        """Remember a file that has just arrived."""
+        """Record a file that has just arrived, on disk as well."""
         with self._lock:
             self._arrived[name] = media
             rows = {k: asdict(v) for k, v in sorted(self._arrived.items())}
             write_json(self._folder / _LEDGER_FILE, "fetched", {"files": rows})
 
     def close(self) -> None:
-        """Forget the ledger: ``recording.json`` says it all now."""
-        _forget(self._folder)
+        """Remove the ledger's file once ``recording.json`` holds everything."""
+        _remove_file(self._folder)
 
 
-def tidy(folder: Path) -> None:
-    """Remove what a run that was killed left beside a recording of which everything is here."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed run left beside a recording that is complete."""
     sweep_parts(folder)
-    _forget(folder)
+    _remove_file(folder)
 
 
-def _forget(folder: Path) -> None:
+def _remove_file(folder: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / _LEDGER_FILE).unlink(missing_ok=True)
 
 
-def _written(folder: Path) -> dict[str, MediaFile]:
-    """What ``recording.json`` and the ledger say, the ledger being the younger."""
+def _read_entries(folder: Path) -> dict[str, MediaFile]:
+    """Return the files of ``recording.json``, overridden by those of the ledger, which is younger."""
     known: dict[str, MediaFile] = {}
     meeting = read_meeting(folder)
     if meeting is not None:
-        known = {p.part_id: p.media for p in meeting.parts if _is_plain(p.media)}
-        if meeting.mix is not None and _is_plain(meeting.mix):
+        known = {p.part_id: p.media for p in meeting.parts if _is_in_source(p.media)}
+        if meeting.mix is not None and _is_in_source(meeting.mix):
             known[MIXED] = meeting.mix
     with contextlib.suppress(ItemError, KeyError, TypeError, AttributeError):
         rows: dict[str, Any] = read_json(folder / _LEDGER_FILE, "fetched")["files"]
-        known |= {k: m for k, v in rows.items() if _is_plain(m := MediaFile(**v))}
+        known |= {k: m for k, v in rows.items() if _is_in_source(m := MediaFile(**v))}
     return known
 
 
-def _is_plain(media: MediaFile) -> bool:
-    """Whether the file lies where files are put: a name in ``source``, nothing that leads elsewhere."""
+def _is_in_source(media: MediaFile) -> bool:
+    """Return whether the file is a plain name in ``source``; a path may not lead out of the folder."""
     return media.file is not None and Path(media.file).parts[:-1] == ("source",)

@@ -1,4 +1,4 @@
-"""Who was there and when: participants and presence out of the participant events."""
+"""Read participants and their presence from the participant events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,77 +8,84 @@ from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact
-from recall_audio.fetch.download.media_host import AddressBook, Store
+from recall_audio.fetch.artifacts import retrieve_artifact
+from recall_audio.fetch.download.media_host import MediaHost, SignedUrls
 from recall_audio.model.meeting import Participant, Presence
 from recall_audio.model.warnings import Finding
 
+_OPTIONAL_FIELDS = ("name", "is_host", "platform", "email", "extra_data")
 
-def merged(lists: Iterable[Iterable[Participant]]) -> tuple[Participant, ...]:
-    """Every participant once, in order of appearance; what one list leaves open, the next fills."""
+
+def merge(lists: Iterable[Iterable[Participant]]) -> tuple[Participant, ...]:
+    """Return every participant once, in order of appearance; later lists fill fields that are None."""
     known: dict[int, Participant] = {}
-    for people in lists:
-        for person in people:
-            before = known.get(person.participant_id)
-            known[person.participant_id] = person if before is None else _filled(before, person)
+    for participants_listed in lists:
+        for participant in participants_listed:
+            before = known.get(participant.participant_id)
+            known[participant.participant_id] = (
+                participant if before is None else _filled(before, participant)
+            )
     return tuple(known.values())
 
 
-def _filled(one: Participant, other: Participant) -> Participant:
+def _filled(first: Participant, second: Participant) -> Participant:
     def either(name: str) -> Any:
-        mine = getattr(one, name)
-        return getattr(other, name) if mine is None else mine
+        value = getattr(first, name)
+        return getattr(second, name) if value is None else value
 
-    names = ("name", "is_host", "platform", "email", "extra_data")
-    return Participant(one.participant_id, **{name: either(name) for name in names})
+    return Participant(first.participant_id, **{name: either(name) for name in _OPTIONAL_FIELDS})
 
 
 def participants(value: Any) -> list[Participant]:
-    """The participants' document."""
+    """Read the participants' document."""
     return [payloads.participant(row, "participants") for row in payloads.rows(value, "participants")]
 
 
 def events(value: Any) -> tuple[list[Participant], tuple[Presence, ...]]:
-    """The events' document: everyone it names, and when each was there.
+    """Read the events' document: every participant it names, and when each was present.
 
     ::
 
-        join ──────── leave      join ─────────        leave without join: there from the start
-        |  present    |          |  present, end None  join while present: nothing new
+        join ──────── leave      join ─────────        leave without join: present from the start
+        |  present    |          |  present, end None  join while present: ignored
     """
-    people: list[Participant] = []
+    named: list[Participant] = []
     moves: list[tuple[float, int, str]] = []
     for row in payloads.rows(value, "participant events"):
-        person = payloads.participant(row.get("participant"), "event")
-        people.append(person)
+        participant = payloads.participant(row.get("participant"), "event")
+        named.append(participant)
         if row.get("action") in ("join", "leave"):
-            at = payloads.optional_mapping(row.get("timestamp")).get("relative")
-            moves.append((payloads.seconds(at, "event's time"), person.participant_id, row["action"]))
-    return people, _presence(sorted(moves, key=lambda move: move[0]))
+            relative = payloads.optional_mapping(row.get("timestamp")).get("relative")
+            time_s = payloads.seconds(relative, "event's time")
+            moves.append((time_s, participant.participant_id, row["action"]))
+    return named, _presence(sorted(moves, key=lambda move: move[0]))
 
 
 def _presence(moves: list[tuple[float, int, str]]) -> tuple[Presence, ...]:
-    inside: dict[int, float] = {}
+    """Pair joins and leaves, in order of time, into stretches of presence."""
+    joined_s: dict[int, float] = {}
     seen: set[int] = set()
     stretches = []
-    for at_s, who, action in moves:
+    for time_s, participant_id, action in moves:
         if action == "join":
-            inside.setdefault(who, at_s)
-        elif who in inside or who not in seen:
-            stretches.append(Presence(who, inside.pop(who, min(0.0, at_s)), at_s))
-        seen.add(who)
-    stretches += [Presence(who, at_s, None) for who, at_s in inside.items()]
+            joined_s.setdefault(participant_id, time_s)
+        elif participant_id in joined_s or participant_id not in seen:
+            start_s = joined_s.pop(participant_id, min(0.0, time_s))
+            stretches.append(Presence(participant_id, start_s, time_s))
+        seen.add(participant_id)
+    stretches += [Presence(participant_id, start_s, None) for participant_id, start_s in joined_s.items()]
     return tuple(sorted(stretches, key=lambda s: (s.start_s, s.participant_id)))
 
 
 @dataclass(frozen=True, slots=True)
 class Attendance:
-    """Who was there.
+    """What the participant events hold.
 
     Attributes:
-        participants: everyone named, in order of appearance.
+        participants: every participant named, in order of appearance.
         presence: join and leave stretches.
         timeline: rows ``{participant_id, start_s, end_s}`` of the platform's active-speaker events, or None.
-        findings: notes about what could not be had.
+        findings: notes about documents that are not available.
     """
 
     participants: tuple[Participant, ...] = ()
@@ -87,48 +94,49 @@ class Attendance:
     findings: tuple[Finding, ...] = ()
 
 
-def attendance(api: Api, store: Store, artifact: Artifact | None) -> Attendance:
-    """The three documents of the participant events, each by itself."""
+def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None) -> Attendance:
+    """Fetch the three documents of the participant events; a missing one becomes a note."""
     if artifact is None or not artifact.is_done:
-        message = "The API has no participant events of this recording: who only listened is not known."
+        message = (
+            "The API has no participant events of this recording: participants who only listened are unknown."
+        )
         return Attendance(findings=(Finding("no_participant_events", message, severity="note"),))
 
     def renew() -> dict[str, str]:
-        return payloads.artifact(artifact.kind, api.retrieve(artifact.kind, artifact.artifact_id)).addresses
+        return retrieve_artifact(api, artifact.kind, artifact.artifact_id).urls_by_field
 
-    book = AddressBook(artifact.addresses, renew, store.policy)
+    signed_urls = SignedUrls(artifact.urls_by_field, renew, media_host.policy)
     notes: list[Finding] = []
 
-    def read(key: str, what: str) -> Any:
-        if key not in artifact.addresses:
+    def read(field: str, what: str) -> Any:
+        if field not in artifact.urls_by_field:
             return None
         try:
-            return _READERS[key](store.document(book, key, what))
+            return _READERS[field](media_host.document(signed_urls, field, what))
         except ItemError as error:
-            code, message = f"no_{what.replace(' ', '_')}", f"The {what} could not be had ({error.code})."
+            code, message = f"no_{what.replace(' ', '_')}", f"The {what} are not available ({error.code})."
             notes.append(Finding(code, message, severity="note"))
             return None
 
     listed = read("participants_download_url", "participants") or []
     named, presence = read("participant_events_download_url", "participant events") or ([], ())
     timeline = read("speaker_timeline_download_url", "speaker timeline")
-    return Attendance(merged([listed, named]), presence, timeline, tuple(notes))
+    return Attendance(merge([listed, named]), presence, timeline, tuple(notes))
 
 
 def _timeline(value: Any) -> list[dict[str, Any]]:
-    """The platform's active-speaker events; an end that never came is None."""
+    """Read the platform's active-speaker events; an end that is missing is None."""
     rows = []
     for row in payloads.rows(value, "speaker timeline"):
         start = payloads.mapping(row.get("start_timestamp"), "speaker timeline, start")
         end = payloads.optional_mapping(row.get("end_timestamp"))
-        person = payloads.participant(row.get("participant"), "speaker timeline")
+        participant = payloads.participant(row.get("participant"), "speaker timeline")
+        end_s = payloads.seconds(end["relative"], "speaker timeline, end") if "relative" in end else None
         rows.append(
             {
-                "participant_id": person.participant_id,
+                "participant_id": participant.participant_id,
                 "start_s": payloads.seconds(start.get("relative"), "speaker timeline, start"),
-                "end_s": payloads.seconds(end["relative"], "speaker timeline, end")
-                if "relative" in end
-                else None,
+                "end_s": end_s,
             }
         )
     return rows

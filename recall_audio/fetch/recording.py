@@ -1,4 +1,4 @@
-"""One recording, from what the API says of it to a folder that is complete, or as complete as it can be."""
+"""Fetch one recording into a folder that is complete, or as complete as it can be."""
 
 import datetime
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -7,89 +7,28 @@ from pathlib import Path
 from typing import Literal
 
 from recall_audio.errors import ItemError, TransientError
-from recall_audio.fetch import artifacts
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.payloads import Artifact, Bot, PartEntry, Recording
-from recall_audio.fetch.artifacts import Found
-from recall_audio.fetch.context import World
-from recall_audio.fetch.download.file import Progress, Wanted, download
-from recall_audio.fetch.download.media_host import AddressBook
-from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger, distinct
-from recall_audio.fetch.participants import Attendance, attendance, merged
+from recall_audio.fetch.artifacts import (
+    FoundArtifacts,
+    find_artifacts,
+    lost,
+    never_recorded,
+    retrieve_artifact,
+    wait_until_settled,
+)
+from recall_audio.fetch.context import FetchContext
+from recall_audio.fetch.download.file import FileRequest, Progress, download
+from recall_audio.fetch.download.media_host import SignedUrls
+from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger
+from recall_audio.fetch.participants import Attendance, fetch_attendance, merge
 from recall_audio.files import write_json
+from recall_audio.model.ids import distinct_names
 from recall_audio.model.meeting import MediaFile, Meeting, Part
 from recall_audio.model.warnings import Finding
 
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file to be had.
-
-    Attributes:
-        name: part id or ``mixed``.
-        book: its address is in here.
-        wanted: where it goes and what was declared.
-    """
-
-    name: str
-    book: AddressBook
-    wanted: Wanted
-
-
-Fetched = tuple[dict[str, MediaFile], dict[str, ItemError]]
-
-
-def fetch_files(world: World, files: list[File], ledger: Ledger, progress: Progress | None) -> Fetched:
-    """Every file by name, and the errors of those that cannot be had for good (their ``problem`` is set).
-
-    Raises:
-        TransientError: a file may be had later; the others were fetched and are in the ledger.
-        MachineError, KeyRefused: at once; what is under way is broken off.
-    """
-
-    def one(file: File) -> MediaFile | ItemError | TransientError:
-        try:
-            return _fetched(world, file, ledger, progress)
-        except (ItemError, TransientError) as error:
-            return error
-
-    pool = ThreadPoolExecutor(max(world.options.at_once, 1), "fetch")
-    try:
-        futures = [pool.submit(one, file) for file in files]
-        for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
-            ended.result()
-        results = [future.result() for future in futures]
-    except BaseException:
-        world.stop()  # Ctrl-C comes here too, wherever it strikes: nothing may wait on
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return _sorted(files, results)
-
-
-def _fetched(world: World, file: File, ledger: Ledger, progress: Progress | None) -> MediaFile:
-    declared = MediaFile(format=file.wanted.format, duration_s=file.wanted.duration_s)
-    here = ledger.here(file.name, declared)
-    if here is not None:
-        return here
-    media = download(world.store, file.book, file.wanted, progress)
-    ledger.add(file.name, media)
-    return media
-
-
-def _sorted(files: list[File], results: list[MediaFile | ItemError | TransientError]) -> Fetched:
-    media: dict[str, MediaFile] = {}
-    failures: dict[str, ItemError] = {}
-    for file, result in zip(files, results, strict=True):
-        if isinstance(result, TransientError):
-            raise result
-        if isinstance(result, ItemError):
-            failures[file.name] = result
-            result = MediaFile(  # noqa: PLW2901
-                format=file.wanted.format, duration_s=file.wanted.duration_s, problem=result.code
-            )
-        media[file.name] = result
-    return media, failures
+_URL_FIELD = "download_url"
+"""The API's field for the URL of an artifact with one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +38,12 @@ class FetchedRecording:
     Attributes:
         folder: ``OUT/<bot_id>/<recording_id>``; exists unless nothing was fetched.
         meeting: what the API said; without files where the status is ``waiting`` or ``gone``.
-        status: ``complete``: all that the API has of it is here (mixed audio alone, or separate audio alone,
-            is complete where the other was never recorded); ``partial``: something of it is lost for good;
-            ``waiting``: its audio is still being made; ``gone``: none of it can be had.
+        status: ``complete``: all that the API has of it is on disk (mixed audio alone, or separate audio
+            alone, is complete where the other was never recorded); ``partial``: something of it is lost for
+            good; ``waiting``: its audio is still being made; ``gone``: none of it is available.
         reason: one sentence, empty when complete.
         code: a short word for the reason (``gone``, ``not_audio``, ``waiting``, ...), empty when complete.
-        reused: it was here already, and not asked for again.
+        reused: it was on disk already, and was not requested again.
     """
 
     folder: Path
@@ -117,10 +56,10 @@ class FetchedRecording:
 
 @dataclass(frozen=True, slots=True)
 class BotFetch:
-    """One bot.
+    """The recordings of one bot.
 
     Attributes:
-        bot_id: which.
+        bot_id: the bot.
         recordings: at least one, in the API's order.
         retries: requests beyond those that an undisturbed fetch makes.
     """
@@ -130,53 +69,14 @@ class BotFetch:
     retries: int = 0
 
 
-_SWITCH = {"audio_mixed": "audio_mixed_mp3", "audio_separate": "audio_separate_mp3"}
-_WORDS = {"audio_mixed": "mixed audio", "audio_separate": "separate audio"}
-_LOSS = {
-    "audio_mixed": "parts are placed by their nominal starts",
-    "audio_separate": "speakers cannot be told apart",
-}
-_SEPARATE_ON = {
-    "zoom": "on Zoom it needs a native bot",
-    "microsoft_teams": "Microsoft Teams gives it",
-    "microsoft_teams_live": "Microsoft Teams gives it",
-    "google_meet": "on Google Meet only newer accounts have it, as a beta",
-}
-
-
-def never_recorded(kind: str, platform: str | None) -> Finding:
-    """One sentence about an artifact that the API does not have."""
-    on = f"a {platform} meeting" if platform else "a meeting on a platform the API does not name"
-    known = _SEPARATE_ON.get(platform or "", "this platform may not give it")
-    extra = f" ({known})" if kind == "audio_separate" else ""
-    return Finding(
-        f"no_{kind}",
-        f"There is no {_WORDS[kind]} of this recording, {on}: {_LOSS[kind]}; "
-        f"create the bot with recording_config.{_SWITCH[kind]}{extra}.",
-    )
-
-
-def lost(artifact: Artifact) -> Finding:
-    """One sentence about an artifact that failed or was deleted."""
-    why = f" ({artifact.sub_code})" if artifact.sub_code else ""
-    return Finding(
-        f"no_{artifact.kind}",
-        f"The {_WORDS.get(artifact.kind, artifact.kind)} of this recording is {artifact.code}{why}: "
-        f"{_LOSS.get(artifact.kind, 'it cannot be had')}.",
-    )
-
-
-_ADDRESS = "download_url"
-
-
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a recording goes and how long it is waited for.
+class Destination:
+    """Where a recording goes and how long to wait for it.
 
     Attributes:
         folder: the recording's folder.
-        until: end of the waiting, on the monotonic clock.
-        progress: told of every block that arrives, from any thread.
+        until: end of the wait, on the monotonic clock.
+        progress: called with every block that arrives, from any thread.
     """
 
     folder: Path
@@ -184,29 +84,34 @@ class Place:
     progress: Progress | None
 
 
-def fetch_recording(world: World, bot: Bot, recording: Recording, place: Place) -> FetchedRecording:
-    """Fetch one recording into `place.folder`; ``recording.json`` is written last.
+def fetch_recording(
+    context: FetchContext, bot: Bot, recording: Recording, destination: Destination
+) -> FetchedRecording:
+    """Fetch one recording into its folder; ``recording.json`` is written last.
 
     Raises:
-        ItemError: nothing of it can be had.
-        TransientError: something of it could not be had now; what came is kept and not asked for again.
+        ItemError: nothing of it is available.
+        TransientError: something of it is not available now; what arrived is kept and not requested again.
         MachineError: the disk is full.
     """
     bare = Meeting(bot.facts, recording.facts, (), (), None)
+    name = f"recording {recording.recording_id}"
     if recording.code in ("failed", "deleted"):
-        raise _gone(f"recording {recording.recording_id}", recording.code, recording.sub_code)
-    known = {kind: i for r, kind, i in world.options.known_artifacts if r == recording.recording_id}
-    found = artifacts.find(world.api, recording, known)
-    found = artifacts.settled(world.api, found, place.until, world.policy, world.halt)
+        raise _gone(name, recording.code, recording.sub_code)
+    known = {kind: i for r, kind, i in context.options.known_artifacts if r == recording.recording_id}
+    found = find_artifacts(context.api, recording, known)
+    found = wait_until_settled(context.api, found, destination.until, context.policy, context.cancellation)
     if found.is_under_way:
-        reason = f"The audio of recording {recording.recording_id} is still being made."
-        return FetchedRecording(place.folder, bare, "waiting", reason, "waiting")
+        reason = f"The audio of {name} is still being made."
+        return FetchedRecording(destination.folder, bare, "waiting", reason, "waiting")
     audio = [a for a in (found.mixed, found.separate) if a is not None]
     if not any(a.is_done for a in audio):
-        lost = audio[0] if audio else None
-        code, sub_code = (lost.code, lost.sub_code) if lost else ("without audio", found.recording.sub_code)
-        raise _gone(f"recording {recording.recording_id}", code, sub_code)
-    return _assembled(world, bare, found, place)
+        first = audio[0] if audio else None
+        code, sub_code = (
+            (first.code, first.sub_code) if first else ("without audio", found.recording.sub_code)
+        )
+        raise _gone(name, code, sub_code)
+    return _fetch_found(context, bare, found, destination)
 
 
 def _gone(what: str, code: str, sub_code: str | None) -> ItemError:
@@ -214,112 +119,209 @@ def _gone(what: str, code: str, sub_code: str | None) -> ItemError:
     return ItemError(f"The {what} is {code}{why}.", code="gone", sub_code=sub_code)
 
 
-def _assembled(world: World, bare: Meeting, found: Found, place: Place) -> FetchedRecording:
-    findings: list[Finding] = []
-    for kind, artifact in (("audio_mixed", found.mixed), ("audio_separate", found.separate)):
-        if artifact is None:
-            findings.append(never_recorded(kind, bare.bot["platform"]))
-        elif artifact.is_lost:
-            findings.append(lost(artifact))
-    problem = next((a.code for a in (found.mixed, found.separate) if a is not None and a.is_lost), "")
-    entries, part_book, trouble = _entries(world, found.separate)
+def _fetch_found(
+    context: FetchContext, bare: Meeting, found: FoundArtifacts, destination: Destination
+) -> FetchedRecording:
+    """Fetch the files of found artifacts and write ``recording.json``."""
+    findings, problem = _missing_audio(found, bare.bot["platform"])
+    entries, part_urls, trouble = _list_parts(context, found.separate)
     if trouble is not None:
         findings.append(Finding("no_audio_separate", trouble.message))
         problem = problem or trouble.code
         if found.mixed is None or not found.mixed.is_done:
             raise trouble
-    files = _files(world, found, entries, part_book, place.folder)
-    ledger = Ledger(place.folder)
-    media, failures = fetch_files(world, files, ledger, place.progress)
-    who = attendance(world.api, world.store, found.events)
-    _check_something_came(failures, files)
+    files = _plan_files(context, found, entries, part_urls, destination.folder)
+    ledger = Ledger(destination.folder)
+    media, failures = _fetch_files(context, files, ledger, destination.progress)
+    attendance = fetch_attendance(context.api, context.media_host, found.events)
+    if files and len(failures) == len(files):
+        raise next(iter(failures.values()))
     if found.mixed is not None and found.mixed.is_lost:
         media[MIXED] = MediaFile(format=found.mixed.format, problem=found.mixed.code)
-    meeting = _meeting(bare, entries, files, media, who)
-    findings += [_problem(name, error) for name, error in failures.items()]
-    meeting = replace(meeting, findings=(*findings, *who.findings))
-    _write(place.folder, meeting, who)
+    meeting = _meeting(bare, entries, files, media, attendance)
+    findings += [_file_problem(name, error) for name, error in failures.items()]
+    meeting = replace(meeting, findings=(*findings, *attendance.findings))
+    _write(destination.folder, meeting, attendance)
     ledger.close()
     problem = problem or next((e.code for e in failures.values()), "")
     reason = next((f.message for f in findings if problem and f.severity == "warning"), "")
-    return FetchedRecording(place.folder, meeting, "partial" if problem else "complete", reason, problem)
+    status: Literal["partial", "complete"] = "partial" if problem else "complete"
+    return FetchedRecording(destination.folder, meeting, status, reason, problem)
 
 
-def _entries(
-    world: World, separate: Artifact | None
-) -> tuple[list[PartEntry], AddressBook | None, ItemError | None]:
-    """The parts of the separate audio and the book of their addresses; or why there are none."""
+def _missing_audio(found: FoundArtifacts, platform: str | None) -> tuple[list[Finding], str]:
+    """Return warnings about audio that was never recorded or is lost, and the code of the first loss."""
+    findings: list[Finding] = []
+    for kind, artifact in (("audio_mixed", found.mixed), ("audio_separate", found.separate)):
+        if artifact is None:
+            findings.append(never_recorded(kind, platform))
+        elif artifact.is_lost:
+            findings.append(lost(artifact))
+    audio = (found.mixed, found.separate)
+    return findings, next((a.code for a in audio if a is not None and a.is_lost), "")
+
+
+def _list_parts(
+    context: FetchContext, separate: Artifact | None
+) -> tuple[list[PartEntry], SignedUrls | None, ItemError | None]:
+    """Return the parts of the separate audio and their signed URLs, or the error of their list."""
     if separate is None or not separate.is_done:
         return [], None, None
-    index = AddressBook(separate.addresses, lambda: _retrieved(world, separate), world.policy)
+    list_urls = _signed_urls(context, separate)
 
     def listed() -> list[PartEntry]:
-        return payloads.parts(world.store.document(index, _ADDRESS, "list of parts"))
+        return payloads.parts(context.media_host.document(list_urls, _URL_FIELD, "list of parts"))
 
     def renewed() -> dict[str, str | None]:
-        # What was given out with the old list is as old as the list: ask for both anew.
-        index.renew()
-        return _by_key(listed())
+        # The parts' URLs are as old as the list that holds them: request both anew.
+        list_urls.renew()
+        return _urls_by_key(listed())
 
     try:
         entries = listed()
     except ItemError as error:
         return [], None, error
-    return entries, AddressBook(_by_key(entries), renewed, world.policy), None
+    return entries, SignedUrls(_urls_by_key(entries), renewed, context.policy), None
 
 
-def _by_key(entries: list[PartEntry]) -> dict[str, str | None]:
-    return {entry.key: entry.address for entry in entries}
+def _urls_by_key(entries: list[PartEntry]) -> dict[str, str | None]:
+    return {entry.key: entry.url for entry in entries}
 
 
-def _retrieved(world: World, artifact: Artifact) -> dict[str, str]:
-    return payloads.artifact(artifact.kind, world.api.retrieve(artifact.kind, artifact.artifact_id)).addresses
+def _signed_urls(context: FetchContext, artifact: Artifact) -> SignedUrls:
+    """Return an artifact's URLs, renewed by one retrieve."""
+
+    def renewed() -> dict[str, str]:
+        return retrieve_artifact(context.api, artifact.kind, artifact.artifact_id).urls_by_field
+
+    return SignedUrls(artifact.urls_by_field, renewed, context.policy)
 
 
-def _files(
-    world: World, found: Found, entries: list[PartEntry], part_book: AddressBook | None, folder: Path
-) -> list[File]:
-    """Every file to be had: the mixed one first, for it is the longest."""
+@dataclass(frozen=True, slots=True)
+class RecordingFile:
+    """One file to fetch.
+
+    Attributes:
+        name: part id or ``mixed``.
+        signed_urls: hold its URL.
+        request: where it goes and what was declared.
+    """
+
+    name: str
+    signed_urls: SignedUrls
+    request: FileRequest
+
+
+def _plan_files(
+    context: FetchContext,
+    found: FoundArtifacts,
+    entries: list[PartEntry],
+    part_urls: SignedUrls | None,
+    folder: Path,
+) -> list[RecordingFile]:
+    """Return every file to fetch, the mixed one first because it is the longest."""
     source = folder / "source"
     files = []
     mixed = found.mixed
     if mixed is not None and mixed.is_done:
-        book = AddressBook(mixed.addresses, lambda: _retrieved(world, mixed), world.policy)
-        wanted = Wanted(source / MIXED, _ADDRESS, mixed.format, None, _span_s(found.recording))
-        files.append(File(MIXED, book, wanted))
-    if part_book is not None and found.separate is not None:
-        for entry, name in zip(entries, distinct([e.key for e in entries]), strict=True):
+        request = FileRequest(source / MIXED, _URL_FIELD, mixed.format, None, _duration_s(found.recording))
+        files.append(RecordingFile(MIXED, _signed_urls(context, mixed), request))
+    if part_urls is not None and found.separate is not None:
+        for entry, name in zip(entries, distinct_names([e.key for e in entries]), strict=True):
             declared = entry.format or found.separate.format
-            wanted = Wanted(source / name, entry.key, declared, entry.duration_s, entry.duration_s)
-            files.append(File(name, part_book, wanted))
+            request = FileRequest(source / name, entry.key, declared, entry.duration_s, entry.duration_s)
+            files.append(RecordingFile(name, part_urls, request))
     return files
 
 
-def _span_s(recording: Recording) -> float | None:
-    """How long the recording took by its own times; bounds the size of the mixed file."""
+def _duration_s(recording: Recording) -> float | None:
+    """Return the recording's length in seconds by its own times; it bounds the size of the mixed file."""
     try:
-        start, end = (
-            datetime.datetime.fromisoformat(recording.facts[k]) for k in ("started_at", "completed_at")
-        )
+        times = (recording.facts[k] for k in ("started_at", "completed_at"))
+        start, end = (datetime.datetime.fromisoformat(time) for time in times)
         return max((end - start).total_seconds(), 0.0)
     except (TypeError, ValueError):
         return None
 
 
-def _check_something_came(failures: dict[str, ItemError], files: list[File]) -> None:
-    """Where there were files and none could be had, the recording itself cannot be had."""
-    if files and len(failures) == len(files):
-        raise next(iter(failures.values()))
+FetchedFiles = tuple[dict[str, MediaFile], dict[str, ItemError]]
 
 
-def _problem(name: str, error: ItemError) -> Finding:
+def _fetch_files(
+    context: FetchContext, files: list[RecordingFile], ledger: Ledger, progress: Progress | None
+) -> FetchedFiles:
+    """Fetch all files side by side; return them by name, and the errors of those that are lost for good.
+
+    A lost file's ``problem`` is set.
+
+    Raises:
+        TransientError: a file may be available later; the others were fetched and are in the ledger.
+        MachineError, KeyRefused: at once; transfers under way are cancelled.
+    """
+
+    def fetch_or_error(file: RecordingFile) -> MediaFile | ItemError | TransientError:
+        try:
+            return _fetch_file(context, file, ledger, progress)
+        except (ItemError, TransientError) as error:
+            return error
+
+    pool = ThreadPoolExecutor(max(context.options.at_once, 1), "fetch")
+    try:
+        futures = [pool.submit(fetch_or_error, file) for file in files]
+        for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
+            ended.result()
+        results = [future.result() for future in futures]
+    except BaseException:
+        context.cancel()  # also after Ctrl-C: no thread may go on waiting
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return _split_results(files, results)
+
+
+def _fetch_file(
+    context: FetchContext, file: RecordingFile, ledger: Ledger, progress: Progress | None
+) -> MediaFile:
+    declared = MediaFile(format=file.request.format, duration_s=file.request.duration_s)
+    on_disk = ledger.find(file.name, declared)
+    if on_disk is not None:
+        return on_disk
+    media = download(context.media_host, file.signed_urls, file.request, progress)
+    ledger.add(file.name, media)
+    return media
+
+
+def _split_results(
+    files: list[RecordingFile], results: list[MediaFile | ItemError | TransientError]
+) -> FetchedFiles:
+    """Return the files and the errors by name; raise the first TransientError."""
+    media: dict[str, MediaFile] = {}
+    failures: dict[str, ItemError] = {}
+    for file, result in zip(files, results, strict=True):
+        if isinstance(result, TransientError):
+            raise result
+        if isinstance(result, ItemError):
+            failures[file.name] = result
+            media[file.name] = MediaFile(
+                format=file.request.format, duration_s=file.request.duration_s, problem=result.code
+            )
+        else:
+            media[file.name] = result
+    return media, failures
+
+
+def _file_problem(name: str, error: ItemError) -> Finding:
     if name == MIXED:
-        return Finding("no_audio_mixed", f"The mixed audio could not be had ({error.code}): {error.message}")
-    return Finding("part_missing", f"Part {name} could not be had ({error.code}): {error.message}", name)
+        return Finding("no_audio_mixed", f"The mixed audio is not available ({error.code}): {error.message}")
+    return Finding("part_missing", f"Part {name} is not available ({error.code}): {error.message}", name)
 
 
 def _meeting(
-    bare: Meeting, entries: list[PartEntry], files: list[File], media: dict[str, MediaFile], who: Attendance
+    bare: Meeting,
+    entries: list[PartEntry],
+    files: list[RecordingFile],
+    media: dict[str, MediaFile],
+    attendance: Attendance,
 ) -> Meeting:
     names = [f.name for f in files if f.name != MIXED]
     parts = tuple(
@@ -328,14 +330,15 @@ def _meeting(
     )
     return replace(
         bare,
-        participants=merged([[e.participant for e in entries], who.participants]),
+        participants=merge([[e.participant for e in entries], attendance.participants]),
         parts=parts,
         mix=media.get(MIXED),
-        presence=who.presence,
+        presence=attendance.presence,
     )
 
 
-def _write(folder: Path, meeting: Meeting, who: Attendance) -> None:
-    if who.timeline is not None:
-        write_json(folder / "source/speaker_timeline.json", "speaker_timeline", {"timeline": who.timeline})
+def _write(folder: Path, meeting: Meeting, attendance: Attendance) -> None:
+    if attendance.timeline is not None:
+        timeline = {"timeline": attendance.timeline}
+        write_json(folder / "source/speaker_timeline.json", "speaker_timeline", timeline)
     write_json(folder / RECORDING_FILE, "recording", meeting.to_json())

@@ -5,11 +5,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from recall_audio.model.ids import is_file_name
+
 WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
 """Events after which there may be something to fetch. Others are taken note of and left alone."""
-
-ID = r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}"
-"""An id as Recall makes them, or another that is a good file name everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Told:
     @property
     def is_sound(self) -> bool:
         """Whether the bot's id can be one."""
-        return re.fullmatch(ID, self.bot_id) is not None
+        return is_file_name(self.bot_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +73,4 @@ def _id(data: Any, what: str) -> str:
     """The id of a bot, recording or artifact as the message has it, or empty."""
     found = data.get(what) if isinstance(data, dict) else None
     value = found.get("id") if isinstance(found, dict) else None
-    return value if isinstance(value, str) and re.fullmatch(ID, value) else ""
+    return value if isinstance(value, str) and is_file_name(value) else ""

@@ -14,7 +14,6 @@ done costs nothing.
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,8 @@ from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import disk_error, read_json, sweep_parts, write_json
-from recall_audio.listen.events import ID, Told
+from recall_audio.listen.events import Told
+from recall_audio.model.ids import is_file_name
 
 KIND = "queued"
 MOST_MESSAGES = 200
@@ -116,7 +116,6 @@ KEPT_S = 3 * 86_400.0
 
 _WAITS_FIRST_S, _WAITS_MOST_S = 60.0, 3600.0
 _OLD_PART_S = 3600.0
-_NAME = re.compile(ID + r"\.json")
 
 
 class Queue:
@@ -270,6 +269,6 @@ class Queue:
         """Names of the entries in a folder, and when each was written, ns since the epoch."""
         with os.scandir(folder) as rows:
             for row in rows:
-                if _NAME.fullmatch(row.name):
+                if row.name.endswith(".json") and is_file_name(row.name.removesuffix(".json")):
                     with contextlib.suppress(FileNotFoundError):
                         yield row.name, row.stat().st_mtime_ns

@@ -40,9 +40,9 @@ from recall_audio.fetch import participants
 from recall_audio.fetch.api import payloads, protocol
 from recall_audio.fetch.download import resume
 from recall_audio.fetch.http import urls
-from recall_audio.fetch.ledger import distinct
 from recall_audio.fetch.participants import _READERS
 from recall_audio.model.containers import is_text, recognise
+from recall_audio.model.ids import distinct_names
 from recall_audio.model.labels import LONGEST_BYTES, make_labels
 from recall_audio.model.meeting import Participant
 from recall_audio.model.options import Options
@@ -278,7 +278,7 @@ def labels(m: Mutator) -> None:
     """Labels are distinct, plain and short; so are the names of files made of ids."""
     names = [m.draw.choice([n, m.text(n)]) for n in m.draw.choices([*NAMES, ""], k=m.draw.choice((1, 4, 12)))]
     made = list(make_labels([Participant(i, name) for i, name in enumerate(names)]).values())
-    for several, longest in ((made, LONGEST_BYTES), (distinct(names), 80)):
+    for several, longest in ((made, LONGEST_BYTES), (distinct_names(names), 80)):
         twins = {unicodedata.normalize("NFKC", one).casefold() for one in several}
         assert len(twins) == len(names), "two names for one"
         for one in several:

@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from recall_audio.errors import RecallAudioError
-from recall_audio.fetch import BotFetch, Settings, bot, context
-from recall_audio.fetch.api.rate_limit import InProcessPace, Pace
+from recall_audio.fetch import BotFetch, Settings, bot
+from recall_audio.fetch.api.rate_limit import RateLimit
+from recall_audio.fetch.context import open_context
 from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
@@ -107,17 +108,16 @@ class Lab:
     def fetch(
         self,
         policy: Policy = FAST,
-        pace: Pace | None = None,
+        rate_limit: RateLimit | None = None,
         options: FetchOptions | None = None,
         stop: threading.Event | None = None,
         **more: Any,
     ) -> BotFetch:
         """Fetch the bot; whatever comes of it is searched for secrets."""
-        patience = context.Patience(policy, pace or InProcessPace())
         try:
-            with context.opened(self.settings, options or FetchOptions(), patience, stop) as w:
+            with open_context(self.settings, options, policy, rate_limit or RateLimit(), stop) as context:
                 bot_id = more.pop("bot_id", None) or self.server.bot_ids[0]
-                result = bot.fetch_in(w, bot_id, self.out, **more)
+                result = bot.fetch_with(context, bot_id, self.out, **more)
         except RecallAudioError as error:
             self.keep(error)
             self.failures.append(error)

@@ -12,7 +12,7 @@ from fetch.lab import ANN, FAST, KEY, Lab, make_meeting, replies
 
 from recall_audio.errors import ItemError, KeyRefused, MachineError, TransientError, UsageError, Waiting
 from recall_audio.fetch import Settings, fetch_bot, known_recordings
-from recall_audio.fetch.api.rate_limit import InProcessPace
+from recall_audio.fetch.api.rate_limit import RateLimit
 from recall_audio.fetch.http.retry import Policy
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, StandIn, State, Terms, meeting
@@ -74,22 +74,22 @@ def test_row_2_a_firewall_is_named_and_not_quoted(lab: Lab, endless: bool) -> No
 
 def test_row_3_a_limit_holds_everybody_for_as_long_as_asked(lab: Lab) -> None:
     clock = Clock()
-    pace = InProcessPace(lambda: clock.at)
+    rate_limit = RateLimit(now=lambda: clock.at)
     started = clock.at
     with lab.serve(replies("/bot/", Reply(status=429, headers={"Retry-After": "7"}))):
-        result = lab.fetch(clock.policy(), pace)
+        result = lab.fetch(clock.policy(), rate_limit)
     assert result.recordings[0].status == "complete"
     assert clock.at - started >= 7.0
-    pace.hold_until(clock.at + 5.0)
-    assert pace.before("list") == pytest.approx(5.0)
+    rate_limit.hold_until(clock.at + 5.0)
+    assert rate_limit.acquire("list") == pytest.approx(5.0)
 
 
 def test_row_3_no_more_than_55_lists_a_minute() -> None:
     clock = Clock()
-    pace = InProcessPace(lambda: clock.at)
+    rate_limit = RateLimit(now=lambda: clock.at)
     made: list[float] = []
     while len(made) < 200:
-        wait_s = pace.before("list")
+        wait_s = rate_limit.acquire("list")
         clock.sleep(wait_s or 0.01)
         made += [clock.at] if wait_s == 0.0 else []
     assert max(sum(at <= other < at + 60.0 for other in made) for at in made) <= 55

@@ -7,7 +7,7 @@ import pytest
 from fetch.lab import Lab, make_meeting
 
 from recall_audio.errors import KeyRefused, TransientError
-from recall_audio.fetch import Settings, Wanted, check_key, list_bots
+from recall_audio.fetch import BotFilter, Settings, check_key, list_bots
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, Terms, meeting
 
 
@@ -49,7 +49,7 @@ def test_every_page_of_bots_is_listed_and_none_twice(lab: Lab) -> None:
     bots = [ServedMeeting(one.folder, one.content, one.state, f"bot-{i}") for i in (1, 2, 2, 3, 4)]
     with StandIn(bots, terms=Terms(key="canary-key-5f1e9c", page_size=2)) as lab.server:
         since = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
-        found = list(list_bots(lab.settings, Wanted(since=since, statuses=["done"])))
+        found = list(list_bots(lab.settings, BotFilter(since=since, statuses=["done"])))
         assert [b.bot_id for b in found] == ["bot-1", "bot-2", "bot-3", "bot-4"]
         assert "join_at_after=2025-12-31T22%3A00%3A00Z" in lab.server.requests[0].query
-        assert list(list_bots(lab.settings, Wanted(statuses=["fatal"]))) == []
+        assert list(list_bots(lab.settings, BotFilter(statuses=["fatal"]))) == []

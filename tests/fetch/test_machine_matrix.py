@@ -19,8 +19,9 @@ import trustme
 from fetch.lab import FAST, KEY, Lab, make_meeting, replies
 
 from recall_audio.errors import MachineError, TransientError
-from recall_audio.fetch import Settings, bot, context
-from recall_audio.fetch.api.rate_limit import InProcessPace
+from recall_audio.fetch import Settings, bot
+from recall_audio.fetch.api.rate_limit import RateLimit
+from recall_audio.fetch.context import open_context
 from recall_audio.standin import Reply, StandIn, State, meeting
 
 resource = pytest.importorskip("resource", reason="needs POSIX: limits and SIGKILL")
@@ -210,14 +211,13 @@ def test_row_30_a_certificate_is_checked_and_a_ca_bundle_honoured(
     lab.server = StandIn([meeting(lab.folder, State())], tls=tls_context)
     with lab.server as server:
         settings = Settings(server.base_url, "us-west-2", server.key)
-        patience = context.Patience(FAST, InProcessPace())
-        with context.opened(settings, bot.FetchOptions(), patience, None) as w:
+        with open_context(settings, policy=FAST, rate_limit=RateLimit()) as context:
             with pytest.raises(MachineError) as caught:
-                bot.fetch_in(w, server.bot_ids[0], lab.out)
+                bot.fetch_with(context, server.bot_ids[0], lab.out)
             assert caught.value.code == "tls"
-            assert w.halt.retries == 0
+            assert context.cancellation.retries == 0
             assert server.requests == []
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-            (recording,) = bot.fetch_in(w, server.bot_ids[0], lab.out).recordings
+            (recording,) = bot.fetch_with(context, server.bot_ids[0], lab.out).recordings
     lab.keep(caught.value)
     assert recording.status == "complete"

@@ -14,7 +14,7 @@ from recall_audio.fetch import participants
 from recall_audio.fetch.api import payloads, protocol
 from recall_audio.fetch.api.protocol import Answer, Asked
 from recall_audio.fetch.download import resume
-from recall_audio.fetch.ledger import distinct
+from recall_audio.model.ids import distinct_names
 
 ASKED = Asked("bot 7", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
 NUMBERS = st.integers() | st.floats() | st.booleans() | st.none()
@@ -118,7 +118,7 @@ def test_a_time_is_a_finite_number_within_reason(value: Any) -> None:
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, 2**63])
 def test_a_participants_id_is_a_whole_number(value: Any) -> None:
     with pytest.raises(ItemError):
-        payloads.whole(value, "it")
+        payloads.integer(value, "it")
 
 
 def test_a_code_of_tomorrow_with_an_address_is_done_and_without_one_under_way() -> None:
@@ -136,7 +136,7 @@ def test_no_repr_shows_an_address() -> None:
 
 @given(st.lists(st.text(min_size=1, max_size=12), max_size=12))
 def test_names_are_distinct_without_case_and_safe(ids: list[str]) -> None:
-    names = distinct(ids)
+    names = distinct_names(ids)
     assert len({n.casefold() for n in names} | {"mixed"}) == len(ids) + 1
     assert all(n.isascii() and n.replace("-", "").replace("_", "").isalnum() and len(n) <= 70 for n in names)
 

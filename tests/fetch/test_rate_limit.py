@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from recall_audio.fetch.api.rate_limit import MINUTE_S, PER_MINUTE, CallKind, SharedPace, pace_of
+from recall_audio.fetch.api.rate_limit import MINUTE_S, PER_MINUTE, CallKind, RateLimit, shared_rate_limit
 
 NOW = 1_700_000_000.0
 ASKER = """
 import sys
 from pathlib import Path
-from recall_audio.fetch.api.rate_limit import SharedPace
+from recall_audio.fetch.api.rate_limit import RateLimit
 folder, now, kind, n = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-pace = SharedPace(folder, lambda: now)
-print(sum(pace.before(kind) == 0.0 for _ in range(n)))
+rate_limit = RateLimit(folder, lambda: now)
+print(sum(rate_limit.acquire(kind) == 0.0 for _ in range(n)))
 """
 
 
@@ -33,59 +33,59 @@ def granted(folder: Path, now: float, kind: str = "list", n_processes: int = 3) 
 
 def test_row_3_processes_together_make_no_more_than_55_lists_a_minute(tmp_path: Path) -> None:
     assert granted(tmp_path, NOW) == PER_MINUTE["list"] == 55
-    assert SharedPace(tmp_path, lambda: NOW + 59.0).before("list") > 0.0
+    assert RateLimit(tmp_path, lambda: NOW + 59.0).acquire("list") > 0.0
     assert granted(tmp_path, NOW + 61.0) == 55, "a minute later as many again"
 
 
 def test_row_3_a_hold_is_seen_by_every_process_and_every_kind_of_call(tmp_path: Path) -> None:
-    SharedPace(tmp_path, lambda: NOW).hold_until(NOW + 7.0)
+    RateLimit(tmp_path, lambda: NOW).hold_until(NOW + 7.0)
     assert granted(tmp_path, NOW + 6.9, n_processes=2) == 0
-    other = SharedPace(tmp_path, lambda: NOW)
+    other = RateLimit(tmp_path, lambda: NOW)
     kinds: tuple[CallKind, ...] = ("list", "retrieve", "create")
-    assert [other.before(kind) for kind in kinds] == [7.0] * 3
+    assert [other.acquire(kind) for kind in kinds] == [7.0] * 3
     other.hold_until(NOW + 2.0)
-    assert other.before("list") == 7.0, "an earlier end does not shorten it"
+    assert other.acquire("list") == 7.0, "an earlier end does not shorten it"
     assert granted(tmp_path, NOW + 7.1, n_processes=1) == 40
 
 
 def test_kinds_of_calls_are_counted_each_by_itself(tmp_path: Path) -> None:
-    pace = SharedPace(tmp_path, lambda: NOW)
-    assert [sum(pace.before(k) == 0.0 for _ in range(300)) for k in ("list", "create")] == [55, 55]
-    assert pace.before("retrieve") == 0.0
+    rate_limit = RateLimit(tmp_path, lambda: NOW)
+    assert [sum(rate_limit.acquire(k) == 0.0 for _ in range(300)) for k in ("list", "create")] == [55, 55]
+    assert rate_limit.acquire("retrieve") == 0.0
 
 
 def test_a_wait_is_as_long_as_the_oldest_call_needs_to_be_a_minute_old(tmp_path: Path) -> None:
     at = NOW
-    pace = SharedPace(tmp_path, lambda: at)
+    rate_limit = RateLimit(tmp_path, lambda: at)
     for n in range(55):
         at = NOW + n
-        assert pace.before("list") == 0.0
-    assert pace.before("list") == pytest.approx(MINUTE_S - 54.0, abs=0.01)
+        assert rate_limit.acquire("list") == 0.0
+    assert rate_limit.acquire("list") == pytest.approx(MINUTE_S - 54.0, abs=0.01)
 
 
 @pytest.mark.parametrize("back_s", [30.0, 86_400.0])
 def test_a_clock_that_was_set_back_holds_nobody(tmp_path: Path, back_s: float) -> None:
-    before = SharedPace(tmp_path, lambda: NOW)
+    before = RateLimit(tmp_path, lambda: NOW)
     before.hold_until(NOW + 5.0)
-    while before.before("list") == 0.0:
+    while before.acquire("list") == 0.0:
         pass
-    later = SharedPace(tmp_path, lambda: NOW - back_s)
-    assert later.before("list") <= MINUTE_S
+    later = RateLimit(tmp_path, lambda: NOW - back_s)
+    assert later.acquire("list") <= MINUTE_S
     (tmp_path / "held_until").unlink()
-    assert later.before("list") == 0.0
+    assert later.acquire("list") == 0.0
 
 
 def test_a_damaged_or_readonly_folder_leaves_each_process_its_own_limits(tmp_path: Path) -> None:
-    pace = SharedPace(tmp_path, lambda: NOW)
-    assert pace.before("list") == 0.0
+    rate_limit = RateLimit(tmp_path, lambda: NOW)
+    assert rate_limit.acquire("list") == 0.0
     for file in tmp_path.glob("calls.sqlite*"):
         if file.suffix != ".lock":
             file.write_bytes(b"no database " * 1000)
     (tmp_path / "held_until").write_bytes(b"\xff soon")
-    assert 1 <= sum(pace.before("list") == 0.0 for _ in range(100)) <= 55
+    assert 1 <= sum(rate_limit.acquire("list") == 0.0 for _ in range(100)) <= 55
 
 
 def test_another_key_is_another_workspace_and_no_key_is_in_a_name(own_state: Path) -> None:
-    assert pace_of("canary-key-one") is pace_of("canary-key-one")
-    assert pace_of("canary-key-one") is not pace_of("canary-key-two")
+    assert shared_rate_limit("canary-key-one") is shared_rate_limit("canary-key-one")
+    assert shared_rate_limit("canary-key-one") is not shared_rate_limit("canary-key-two")
     assert not [p for p in own_state.rglob("*") if "canary" in p.name]

@@ -1,4 +1,4 @@
-"""The API: retrieve one thing, list many, create a bot. The only user of the key."""
+"""Call the API: retrieve one object, list many, create a bot. The only module that uses the key."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,70 +10,84 @@ from recall_audio.environment import KEY_VARIABLE
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch.api import payloads, protocol
 from recall_audio.fetch.api.payloads import Json
-from recall_audio.fetch.api.rate_limit import CallKind, Pace
+from recall_audio.fetch.api.rate_limit import CallKind, RateLimit
 from recall_audio.fetch.api.settings import Settings
 from recall_audio.fetch.http import sessions, urls
-from recall_audio.fetch.http.retry import Halt, Policy, attempt
+from recall_audio.fetch.http.retry import Cancellation, Policy, attempt
 from recall_audio.fetch.http.sessions import Call
 
 _REPEATABLE_CREATE = ("rate_limited", "no_capacity", "conflict")
+"""Codes of errors after which the server has created nothing for certain."""
+
+_ERROR_PAGE_BYTES = 1 << 16
+"""Bytes read of an error's body."""
 
 
 class Api:
-    """Calls of the API, paced and repeated.
+    """Calls of the API, within the rate limits and retried.
 
     Every method raises KeyRefused (401, 402), ItemError (this object, for good) or TransientError (after the
     retries that the policy allows).
     """
 
     def __init__(
-        self, settings: Settings, session: requests.Session, policy: Policy, pace: Pace, halt: Halt
+        self,
+        settings: Settings,
+        session: requests.Session,
+        policy: Policy,
+        rate_limit: RateLimit,
+        cancellation: Cancellation,
     ) -> None:
         self._settings, self._session, self._policy = settings, session, policy
-        self._pace, self._halt = pace, halt
+        self._rate_limit, self._cancellation = rate_limit, cancellation
 
     def retrieve(self, collection: str, object_id: str) -> Any:
-        """One object by its id."""
+        """Retrieve one object by its id."""
         url = f"{self._settings.base_url}/{collection}/{quote(object_id, safe='')}/"
-        return self._ask(Call("GET", url), "retrieve", f"{collection.replace('_', ' ')} {object_id}")
+        return self._call(Call("GET", url), "retrieve", f"{collection.replace('_', ' ')} {object_id}")
 
-    def listed(self, collection: str, **asked_for: str | list[str]) -> Iterator[Json]:
-        """Every row of a list, page after page.
+    def list_rows(self, collection: str, **query: str | list[str]) -> Iterator[Json]:
+        """Yield every row of a list, page after page.
 
         Raises:
-            ItemError: ``pagination_loop``; ``url_not_allowed`` where a page lies at another host.
+            ItemError: ``pagination_loop``, or ``url_not_allowed`` where a page lies at another host.
         """
-        url: str | None = f"{self._settings.base_url}/{collection}/?{urlencode(asked_for, doseq=True)}"
-        words = [w for v in asked_for.values() for w in ([v] if isinstance(v, str) else v)]
+        url: str | None = f"{self._settings.base_url}/{collection}/?{urlencode(query, doseq=True)}"
+        words = [word for v in query.values() for word in ([v] if isinstance(v, str) else v)]
         what = f"{collection.replace('_', ' ')} of {' '.join(words)}"
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) >= self._policy.most_pages:
-                raise ItemError(f"The list of {what} has no end ({len(seen)} pages).", code="pagination_loop")
+                raise ItemError(
+                    f"The list of {what} does not end ({len(seen)} pages).", code="pagination_loop"
+                )
             seen.add(url)
             urls.check_same_origin(url, self._settings.origin)
-            rows, url = payloads.page(self._ask(Call("GET", url), "list", what))
+            rows, url = payloads.page(self._call(Call("GET", url), "list", what))
             yield from rows
 
     def create(self, collection: str, body: dict[str, Any]) -> Any:
-        """A new object. Only repeated where the server said that nothing was made."""
+        """Create an object; retried only where the server said that nothing was created."""
         url = f"{self._settings.base_url}/{collection}/"
-        return self._ask(Call("POST", url, body=body), "create", collection)
+        return self._call(Call("POST", url, body=body), "create", collection)
 
-    def _ask(self, call: Call, kind: CallKind, what: str) -> Any:
-        def once() -> Any:
-            while (wait_s := self._pace.before(kind)) > 0.0:
-                self._halt.sleep(wait_s, self._policy.retry)
+    def _call(self, call: Call, kind: CallKind, what: str) -> Any:
+        """Make a call, within the rate limits and retried, and return the answer's value."""
+
+        def call_once() -> Any:
+            while (wait_s := self._rate_limit.acquire(kind)) > 0.0:
+                self._cancellation.sleep(wait_s, self._policy.retry)
             return self._exchange(call, what)
 
-        def worth_it(error: RecallAudioError) -> bool:
+        def is_repeatable(error: RecallAudioError) -> bool:
             return kind != "create" or error.code in _REPEATABLE_CREATE
 
-        return attempt(once, self._policy.retry, self._halt, worth_it)
+        return attempt(call_once, self._policy.retry, self._cancellation, is_repeatable)
 
     def _exchange(self, call: Call, what: str) -> Any:
+        """Send one request and return its value; hold all calls where the server names a wait."""
         answer = self._answer(call)
-        now = self._policy.now()  # a wait that is asked for begins with the answer
+        now = self._policy.now()  # the wait begins with the answer
         asked = protocol.Asked(what, self._settings.where, KEY_VARIABLE, now)
         try:
             return protocol.value(answer, asked)
@@ -81,20 +95,21 @@ class Api:
             failure = error
         after_s = failure.facts.get("retry_after_s")
         if after_s is not None and after_s <= self._policy.retry.longest_retry_after_s:
-            self._pace.hold_until(now + after_s)
+            self._rate_limit.hold_until(now + after_s)
         raise failure
 
     def _answer(self, call: Call) -> protocol.Answer:
+        """Send one request and read its answer, with the key blanked out of an error's body."""
         limits = self._policy.transfer
-        with sessions.opened(self._session, call, limits) as response:
-            good = response.status_code in (200, 201)
+        with sessions.open_response(self._session, call, limits) as response:
+            is_good = response.status_code in (200, 201)
             body = b""
             try:
-                body = sessions.capped_body(response, call.url, limits.document_bytes if good else 1 << 16)
+                most_bytes = limits.document_bytes if is_good else _ERROR_PAGE_BYTES
+                body = sessions.capped_body(response, call.url, most_bytes)
             except RecallAudioError:
-                if good:
+                if is_good:
                     raise
-            secret = self._settings.key.encode()
-            return protocol.Answer(
-                response.status_code, response.headers, body if good else body.replace(secret, b"(key)")
-            )
+            if not is_good:
+                body = body.replace(self._settings.key.encode(), b"(key)")
+            return protocol.Answer(response.status_code, response.headers, body)

@@ -1,10 +1,13 @@
-"""What the API's JSON says, as values: a bot, its recordings, their artifacts and parts.
+"""Read the API's JSON into values: a bot, its recordings, their artifacts and parts.
 
 ::
 
     bot ── recordings[] ─┬─ media_shortcuts.audio_mixed ────────── URL of one file
                          ├─ media_shortcuts.participant_events ─── URLs of three documents
                          └─ (by its own list) audio_separate ───── URL of a document: parts[], a URL each
+
+A field of the wrong type, or out of bounds, raises ItemError ``bad_payload``. Unknown fields are never read,
+and a status code is any string, because both grow without notice.
 """
 
 from collections.abc import Mapping
@@ -15,83 +18,89 @@ from recall_audio.errors import ItemError
 from recall_audio.fetch.http import urls
 from recall_audio.model.meeting import Participant
 
-_LONGEST_S = 1e7  # 115 days; a nominal time beyond it is no meeting's
+_LONGEST_S = 1e7
+"""Seconds (115 days) beyond which a nominal time is not one of a meeting."""
+
 _LONGEST_TEXT = 16_384
+"""Characters kept of a text, and of the longest URL accepted."""
+
+_LONGEST_ID = 256
+"""Characters of the longest id accepted."""
 
 Json = Mapping[str, Any]
 
 
-def bad(what: str, expected: str) -> ItemError:
-    """The error for a field that cannot be used."""
+def bad_payload(what: str, expected: str) -> ItemError:
+    """Return the error for a field that cannot be used."""
     return ItemError(f"The API's {what} cannot be used: expected {expected}.", code="bad_payload")
 
 
 def mapping(value: Any, what: str) -> Json:
-    """`value` if it is an object."""
+    """Return `value` if it is an object."""
     if not isinstance(value, dict):
-        raise bad(what, "an object")
+        raise bad_payload(what, "an object")
     return value
 
 
 def optional_mapping(value: Any) -> Json:
-    """`value` if it is an object, else an empty one."""
+    """Return `value` if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def rows(value: Any, what: str) -> list[Json]:
-    """`value` if it is a list of objects."""
+    """Return `value` if it is a list of objects."""
     if not isinstance(value, list):
-        raise bad(what, "a list")
+        raise bad_payload(what, "a list")
     return [mapping(row, what) for row in value]
 
 
 def identifier(value: Any, what: str) -> str:
-    """An id that has to be there: a string without surrogates or control characters, or a whole number."""
+    """Return a required id: a printable string without surrogates, or an integer as a string."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= 256 or not value.isprintable():
-        raise bad(what, "an id")
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID or not value.isprintable():
+        raise bad_payload(what, "an id")
     return value
 
 
-def whole(value: Any, what: str) -> int:
-    """A whole number of at most 63 bits."""
+def integer(value: Any, what: str) -> int:
+    """Return an integer of at most 63 bits and a sign."""
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise bad(what, "a whole number")
+        raise bad_payload(what, "an integer")
     return value
 
 
 def seconds(value: Any, what: str) -> float:
-    """A finite time in seconds, possibly negative."""
+    """Return a finite time in seconds, possibly negative."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise bad(what, "a number of seconds")
-    if not -_LONGEST_S <= value <= _LONGEST_S:  # NaN is neither
-        raise bad(what, "a number of seconds within reason")
+        raise bad_payload(what, "a number of seconds")
+    if not -_LONGEST_S <= value <= _LONGEST_S:  # False for NaN
+        raise bad_payload(what, f"a number of seconds between {-_LONGEST_S:.0f} and {_LONGEST_S:.0f}")
     return float(value)
 
 
 def duration_s(value: Any, what: str) -> float | None:
-    """A length in seconds, or None where there is none."""
+    """Return a length in seconds, or None where there is none."""
     if value is None:
         return None
     length_s = seconds(value, what)
     if length_s < 0.0:
-        raise bad(what, "a length that is not negative")
+        raise bad_payload(what, "a length that is not negative")
     return length_s
 
 
 def text(value: Any) -> str | None:
-    """A string exactly as received (lone surrogates too: names hold anything), or None."""
+    """Return a string exactly as received, lone surrogates included, or None."""
     return value[:_LONGEST_TEXT] if isinstance(value, str) else None
 
 
-def address(value: Any) -> str | None:
-    """A URL, not yet judged, or None."""
+def url_text(value: Any) -> str | None:
+    """Return a URL that has not been checked yet, or None."""
     return value if isinstance(value, str) and value and len(value) <= _LONGEST_TEXT else None
 
 
-def flag(value: Any) -> bool | None:
-    """True, False or None."""
+def boolean(value: Any) -> bool | None:
+    """Return True or False, or None for anything else."""
     return value if isinstance(value, bool) else None
 
 
@@ -121,7 +130,7 @@ class Artifact:
         code: ``processing``, ``done``, ``failed``, ``deleted`` or anything new.
         sub_code: why, or None.
         format: declared format of the media, or None.
-        addresses: download URLs by field name, where there are any; never shown.
+        urls_by_field: download URLs by field name, where there are any; never shown.
     """
 
     kind: Kind
@@ -129,22 +138,22 @@ class Artifact:
     code: str
     sub_code: str | None
     format: str | None
-    addresses: dict[str, str] = field(repr=False)
+    urls_by_field: dict[str, str] = field(repr=False)
 
     @property
     def is_lost(self) -> bool:
-        """Whether it will never be there."""
+        """Return whether it will never be available."""
         return self.code in ("failed", "deleted")
 
     @property
     def is_done(self) -> bool:
-        """Whether there is something to download, or should be: a code nobody knows yet may be as good."""
+        """Return whether there is something to download; an unknown code counts if a URL is there."""
         finished = self.code not in ("failed", "deleted", "processing", "paused")
-        return self.code == "done" or (finished and bool(self.addresses))
+        return self.code == "done" or (finished and bool(self.urls_by_field))
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it may still come."""
+        """Return whether it may still become available."""
         return not self.is_lost and not self.is_done
 
 
@@ -177,8 +186,8 @@ class Bot:
         bot_id: its id.
         facts: plain values for ``recording.json``.
         code: its last status, or empty.
-        sub_code: why, or None.
-        recordings: none, one or several, in order.
+        sub_code: reason of the status, or None.
+        recordings: any number, in order.
     """
 
     bot_id: str
@@ -189,7 +198,7 @@ class Bot:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether recordings may still come."""
+        """Return whether recordings may still appear."""
         return self.code in _UNDER_WAY
 
 
@@ -202,8 +211,8 @@ class PartEntry:
         participant: whose voice.
         start_s: start after the recording's, may be negative.
         duration_s: declared length, or None.
-        format: the entry's own format, where it or its address tells another than the artifact's.
-        address: download URL, or None; never shown.
+        format: the entry's own format, where it or its URL names another than the artifact's.
+        url: download URL, or None; never shown.
     """
 
     key: str
@@ -211,11 +220,11 @@ class PartEntry:
     start_s: float
     duration_s: float | None
     format: str | None
-    address: str | None = field(repr=False)
+    url: str | None = field(repr=False)
 
 
 def bot(value: Any) -> Bot:
-    """A bot's values; ItemError ``bad_payload`` where it cannot be used."""
+    """Read a bot; raise ItemError ``bad_payload`` where it cannot be used."""
     body = mapping(value, "bot")
     meeting = optional_mapping(body.get("meeting_url"))
     changes = rows(body.get("status_changes") or [], "bot's status changes")
@@ -231,13 +240,13 @@ def bot(value: Any) -> Bot:
     found = tuple(recording(r) for r in rows(body.get("recordings") or [], "bot's recordings"))
     code, sub_code = _status(last)
     made = Bot(bot_id, facts, code, sub_code, found)
-    # So that a later run can tell, without asking, whether everything of this bot is here.
+    # A later run tells from these, without a request, whether everything of this bot is on disk.
     facts |= {"is_over": not made.is_under_way, "recording_ids": [r.recording_id for r in found]}
     return made
 
 
 def recording(value: Any) -> Recording:
-    """A recording's values."""
+    """Read a recording."""
     body = mapping(value, "recording")
     recording_id = identifier(body.get("id"), "recording")
     shortcuts = optional_mapping(body.get("media_shortcuts"))
@@ -263,32 +272,32 @@ def _status(value: Json) -> tuple[str, str | None]:
 
 
 def artifact(kind: Kind, value: Any) -> Artifact:
-    """An artifact's values."""
+    """Read an artifact."""
     body = mapping(value, kind)
     code, sub_code = _status(optional_mapping(body.get("status")))
     data = optional_mapping(body.get("data"))
-    given = {name: address(url) for name, url in data.items() if name.endswith("download_url")}
-    addresses = {name: url for name, url in given.items() if url is not None}
+    given = {name: url_text(url) for name, url in data.items() if name.endswith("download_url")}
+    urls_by_field = {name: url for name, url in given.items() if url is not None}
     return Artifact(
         kind,
         identifier(body.get("id"), kind),
         code,
         sub_code,
         text(body.get("format")),
-        addresses,
+        urls_by_field,
     )
 
 
 def parts(value: Any) -> list[PartEntry]:
-    """The entries of a separate artifact's document, in its order."""
+    """Read the entries of the separate audio's document, in its order."""
     entries: list[PartEntry] = []
     keys: set[str] = set()
-    for at, row in enumerate(rows(value, "list of parts")):
-        key = identifier(row.get("id", f"part_{at}"), "part")
-        key = f"{key}#{at}" if key in keys else key
+    for index, row in enumerate(rows(value, "list of parts")):
+        key = identifier(row.get("id", f"part_{index}"), "part")
+        key = f"{key}#{index}" if key in keys else key
         keys.add(key)
         what = f"part {key}"
-        url = address(row.get("download_url"))
+        url = url_text(row.get("download_url"))
         start = mapping(row.get("start_timestamp"), f"{what}, start")
         entries.append(
             PartEntry(
@@ -304,13 +313,13 @@ def parts(value: Any) -> list[PartEntry]:
 
 
 def participant(value: Any, what: str) -> Participant:
-    """A participant's values; the name exactly as received."""
+    """Read a participant; the name stays exactly as received."""
     body = mapping(value, f"{what}, participant")
     extra = body.get("extra_data")
     return Participant(
-        participant_id=whole(body.get("id"), f"{what}, participant's id"),
+        participant_id=integer(body.get("id"), f"{what}, participant's id"),
         name=text(body.get("name")),
-        is_host=flag(body.get("is_host")),
+        is_host=boolean(body.get("is_host")),
         platform=text(body.get("platform")),
         email=text(body.get("email")),
         extra_data=dict(extra) if isinstance(extra, dict) else None,
@@ -318,6 +327,6 @@ def participant(value: Any, what: str) -> Participant:
 
 
 def page(value: Any) -> tuple[list[Json], str | None]:
-    """The rows of one page of a list, and the address of the next page or None."""
+    """Read one page of a list: its rows, and the URL of the next page or None."""
     body = mapping(value, "list")
-    return rows(body.get("results"), "list's results"), address(body.get("next"))
+    return rows(body.get("results"), "list's results"), url_text(body.get("next"))

@@ -1,4 +1,4 @@
-"""The API's answers as values or errors: pure, ``(status, headers, body) -> value``.
+"""Turn the API's answers into values or errors: pure, ``(status, headers, body) -> value``.
 
 ========  =====================================================  =======================
 200, 201  JSON, read strictly                                    the value
@@ -22,18 +22,25 @@ from typing import Any
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, TransientError
 
 _DEEPEST = 64
-_DIGITS = 100
+"""Levels of nesting accepted, more than the API ever sends."""
+
+_MOST_DIGITS = 100
+"""Digits of the longest integer accepted."""
+
+_MOST_SHOWN = 200
+"""Characters shown of an error's body."""
+
 _BUSY = {408: "timeout", 409: "conflict", 425: "too_early", 429: "rate_limited", 507: "no_capacity"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """An answer of the API.
 
     Attributes:
         status: the HTTP status.
         headers: case-insensitive.
-        body: as much of the body as is worth reading.
+        body: the body, or the beginning of an error's.
     """
 
     status: int
@@ -43,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked, for messages.
+    """What was requested, for messages.
 
     Attributes:
         what: the object in words, e.g. ``bot 4f…``.
@@ -59,7 +66,7 @@ class Asked:
 
 
 def value(answer: Answer, asked: Asked) -> Any:
-    """The JSON value of a good answer.
+    """Return the JSON value of a good answer.
 
     Raises:
         KeyRefused: 401, 402.
@@ -72,7 +79,7 @@ def value(answer: Answer, asked: Asked) -> Any:
 
 
 def error(answer: Answer, asked: Asked) -> RecallAudioError:
-    """The error that an answer other than 200 or 201 stands for."""
+    """Return the error for an answer other than 200 or 201."""
     status = answer.status
     said = f"The API at {asked.where} answered {status} for {asked.what}"
     if status == 401:
@@ -87,7 +94,7 @@ def error(answer: Answer, asked: Asked) -> RecallAudioError:
         return TransientError(f"{said}.", again_hint(after), code=code, status=status, **after)
     if status in (404, 410):
         return ItemError(
-            f"The API knows no {asked.what} at {asked.where} ({status}).",
+            f"The API at {asked.where} has no {asked.what} ({status}).",
             "An id of another region is unknown here: check RECALL_REGION or --region.",
             code="gone",
             status=status,
@@ -99,8 +106,8 @@ def _client_error(answer: Answer, said: str) -> ItemError:
     status = answer.status
     if status == 403 and not looks_like_json(answer):
         return ItemError(
-            f"{said}: a firewall before the API turned the request away.",
-            "Ask from another network, or ask Recall.ai to let yours in.",
+            f"{said}: a firewall in front of the API refused the request.",
+            "Try another network, or ask Recall.ai to allow yours.",
             code="waf_blocked",
             status=status,
         )
@@ -113,39 +120,39 @@ def _client_error(answer: Answer, said: str) -> ItemError:
 
 
 def looks_like_json(answer: Answer) -> bool:
-    """Whether the answer calls itself JSON."""
+    """Return whether the answer declares itself as JSON."""
     return "json" in answer.headers.get("Content-Type", "").lower()
 
 
 def explanation(answer: Answer) -> str:
-    """A JSON error body in at most 200 printable characters, without addresses; empty for anything else."""
+    """Return a JSON error body in at most 200 printable characters, without URLs, or an empty text."""
     if not looks_like_json(answer):
         return ""
     try:
         text = json.dumps(json.loads(answer.body), ensure_ascii=True)
     except (ValueError, RecursionError):
         return ""
-    text = re.sub(r"\w+://[^\s\"]+|[^\s\"]*&[^\s\"]*", "(address)", text)
+    text = re.sub(r"\w+://[^\s\"]+|[^\s\"]*&[^\s\"]*", "(URL)", text)
     text = re.sub(r"(?i)(signature|token|credential|key\w*|expires)=[^\s\"]*", r"\1=...", text)
-    return re.sub(r"[{}\[\]\"\\]", "", text)[:200].strip()
+    return re.sub(r"[{}\[\]\"\\]", "", text)[:_MOST_SHOWN].strip()
 
 
 def when_again(headers: Mapping[str, str], now: float) -> dict[str, Any]:
-    """``retry_after_s`` and ``retry_at`` for an error's facts, where the server said something sensible."""
+    """Return ``retry_after_s`` and ``retry_at`` for an error's facts, or an empty dict."""
     wait_s = retry_after_s(headers, now)
     if wait_s is None:
         return {}
-    at = datetime.datetime.fromtimestamp(now, datetime.UTC) + datetime.timedelta(seconds=wait_s)
-    return {"retry_after_s": wait_s, "retry_at": at.isoformat(timespec="seconds")}
+    retry_at = datetime.datetime.fromtimestamp(now, datetime.UTC) + datetime.timedelta(seconds=wait_s)
+    return {"retry_after_s": wait_s, "retry_at": retry_at.isoformat(timespec="seconds")}
 
 
 def again_hint(after: Mapping[str, Any]) -> str:
-    """What to do about an error that passes, with the time that :func:`when_again` read."""
+    """Return the hint for a transient error, with the time that :func:`when_again` read."""
     return f"Run again after {after['retry_at']}." if after else "Run again later."
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds of a ``Retry-After`` (RFC 9110, 10.2.3): whole seconds or a date; None for anything else."""
+    """Return the seconds of a ``Retry-After`` (RFC 9110, 10.2.3), integer or date, or None."""
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,8}", text):
         return float(text)
@@ -158,11 +165,11 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 
 class _OutOfBounds(Exception):
-    """A number that is not one, or that no reader of ours would accept."""
+    """A number that is NaN, infinite or too long."""
 
 
 def parse_json(body: bytes, what: str) -> Any:
-    """JSON, read strictly.
+    """Read JSON strictly.
 
     Raises:
         ItemError: ``bad_json``: not JSON at all, or cut; ``bad_payload``: NaN, Infinity, a number out of
@@ -180,14 +187,14 @@ def parse_json(body: bytes, what: str) -> Any:
     if not problem and _too_deep(parsed):
         problem = "bad_payload"
     if problem == "bad_json":
-        raise ItemError(f"The answer for {what} is no JSON ({len(body)} bytes).", code=problem)
+        raise ItemError(f"The answer for {what} is not JSON ({len(body)} bytes).", code=problem)
     if problem:
-        raise ItemError(f"The answer for {what} holds numbers or nesting out of all bounds.", code=problem)
+        raise ItemError(f"The answer for {what} holds numbers or nesting out of bounds.", code=problem)
     return parsed
 
 
 def _int(text: str) -> int:
-    if len(text) > _DIGITS:
+    if len(text) > _MOST_DIGITS:
         raise _OutOfBounds
     return int(text)
 

@@ -1,4 +1,4 @@
-"""Key, region and address, from the environment or from a ``.env`` file in the current folder."""
+"""Read key, region and address from the environment or a ``.env`` file in the current folder."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ class Settings:
 
     Attributes:
         base_url: the API's address up to and without the slash before ``bot/``.
-        region: the deployment asked.
-        key: the API key, checked to be one that can be sent; never shown.
+        region: the deployment to call.
+        key: the API key, checked to fit a header; never shown.
     """
 
     base_url: str
@@ -27,24 +27,24 @@ class Settings:
 
     @property
     def origin(self) -> urls.Origin:
-        """Scheme, host and port that the key is bound to."""
+        """Return scheme, host and port that the key is bound to."""
         return urls.split(self.base_url)[1]
 
     @property
     def where(self) -> str:
-        """The deployment in words, for messages."""
+        """Return the deployment in words, for messages."""
         host = self.origin[1]
         return f"region {self.region}" if host.startswith(f"{self.region}.") else f"{host} ({self.region})"
 
     @staticmethod
     def from_environment(region: str | None = None) -> "Settings":
-        """Settings of ``RECALL_API_KEY``, ``RECALL_REGION`` and ``RECALL_BASE_URL``.
+        """Read ``RECALL_API_KEY``, ``RECALL_REGION`` and ``RECALL_BASE_URL``; no request is made.
 
-        The environment goes before ``.env``; `region` goes before both. No request is made.
+        The environment overrides ``.env``, and `region` overrides both.
 
         Raises:
-            UsageError: no key is set, or region or address cannot be right.
-            KeyRefused: the key holds blanks, line ends or characters that no key has.
+            UsageError: no key is set, or region or address is invalid.
+            KeyRefused: the key holds blanks, line ends or non-ASCII characters.
         """
         variables = given()
         base_url = _base(variables.get(BASE_URL_VARIABLE, ""), region or variables.get(REGION_VARIABLE, ""))
@@ -53,11 +53,11 @@ class Settings:
 
 
 def _base(base_url: str, region: str) -> str:
-    """The API's address."""
+    """Return the API's address."""
     region = region or REGIONS[0]
     if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}", region):
         raise UsageError(
-            f"{region[:40]!r} is no region.",
+            f"{region[:40]!r} is not a region.",
             f"Set {REGION_VARIABLE} or --region to one of {', '.join(REGIONS)}.",
         )
     url = (base_url or f"https://{region}.recall.ai").rstrip("/")
@@ -78,7 +78,7 @@ def _base(base_url: str, region: str) -> str:
 
 
 def _checked_key(key: str | None) -> str:
-    """The key, if a header can carry it. No message ever holds any of it."""
+    """Return the key if a header can carry it; no message ever holds any of it."""
     if key is None:
         raise UsageError(
             f"No API key: {KEY_VARIABLE} is not set.",

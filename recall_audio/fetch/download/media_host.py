@@ -1,4 +1,7 @@
-"""The store that media lie in: no key, no cookies, hosts checked first, one redirect at most."""
+"""Read signed URLs from the media host: no key, no cookies, hosts checked first, one redirect at most.
+
+Signed URLs live for hours. Each is renewed before it ends, or after the host has refused it.
+"""
 
 import contextlib
 import threading
@@ -12,60 +15,72 @@ from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch.api import protocol
 from recall_audio.fetch.download import resume
 from recall_audio.fetch.http import sessions, urls
-from recall_audio.fetch.http.retry import Halt, Policy, attempt
+from recall_audio.fetch.http.retry import Cancellation, Policy, attempt
 from recall_audio.fetch.http.sessions import Call
 
-Addresses = Mapping[str, str | None]
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REQUESTS = 2
+"""Requests for one URL: the first, and one after a redirect."""
+
+_ERROR_PAGE_BYTES = 1 << 16
+"""Bytes read of an error's body."""
+
+UrlsByKey = Mapping[str, str | None]
+T = TypeVar("T")
 
 
-class AddressBook:
-    """The addresses of one artifact's files by key; they are renewed together, by one retrieve.
+class SignedUrls:
+    """The URLs of one artifact's files by key; they are renewed together, by one retrieve.
 
-    Threads that find the same address ended renew it once.
+    Threads that find the same URL ended renew it once.
     """
 
-    def __init__(self, addresses: Addresses, renew: Callable[[], Addresses], policy: Policy) -> None:
-        self._addresses, self._renew, self._policy = dict(addresses), renew, policy
+    def __init__(self, urls_by_key: UrlsByKey, renew: Callable[[], UrlsByKey], policy: Policy) -> None:
+        self._urls, self._request_new, self._policy = dict(urls_by_key), renew, policy
         self._generation = 0
         self._clock_is_right = True
         self._lock = threading.Lock()
 
     def current(self, key: str) -> tuple[str, int]:
-        """An address to ask now, and its generation.
+        """Return a URL to request now, and its generation.
 
-        One that is missing or about to end is asked for anew first. A new one that has already ended by
-        this machine's clock is used all the same: then the clock is wrong.
+        One that is missing or about to end is renewed first. A new one that has already ended by this
+        machine's clock is used all the same, because then the clock is wrong.
 
         Raises:
             ItemError: ``no_url`` where the API gives none.
         """
         with self._lock:
-            url = self._addresses.get(key)
+            url = self._urls.get(key)
             if url is None or (self._clock_is_right and self._is_ending(url)):
                 self._renew_now()
-                url = self._addresses.get(key)
+                url = self._urls.get(key)
                 self._clock_is_right = url is None or not self._is_ending(url)
             if url is None:
-                raise ItemError("The API says it is done but gives no address for it.", code="no_url")
+                raise ItemError("The API reports this file as done but gives no URL for it.", code="no_url")
             return url, self._generation
 
     def renewed(self, key: str, generation: int) -> str:
-        """An address newer than that of `generation`."""
+        """Return a URL newer than that of `generation`.
+
+        Raises:
+            ItemError: ``no_url`` where the API gives none any more.
+        """
         with self._lock:
             if self._generation == generation:
                 self._renew_now()
-            url = self._addresses.get(key)
+            url = self._urls.get(key)
         if url is None:
-            raise ItemError("The API gives no address for it any more.", code="no_url")
+            raise ItemError("The API gives no URL for this file any more.", code="no_url")
         return url
 
     def renew(self) -> None:
-        """Ask for all addresses anew."""
+        """Request all URLs anew."""
         with self._lock:
             self._renew_now()
 
     def _renew_now(self) -> None:
-        self._addresses = dict(self._renew())
+        self._urls = dict(self._request_new())
         self._generation += 1
 
     def _is_ending(self, url: str) -> bool:
@@ -73,12 +88,8 @@ class AddressBook:
         return ends_at is not None and ends_at - self._policy.now() < self._policy.fresh_s
 
 
-_REDIRECTS = (301, 302, 303, 307, 308)
-T = TypeVar("T")
-
-
-class Store:
-    """Reads what signed addresses name."""
+class MediaHost:
+    """Reads signed URLs."""
 
     def __init__(
         self,
@@ -86,24 +97,24 @@ class Store:
         policy: Policy,
         api: urls.Origin,
         allow_hosts: tuple[str, ...],
-        halt: Halt,
+        cancellation: Cancellation,
     ) -> None:
         self._session, self.policy, self._api = session, policy, api
-        self._allow_hosts, self.halt = allow_hosts, halt
+        self._allow_hosts, self.cancellation = allow_hosts, cancellation
 
     @contextlib.contextmanager
-    def opened(self, url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-        """The store's answer, its body unread; a redirect to an allowed host is followed once.
+    def open(self, url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+        """Open an answer, its body unread; a redirect to an allowed host is followed once.
 
         Raises:
             ItemError: ``url_not_allowed``, before any connection.
             TransientError: no connection.
         """
         target = url
-        for _ in range(2):
+        for _ in range(_MOST_REQUESTS):
             urls.check_media(target, self._api, self._allow_hosts)
             call = Call("GET", target, headers)
-            with sessions.opened(self._session, call, self.policy.transfer) as response:
+            with sessions.open_response(self._session, call, self.policy.transfer) as response:
                 location = response.headers.get("Location")
                 if response.status_code not in _REDIRECTS or not location:
                     yield response
@@ -112,14 +123,14 @@ class Store:
         raise ItemError(f"{urls.shown(url)} redirects more than once.", code="url_not_allowed")
 
     def failure(self, response: requests.Response, url: str) -> RecallAudioError:
-        """The error that an answer which is none of the good ones stands for."""
+        """Return the error for an answer that is neither 200 nor 206."""
         body = b""
         with contextlib.suppress(RecallAudioError):
-            body = sessions.capped_body(response, url, 1 << 16)
-        return resume.store_error(response.status_code, response.headers, body, self.policy.now())
+            body = sessions.capped_body(response, url, _ERROR_PAGE_BYTES)
+        return resume.host_error(response.status_code, response.headers, body, self.policy.now())
 
-    def document(self, book: AddressBook, key: str, what: str) -> Any:
-        """The JSON document at an address; renewed, repeated and read strictly.
+    def document(self, signed_urls: SignedUrls, key: str, what: str) -> Any:
+        """Read the JSON document at a URL, renewed and retried where that helps.
 
         Raises:
             ItemError: ``bad_json``, ``bad_payload``, ``too_large``, ``gone``, ``access_denied`` and the like.
@@ -127,30 +138,30 @@ class Store:
         """
 
         def read(url: str) -> Any:
-            with self.opened(url, {}) as response:
+            with self.open(url, {}) as response:
                 if response.status_code != 200:
                     raise self.failure(response, url)
                 body = sessions.capped_body(response, url, self.policy.transfer.document_bytes)
             return protocol.parse_json(body, what)
 
-        return attempt(lambda: with_fresh_address(book, key, read), self.policy.retry, self.halt)
+        return attempt(lambda: with_fresh_url(signed_urls, key, read), self.policy.retry, self.cancellation)
 
 
-def with_fresh_address(book: AddressBook, key: str, use: Callable[[str], T]) -> T:
-    """What `use` returns for the address; where it is denied, once more with a new one.
+def with_fresh_url(signed_urls: SignedUrls, key: str, use: Callable[[str], T]) -> T:
+    """Return what `use` returns for a URL; where it is denied, try once more with a new URL.
 
     Raises:
-        TransientError: ``url_expired``: the new address is said to have ended too. Time will tell: a
-            clock may be wrong, or the address came from a cache.
+        TransientError: ``url_expired``: the host says that the new URL has ended too. A later try may
+            succeed: a clock may be wrong, or the URL came from a cache.
     """
-    url, generation = book.current(key)
+    url, generation = signed_urls.current(key)
     try:
         return use(url)
     except ItemError as error:
         if error.code not in resume.DENIED:
             raise
     try:
-        return use(book.renewed(key, generation))
+        return use(signed_urls.renewed(key, generation))
     except ItemError as error:
         if error.code != "url_expired":
             raise

@@ -1,11 +1,11 @@
-"""Decide, then act: what to do with the store's answer, without touching a socket or a disk.
+"""Decide how a download continues after the media host's answer, without a socket or a disk.
 
 ::
 
     have 400 of 1000 bytes, ETag "a"       Range: bytes=400-   If-Match: "a"
       206, bytes 400-999/1000, "a"    →    write from 400
-      200                             →    write from 0: the store ignored the range
-      206 elsewhere, other total      →    begin again, without a range
+      200                             →    write from 0: the host ignored the range
+      206, other range, total or ETag →    begin again, without a range
       412, 416                        →    begin again: it is another object now
 """
 
@@ -19,7 +19,7 @@ from recall_audio.fetch.api.protocol import again_hint, when_again
 
 Headers = Mapping[str, str]
 DENIED = ("url_expired", "access_denied")
-"""Codes after which a fresh address is worth one more try."""
+"""Codes after which a new URL is worth one more try."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
@@ -31,7 +31,7 @@ class Have:
     Attributes:
         n_bytes: bytes written, from the first on.
         etag: the object's strong validator, or None.
-        total: the object's length, or None where the store did not say.
+        total: the object's length in bytes, or None where the host did not name it.
     """
 
     n_bytes: int = 0
@@ -40,7 +40,7 @@ class Have:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every byte is there; not known without a length."""
+        """Return whether every byte is there; False where the length is unknown."""
         return self.total is not None and self.n_bytes == self.total
 
 
@@ -58,14 +58,14 @@ class Step:
 
 
 def range_headers(have: Have) -> dict[str, str]:
-    """Headers that ask for the rest of the very same object; none where that cannot be made sure."""
+    """Return the headers that request the rest of the same object, none where it cannot be identified."""
     if have.n_bytes == 0 or have.etag is None:
         return {}
     return {"Range": f"bytes={have.n_bytes}-", "If-Match": have.etag}
 
 
 def next_step(status: int, headers: Headers, have: Have, cap_bytes: int) -> Step | None:
-    """What a good answer asks for; None for an answer that is an error.
+    """Return what to do after a good answer, None for an answer that is an error.
 
     Raises:
         ItemError: ``unexpected_encoding``, ``too_large``.
@@ -77,7 +77,7 @@ def next_step(status: int, headers: Headers, have: Have, cap_bytes: int) -> Step
     encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise ItemError(
-            "The store sent the audio compressed, which was not asked for; it cannot be checked.",
+            "The media host sent compressed audio, which was not requested and cannot be checked.",
             code="unexpected_encoding",
         )
     if status == 200:
@@ -98,7 +98,7 @@ def check_size(n_bytes: int, cap_bytes: int) -> None:
 
 
 def _partial(headers: Headers, have: Have) -> Step:
-    """206: only the exact continuation of the exact object may be appended."""
+    """Return the step after a 206: only the exact continuation of the same object is appended."""
     found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if not found or not have.n_bytes:
         return Step("again")
@@ -110,7 +110,7 @@ def _partial(headers: Headers, have: Have) -> Step:
 
 
 def _strong(headers: Headers) -> str | None:
-    """The ETag, if If-Match may use it (RFC 9110, 8.8.3: weak ones never match)."""
+    """Return the ETag if If-Match may use it (RFC 9110, 8.8.3: weak ones never match)."""
     etag = headers.get("ETag", "").strip()
     return etag if re.fullmatch(r'"[\x21\x23-\x7e]{1,256}"', etag) else None
 
@@ -120,18 +120,18 @@ def _length(headers: Headers) -> int | None:
     return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
 
 
-def store_error(status: int, headers: Headers, body: bytes, now: float) -> RecallAudioError:
-    """The error that an answer of the store stands for; no word of the body but the error's own code."""
+def host_error(status: int, headers: Headers, body: bytes, now: float) -> RecallAudioError:
+    """Return the error for a bad answer of the media host; of the body, only the error code is shown."""
     text = body[:65_536].decode("utf-8", "replace")
     named = re.search(r"<Code>([A-Za-z]{1,64})</Code>", text)
     word = named.group(1) if named else ""
-    said = f"The store answered {status}{' ' + word if word else ''}"
+    said = f"The media host answered {status}{' ' + word if word else ''}"
     if status in (401, 403) or word in ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
         expired = word == "ExpiredToken" or "request has expired" in text.lower()
         code = "url_expired" if expired else "access_denied"
-        return ItemError(f"{said} to an address that Recall.ai gave out.", code=code, status=status)
+        return ItemError(f"{said} to a URL that Recall.ai gave out.", code=code, status=status)
     if status in (404, 410):
-        return ItemError(f"{said}: the file is not there any more.", code="gone", status=status)
+        return ItemError(f"{said}: the file no longer exists.", code="gone", status=status)
     if status in (408, 425, 429) or status >= 500 or word in ("RequestTimeout", "SlowDown"):
         after = when_again(headers, now)
         return TransientError(f"{said}.", again_hint(after), code="overload", status=status, **after)

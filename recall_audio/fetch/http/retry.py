@@ -1,4 +1,7 @@
-"""Asking again: which errors are worth it, how long to wait, and when to stop. The engine is tenacity's."""
+"""Retry requests within limits of time and size, until they are cancelled. tenacity is the engine.
+
+Every limit, clock and sleep stands in :class:`Policy`, so that tests can replace them.
+"""
 
 import threading
 import time
@@ -15,15 +18,15 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When to ask again, and when to give up.
+    """When to retry, and when to give up.
 
     Attributes:
-        budget_s: no new attempt is begun later than this after the first one.
-        wait_first_s: upper end of the first random wait; it doubles from attempt to attempt.
-        wait_most_s: upper end of every random wait.
-        longest_retry_after_s: a ``Retry-After`` beyond this is not slept but reported, as ``retry_at``.
-        bad_json_again: how often an unreadable 200 is asked for again before it is final.
-        sleep: takes seconds; None waits on the event that also ends the wait when the run is stopped.
+        budget_s: no new attempt begins later than this after the first one, seconds.
+        wait_first_s: upper end of the first random wait, seconds; it doubles from attempt to attempt.
+        wait_most_s: upper end of every random wait, seconds.
+        longest_retry_after_s: a longer ``Retry-After`` is not waited for but reported, as ``retry_at``.
+        bad_json_again: retries of an answer 200 that is not JSON.
+        sleep: called with seconds; None waits on the event of the cancellation.
     """
 
     budget_s: float = 180.0
@@ -36,17 +39,17 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class TransferPolicy:
-    """What a download may cost.
+    """Limits of a download.
 
     Attributes:
         connect_s: longest wait for a connection, seconds.
         read_s: longest wait for the next byte, seconds.
         slow_window_s: a body must bring ``slow_bytes`` in every such window, seconds.
         slow_bytes: least bytes a window.
-        deadline_s: longest time for one file, whatever the progress, seconds.
-        progress_bytes: so many new bytes start the retry budget anew.
-        most_bytes: largest file taken where its length in seconds is not known.
-        most_bytes_per_s: largest rate of audio expected (48 kHz, two channels, 16 bits, and a little).
+        deadline_s: longest time for one file, even with progress, seconds.
+        progress_bytes: new bytes that restart the retry budget.
+        most_bytes: largest file accepted where its length in seconds is unknown.
+        most_bytes_per_s: largest rate of audio expected (48 kHz, two channels, 16 bits: 192,000, rounded up).
         slack_bytes: added to what a declared duration allows.
         reserve_bytes: free space that a download leaves on the disk.
         document_bytes: largest JSON document, and largest error page read.
@@ -65,7 +68,7 @@ class TransferPolicy:
     document_bytes: int = 64 * MIB
 
     def cap_bytes(self, duration_s: float | None) -> int:
-        """Largest file taken for audio declared to be `duration_s` long."""
+        """Return the bytes of the largest file accepted for audio of `duration_s`."""
         if duration_s is None:
             return self.most_bytes
         return min(self.most_bytes, int(self.slack_bytes + duration_s * self.most_bytes_per_s))
@@ -73,14 +76,14 @@ class TransferPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything about patience.
+    """Every limit, clock and sleep of a fetch.
 
     Attributes:
-        retry: for calls of the API, for documents and for each stretch of a download without progress.
+        retry: for calls of the API, documents and each stretch of a download without progress.
         transfer: for downloads.
-        poll_s: pause between two looks at an artifact that is being made, seconds.
-        fresh_s: a signed URL that has less than this to live is asked for anew, seconds.
-        most_pages: pages of one list.
+        poll_s: pause between two polls of an artifact that is being made, seconds.
+        fresh_s: a signed URL that ends sooner than this is renewed, seconds.
+        most_pages: largest number of pages of one list.
         now: seconds since the epoch.
         monotonic: seconds on a clock that is never set.
     """
@@ -97,12 +100,12 @@ class Policy:
 T = TypeVar("T")
 
 
-class Halt:
-    """The flag that ends waits, downloads and retries, and the count of what was repeated.
+class Cancellation:
+    """A flag that ends waits, downloads and retries, and the count of retries.
 
     Attributes:
-        event: set once everything should end.
-        retries: attempts beyond each first one.
+        event: set once the fetch is to end.
+        retries: attempts beyond each first one, of all calls together.
     """
 
     def __init__(self) -> None:
@@ -110,13 +113,13 @@ class Halt:
         self.retries = 0
 
     def sleep(self, wait_s: float, policy: RetryPolicy) -> None:
-        """Wait, unless the run is being stopped (TransientError ``interrupted``)."""
+        """Wait; raise TransientError ``interrupted`` once the fetch is cancelled."""
         self.check()
         (policy.sleep or tenacity.sleep_using_event(self.event))(wait_s)
         self.check()
 
     def check(self) -> None:
-        """Raise TransientError ``interrupted`` once the run is being stopped."""
+        """Raise TransientError ``interrupted`` once the fetch is cancelled."""
         if self.event.is_set():
             raise TransientError(
                 "Stopped before it was finished.", "Run the same command again.", code="interrupted"
@@ -126,69 +129,69 @@ class Halt:
 def attempt(
     call: Callable[[], T],
     policy: RetryPolicy,
-    halt: Halt,
-    worth_it: Callable[[RecallAudioError], bool] | None = None,
+    cancellation: Cancellation,
+    is_repeatable: Callable[[RecallAudioError], bool] | None = None,
 ) -> T:
-    """What `call` returns, after as many attempts as `policy` allows.
+    """Return what `call` returns, after as many attempts as `policy` allows.
 
     Args:
         call: one attempt.
         policy: the budget and the waits.
-        halt: ends waiting at once.
-        worth_it: a further condition on an error for a new attempt.
+        cancellation: ends waits at once.
+        is_repeatable: a further condition on an error for a new attempt.
 
     Raises:
-        RecallAudioError: the last attempt's; TransientError ``interrupted`` once `halt` is set.
+        RecallAudioError: the last attempt's; TransientError ``interrupted`` once `cancellation` is set.
     """
     bad_json = 0
 
-    def again(state: tenacity.RetryCallState) -> bool:
+    def is_retried(state: tenacity.RetryCallState) -> bool:
         nonlocal bad_json
         error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, RecallAudioError) or not (worth_it is None or worth_it(error)):
+        if not isinstance(error, RecallAudioError) or not (is_repeatable is None or is_repeatable(error)):
             return False
         if isinstance(error, ItemError) and error.code == "bad_json":
             bad_json += 1
             return bad_json <= policy.bad_json_again
-        return isinstance(error, TransientError) and _asked_wait_s(error) <= policy.longest_retry_after_s
+        return isinstance(error, TransientError) and _retry_after_s(error) <= policy.longest_retry_after_s
 
-    def count(_: tenacity.RetryCallState) -> None:
-        halt.retries += 1
+    def count_retry(_: tenacity.RetryCallState) -> None:
+        cancellation.retries += 1
 
-    def once() -> T:
-        halt.check()
+    def call_unless_cancelled() -> T:
+        cancellation.check()
         return call()
 
     engine = tenacity.Retrying(
-        retry=again,
+        retry=is_retried,
         wait=_wait(policy),
         stop=tenacity.stop_any(
-            tenacity.stop_before_delay(policy.budget_s), tenacity.stop_when_event_set(halt.event)
+            tenacity.stop_before_delay(policy.budget_s), tenacity.stop_when_event_set(cancellation.event)
         ),
-        sleep=policy.sleep or tenacity.sleep_using_event(halt.event),
-        before_sleep=count,
+        sleep=policy.sleep or tenacity.sleep_using_event(cancellation.event),
+        before_sleep=count_retry,
         reraise=True,
     )
     try:
-        return engine(once)
+        return engine(call_unless_cancelled)
     except RecallAudioError as error:
         failure = error
-    halt.check()  # what a connection gave that was torn down on purpose is no verdict
+    cancellation.check()  # an error of a connection that the cancellation closed means nothing
     raise failure
 
 
 def _wait(policy: RetryPolicy) -> Callable[[tenacity.RetryCallState], float]:
-    """``Retry-After`` where the server gave one, a little later than asked; else random and doubling."""
+    """Return the wait: ``Retry-After`` and a jitter where the server named one, else random and doubling."""
     backoff = tenacity.wait_random_exponential(multiplier=policy.wait_first_s, max=policy.wait_most_s)
     jitter = tenacity.wait_random(0.0, policy.wait_first_s)
 
     def wait(state: tenacity.RetryCallState) -> float:
         error: Any = state.outcome.exception() if state.outcome else None
-        asked_s = _asked_wait_s(error) if isinstance(error, RecallAudioError) else 0.0
-        return asked_s + jitter(state) if asked_s > 0.0 else backoff(state)
+        after_s = _retry_after_s(error) if isinstance(error, RecallAudioError) else 0.0
+        return after_s + jitter(state) if after_s > 0.0 else backoff(state)
 
     return wait
 
 
-def _asked_wait_s(error: RecallAudioError) -> float:
+def _retry_after_s(error: RecallAudioError) -> float:
     return float(error.facts.get("retry_after_s", 0.0))

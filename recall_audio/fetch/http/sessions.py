@@ -1,8 +1,12 @@
-"""Two HTTP sessions that cannot be confused, and a way to end every wait on a socket at once.
+"""Send HTTP requests through two separate sessions, and end every wait on their sockets at once.
 
-The API's session can send the key to the API's own origin and nowhere else. The store's session has no key,
-no cookies, and ignores ``~/.netrc``. Neither follows redirects. Proxies and CA bundles of the environment
-are honoured by both.
+The API's session sends the key to the API's own origin and nowhere else. The media host's session has no key,
+no cookies, and ignores ``~/.netrc``. Neither follows redirects. Both honour the proxies and CA bundles of the
+environment.
+
+Errors of requests are replaced by the package's own, which never hold a URL's query or a header. Those of
+requests hold the URL and the headers, and so the key and the signature, also in ``__context__`` and when
+pickled: the package's own are built from safe words and raised outside the ``except`` block.
 """
 
 import contextlib
@@ -35,7 +39,7 @@ class BoundToken(AuthBase):
         self._key, self._origin = key, origin
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign `request`; ItemError ``url_not_allowed`` for any other origin."""
+        """Sign `request`; raise ItemError ``url_not_allowed`` for any other origin."""
         if urls.split(request.url or "")[1] != self._origin:
             raise ItemError("Refused to send the key to another host than the API's.", code="url_not_allowed")
         request.headers["Authorization"] = f"Token {self._key}"
@@ -46,16 +50,16 @@ class BoundToken(AuthBase):
 
 
 class Unsigned(AuthBase):
-    """Signs nothing; being there, it keeps ``~/.netrc`` from signing."""
+    """Signs nothing, and thereby keeps requests from using ``~/.netrc``."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Leave `request` without a signature."""
+        """Remove any signature from `request`."""
         request.headers.pop("Authorization", None)
         return request
 
 
 class Sockets:
-    """Every socket that is open, so that another thread can end what waits on them."""
+    """All open sockets, so that another thread can end waits on them."""
 
     def __init__(self) -> None:
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -63,7 +67,7 @@ class Sockets:
         self._lock = threading.Lock()
 
     def add(self, sock: socket.socket | None) -> None:
-        """Keep an eye on a socket; one that comes after :meth:`shut` is ended at once."""
+        """Register a socket; one that comes after :meth:`shut` is ended at once."""
         if sock is None:
             return
         with self._lock:
@@ -76,8 +80,8 @@ class Sockets:
         """End every read and write under way."""
         with self._lock:
             self._is_shut = True
-            left = list(self._open)
-        for sock in left:
+            still_open = list(self._open)
+        for sock in still_open:
             _end(sock)
 
 
@@ -87,7 +91,7 @@ def _end(sock: socket.socket) -> None:
 
 
 class _WatchedAdapter(requests.adapters.HTTPAdapter):
-    """An adapter whose connections show their sockets to `sockets`."""
+    """An adapter whose connections register their sockets."""
 
     def __init__(self, sockets: Sockets, **kwargs: Any) -> None:
         self._pools = _watched_pools(sockets)
@@ -105,7 +109,7 @@ class _WatchedAdapter(requests.adapters.HTTPAdapter):
 
 
 def _watched_pools(sockets: Sockets) -> dict[str, Any]:
-    """urllib3's connection pools with connections that report their socket."""
+    """Return urllib3's connection pools with connections that register their socket."""
 
     class Plain(urllib3.connection.HTTPConnection):
         def connect(self) -> None:
@@ -127,7 +131,7 @@ def _watched_pools(sockets: Sockets) -> dict[str, Any]:
 
 
 def session(sockets: Sockets, auth: AuthBase, at_once: int) -> requests.Session:
-    """A session without cookies that signs with `auth` and never retries by itself."""
+    """Return a session without cookies that signs with `auth` and never retries by itself."""
     made = requests.Session()
     made.headers.clear()
     made.headers.update({"User-Agent": "recall-audio", "Accept-Encoding": "identity"})
@@ -139,7 +143,7 @@ def session(sockets: Sockets, auth: AuthBase, at_once: int) -> requests.Session:
 
 
 class _NoQueries(logging.Filter):
-    """Takes the query off every address that urllib3 logs: signatures stand there."""
+    """Removes the query, which holds signatures, from every URL that urllib3 logs."""
 
     _QUERY = re.compile(r"\?[^\s\"')>]*")
 
@@ -153,11 +157,11 @@ for _name in ("connectionpool", "connection", "util.retry", "poolmanager", "resp
     logging.getLogger(f"urllib3.{_name}").addFilter(_NoQueries())
 
 
-_BLOCK = 1 << 16
+_BLOCK_BYTES = 1 << 16
 _REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "cf-ray")
 _log = logging.getLogger(__name__)
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
-"""Whatever requests and urllib3 raise for a network, a server or a setting that misbehaves."""
+"""What requests and urllib3 raise for a failing network, server or setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class Call:
 
     Attributes:
         method: ``GET`` or ``POST``.
-        url: the whole address; never shown.
+        url: the full URL; never shown.
         headers: headers beside the session's.
         body: JSON to send, or None.
     """
@@ -178,8 +182,10 @@ class Call:
 
 
 @contextlib.contextmanager
-def opened(session: requests.Session, call: Call, limits: TransferPolicy) -> Iterator[requests.Response]:
-    """The answer to `call`, its body still unread; closed at the end.
+def open_response(
+    session: requests.Session, call: Call, limits: TransferPolicy
+) -> Iterator[requests.Response]:
+    """Send `call` and yield the answer, its body still unread.
 
     Raises:
         TransientError: no connection, or it broke.
@@ -197,9 +203,9 @@ def opened(session: requests.Session, call: Call, limits: TransferPolicy) -> Ite
             stream=True,
         )
     except FAILURES as error:
-        failure = plain(error, call.url)
+        failure = safe_error(error, call.url)
     else:
-        _tell(call, response, time.monotonic() - began)
+        _log_exchange(call, response, time.monotonic() - began)
         with response:
             yield response
         return
@@ -207,8 +213,8 @@ def opened(session: requests.Session, call: Call, limits: TransferPolicy) -> Ite
     raise failure
 
 
-def _tell(call: Call, response: requests.Response, seconds: float) -> None:
-    """Log an exchange, with the id under which the other side's support finds it."""
+def _log_exchange(call: Call, response: requests.Response, seconds: float) -> None:
+    """Log an exchange, with the id under which the server's support finds it."""
     known = next((response.headers[n] for n in _REQUEST_IDS if n in response.headers), "")
     request_id = "".join(c for c in known[:80] if c.isascii() and c.isprintable())
     facts = {"status": response.status_code, "ms": round(1000 * seconds), "request_id": request_id}
@@ -224,16 +230,16 @@ def _tell(call: Call, response: requests.Response, seconds: float) -> None:
 
 
 def blocks(response: requests.Response, url: str, decode: bool = False) -> Iterator[bytes]:
-    """The body as it arrives, at most 64 KiB at a time; each block is what the socket had.
+    """Yield the body as it arrives, in blocks of at most 64 KiB that the socket had ready.
 
     Raises:
-        TransientError: the connection broke, stalled, or ended before the length it had named.
+        TransientError: the connection broke, stalled, or ended before the announced length.
     """
     while True:
         try:
-            block = response.raw.read1(_BLOCK, decode_content=decode)
+            block = response.raw.read1(_BLOCK_BYTES, decode_content=decode)
         except FAILURES as error:
-            failure = plain(error, url)
+            failure = safe_error(error, url)
             break
         if not block:
             return
@@ -242,25 +248,26 @@ def blocks(response: requests.Response, url: str, decode: bool = False) -> Itera
 
 
 def capped_body(response: requests.Response, url: str, most_bytes: int) -> bytes:
-    """The decoded body, unless it is larger than `most_bytes` (ItemError ``too_large``)."""
+    """Return the decoded body; raise ItemError ``too_large`` beyond `most_bytes`."""
     body = bytearray()
     for block in blocks(response, url, decode=True):
         body += block
         if len(body) > most_bytes:
             raise ItemError(
-                f"{urls.shown(url)} sent more than {most_bytes} bytes where less was due.", code="too_large"
+                f"{urls.shown(url)} sent more than {most_bytes} bytes, the most accepted here.",
+                code="too_large",
             )
     return bytes(body)
 
 
-def plain(error: BaseException, url: str) -> RecallAudioError:
-    """The package's own error for what requests or urllib3 raised; holds the host, nothing else of `url`."""
+def safe_error(error: BaseException, url: str) -> RecallAudioError:
+    """Return the package's own error for one of requests or urllib3; of `url`, it holds the host only."""
     host = urls.shown(url).split("://")[-1].split("/")[0]
     causes = list(_chain(error))
     if any(isinstance(e, ssl.SSLCertVerificationError) for e in causes):
         return MachineError(
             f"The certificate of {host} cannot be verified on this machine.",
-            "Behind a proxy that opens TLS, set REQUESTS_CA_BUNDLE to its certificate.",
+            "Behind a proxy that inspects TLS, set REQUESTS_CA_BUNDLE to its certificate.",
             code="tls",
         )
     if _is_bad_ca_bundle(error):
@@ -274,21 +281,21 @@ def plain(error: BaseException, url: str) -> RecallAudioError:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and everything wrapped in it."""
+    """Yield an error and every error wrapped in it."""
     todo: list[BaseException] = [error]
     seen: set[int] = set()
     while todo:
-        one = todo.pop()
-        if id(one) in seen:
+        current = todo.pop()
+        if id(current) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+        seen.add(id(current))
+        yield current
+        inner = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
         todo += [e for e in inner if isinstance(e, BaseException)]
 
 
 def _is_bad_ca_bundle(error: BaseException) -> bool:
-    """A bundle that is not there is a bare OSError of requests; one without a certificate is ssl's."""
+    """Return whether the CA bundle is missing (an OSError) or holds no certificate (an SSLError)."""
     if isinstance(error, requests.RequestException):
         return any(isinstance(e, ssl.SSLError) and "NO_CERTIFICATE" in str(e.args) for e in _chain(error))
     return type(error) is OSError and "CA certificate bundle" in str(error)

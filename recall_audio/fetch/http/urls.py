@@ -1,4 +1,4 @@
-"""Which addresses may be asked, and how much of one may be shown: never its query.
+"""Check which URLs may be requested, and show them without their query.
 
 ======================  ====================================================================
 the API                 the configured host, and ``next`` only there
@@ -19,28 +19,31 @@ _MEDIA_HOST = re.compile(r"([a-z0-9-]+\.)*recall\.ai|[a-z0-9.-]*recallai[a-z0-9.
 _HOST = re.compile(r"(?!-)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 _PORTS = {"https": 443, "http": 80}
 
+_MOST_SHOWN = 120
+"""Characters shown of a URL."""
+
 Origin = tuple[str, str, int]
 """Scheme, host in lower case, port."""
 
 
 def shown(url: str) -> str:
-    """`url` as it may be printed: scheme, host and path in plain characters; no user, query or fragment."""
+    """Return a URL as it may be printed: scheme, host and path in ASCII, without user, query and fragment."""
     try:
         parts = urlsplit(url)
         host, path = parts.hostname or "", parts.path
     except ValueError:
-        return "(an unreadable address)"
+        return "(an unreadable URL)"
     text = f"{parts.scheme}://{host}{path}" if host else f"{parts.scheme}:"
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:120])
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:_MOST_SHOWN])
 
 
 def claims_raw(url: str | None) -> bool:
-    """Whether the name at the end of a URL's path is that of headerless PCM."""
+    """Return whether a URL's path ends in ``.raw``, the name of headerless PCM."""
     return re.search(r"\.raw(?:[?#]|$)", url or "") is not None
 
 
 def split(url: str) -> tuple[SplitResult, Origin]:
-    """A URL's pieces and its origin.
+    """Return a URL's components and its origin.
 
     Raises:
         ItemError: ``url_not_allowed``: no host, user-info, an unreadable port, or characters that parsers
@@ -52,9 +55,9 @@ def split(url: str) -> tuple[SplitResult, Origin]:
     except ValueError:
         raise refused(url, "it cannot be read") from None
     if not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
-        raise refused(url, "it holds characters that no address has")
+        raise refused(url, "it holds characters that are not allowed in a URL")
     if parts.scheme not in _PORTS:
-        raise refused(url, "only https is spoken")
+        raise refused(url, "only https is supported")
     if "@" in parts.netloc:
         raise refused(url, "it carries a user name")
     if not host or (not _HOST.fullmatch(host) and ":" not in host):
@@ -63,16 +66,16 @@ def split(url: str) -> tuple[SplitResult, Origin]:
 
 
 def refused(url: str, why: str) -> ItemError:
-    """The error for an address that is not asked."""
+    """Return the error for a URL that must not be requested."""
     return ItemError(
-        f"Refused to ask {shown(url)}: {why}.",
+        f"Refused to request {shown(url)}: {why}.",
         "If this host is yours, allow it with --allow-download-host.",
         code="url_not_allowed",
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or literal is this machine."""
+    """Return whether a host name or literal is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -82,14 +85,14 @@ def is_loopback(host: str) -> bool:
 def check_same_origin(url: str, origin: Origin) -> None:
     """Raise ``url_not_allowed`` unless `url` is on the API's own scheme, host and port."""
     if split(url)[1] != origin:
-        raise refused(url, f"the list goes on at another host than {origin[1]}")
+        raise refused(url, f"the list continues at another host than {origin[1]}")
 
 
 def check_media(url: str, api: Origin, allow_hosts: tuple[str, ...] = ()) -> None:
     """Raise ``url_not_allowed`` unless media may come from `url`.
 
     Args:
-        url: what the API, or a redirect of the store, named.
+        url: from the API, or from a redirect of the media host.
         api: the API's origin; if it is on loopback, so may media be.
         allow_hosts: further host names, exact, or with a leading dot for all below.
     """
@@ -101,9 +104,9 @@ def check_media(url: str, api: Origin, allow_hosts: tuple[str, ...] = ()) -> Non
     if _is_ip(host):
         raise refused(url, "it names an IP address instead of a host")
     if scheme != "https" or port != 443:
-        raise refused(url, "only https on its usual port is spoken")
+        raise refused(url, "only https on its usual port is supported")
     if not (_MEDIA_HOST.fullmatch(host) or any(_matches(host, allowed) for allowed in allow_hosts)):
-        raise refused(url, "media come from Recall.ai's hosts only")
+        raise refused(url, "media are accepted from Recall.ai's hosts only")
 
 
 def _matches(host: str, allowed: str) -> bool:
@@ -112,13 +115,13 @@ def _matches(host: str, allowed: str) -> bool:
 
 
 def _is_ip(host: str) -> bool:
-    """Whether some resolver would take `host` for an address: 127.0.0.1, ::1, 2130706433, 0x7f.1."""
+    """Return whether some resolver takes `host` for an IP address: 127.0.0.1, ::1, 2130706433, 0x7f.1."""
     last = host.rstrip(".").rsplit(".", 1)[-1]
     return ":" in host or last.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last) is not None
 
 
 def expires_at(url: str) -> float | None:
-    """When a signed URL ends, seconds since the epoch; None where it does not say.
+    """Return when a signed URL ends, seconds since the epoch, or None where it does not say.
 
     Reads ``Expires`` (SigV2) or ``X-Amz-Date`` and ``X-Amz-Expires`` (SigV4).
     """
