@@ -5,6 +5,10 @@ from .core.voice.features import measure_voice as measure_voice
 from .detector import load_detector as load_detector
 from .errors import RecallAudioError as RecallAudioError
 from .fetch import Settings as Settings
+from .model.alignment import PartAudio as PartAudio
+from .model.alignment import PlacedPart as PlacedPart
+from .model.alignment import TimeMap as TimeMap
+from .model.alignment import Track as Track
 from .model.options import AlignOptions as AlignOptions
 from .model.options import FeatureOptions as FeatureOptions
 from .model.options import FetchOptions as FetchOptions
@@ -12,10 +16,6 @@ from .model.options import Options as Options
 from .model.options import SpeechOptions as SpeechOptions
 from .model.options import StemOptions as StemOptions
 from .model.options import TalkOptions as TalkOptions
-from .model.timemap import TimeMap as TimeMap
-from .model.tracks import PartAudio as PartAudio
-from .model.tracks import PlacedPart as PlacedPart
-from .model.tracks import Track as Track
 from .pipeline.process import process as process
 from .pipeline.stems.export import export_stems as export_stems
 from .results.data_frames import collect as collect

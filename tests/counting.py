@@ -16,7 +16,7 @@ import scipy.fft
 from recall_audio import detector
 from recall_audio.media.pcm_file import WorkWriter
 from recall_audio.media.wav import StemWriter
-from recall_audio.model.detector import Detector
+from recall_audio.model.speech import Detector
 from recall_audio.pipeline import manifest
 from recall_audio.pipeline.manifest import Manifest
 from recall_audio.pipeline.process import process

@@ -35,8 +35,7 @@ import render
 import voices
 
 from recall_audio.core import spans
-from recall_audio.model.timemap import TimeMap
-from recall_audio.model.tracks import PartAudio, PlacedPart, Track
+from recall_audio.model.alignment import PartAudio, PlacedPart, TimeMap, Track
 from recall_audio.typing import Spans
 
 RATE_HZ = 16_000

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from recall_audio.errors import MachineError
-from recall_audio.model.detector import HOP_SAMPLES
+from recall_audio.model.speech import HOP_SAMPLES
 from recall_audio.typing import Float32Array, IntArray
 
 WEIGHTS = Path(__file__).with_name("silero_vad.npz")
@@ -142,13 +142,13 @@ class Network:
 
 
 class SileroDetector:
-    """A :class:`~recall_audio.model.detector.Detector` on Silero VAD's network."""
+    """A :class:`~recall_audio.model.speech.Detector` on Silero VAD's network."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
 
     def probabilities(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
-        """Return speech probabilities as :class:`~recall_audio.model.detector.Detector` defines them."""
+        """Return speech probabilities as :class:`~recall_audio.model.speech.Detector` defines them."""
         n_steps = np.array([-(-len(s) // HOP_SAMPLES) for s in stretches], dtype=np.int64)
         found: list[Float32Array] = [np.empty(0, np.float32)] * len(stretches)
         # From the longest to the shortest: the stretches that go on are then the first ones of a batch.

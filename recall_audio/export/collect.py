@@ -16,7 +16,7 @@ from typing import Any
 
 from recall_audio.export.recording_view import ExportView, readable
 from recall_audio.export.tables import TABLES, Row, Table, Type, cells_of, columns_of
-from recall_audio.model.persons import Merge, People, lasting_keys
+from recall_audio.model.labels import Merge, PersonIndex, lasting_keys
 
 Chunk = tuple[Table, Sequence[Row]]
 
@@ -90,7 +90,7 @@ ALL_TABLES: tuple[Table, ...] = (*TABLES, PEOPLE, MERGES, PERSONS)
 class _Everyone:
     """What is kept of all recordings: a few numbers a participant."""
 
-    people: People = field(default_factory=People)
+    people: PersonIndex = field(default_factory=PersonIndex)
     seen: list[tuple[str, Appearance]] = field(default_factory=list)
 
     def add(self, recording: Loaded) -> None:

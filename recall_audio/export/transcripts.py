@@ -24,17 +24,65 @@ import json
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.recording_view import Rows, readable
 from recall_audio.export.timelines import timestamp
 from recall_audio.model.options import TalkOptions
-from recall_audio.model.transcript import Utterance, Word
 
 _READ = "Expected openai-whisper, faster-whisper or WhisperX JSON."
 _WORD = ("start", "end", "word", "probability")
 """The order of faster-whisper's words where they come as arrays: its older versions' are tuples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as a transcriber gave it.
+
+    Attributes:
+        text: without spaces around it.
+        start_s: None where the transcriber could not place it.
+        end_s: the same.
+        confidence: 0 to 1, or None.
+    """
+
+    text: str
+    start_s: float | None
+    end_s: float | None
+    confidence: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One stretch of one speaker's words.
+
+    Attributes:
+        start_s: seconds on the mix's clock.
+        end_s: seconds on the mix's clock.
+        speaker: label.
+        text: what was said, without spaces around it.
+        words: single words, where the transcriber gave them.
+        in_speech: share of the words' time that lies in the speaker's own speech, 0 to 1; near 0 the text is
+            likely invented; None where the speech is not known.
+    """
+
+    start_s: float
+    end_s: float
+    speaker: str
+    text: str
+    words: tuple[Word, ...] = ()
+    in_speech: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, with ``words`` only where there are some."""
+        plain: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "words"}
+        return plain | ({"words": [w.to_json() for w in self.words]} if self.words else {})
 
 
 def utterances(transcript: Any, label: str, speech: Rows | None = None) -> Iterator[Utterance]:

@@ -10,7 +10,7 @@ from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
 from recall_audio.fetch.http.retry import Cancellation, Policy
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from recall_audio.fetch.api.payloads import Artifact
 from recall_audio.fetch.artifacts import retrieve_artifact
 from recall_audio.fetch.download.media_host import MediaHost, SignedUrls
 from recall_audio.model.meeting import Participant, Presence
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 
 _OPTIONAL_FIELDS = ("name", "is_host", "platform", "email", "extra_data")
 

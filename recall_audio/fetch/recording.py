@@ -25,7 +25,7 @@ from recall_audio.fetch.participants import Attendance, fetch_attendance, merge
 from recall_audio.files import write_json
 from recall_audio.model.ids import distinct_names
 from recall_audio.model.meeting import MediaFile, Meeting, Part
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 
 _URL_FIELD = "download_url"
 """The API's field for the URL of an artifact with one file."""

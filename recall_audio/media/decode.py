@@ -27,7 +27,7 @@ from recall_audio.media.probe import (
     raw_probe,
 )
 from recall_audio.model.options import DecodeOptions
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 from recall_audio.units import RATE_HZ
 
 _DEFAULTS = DecodeOptions()

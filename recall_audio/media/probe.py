@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from recall_audio.errors import ItemError
 from recall_audio.model.containers import HEAD_BYTES, is_text, recognise
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 from recall_audio.units import RATE_HZ
 
 if TYPE_CHECKING:

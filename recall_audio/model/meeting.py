@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 from recall_audio.errors import UsageError
 from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import MediaFile, Meeting, Participant
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 
 SHORTEST_KEY_BYTES = 16
 LEFT_OUT = "left_out"

@@ -1,16 +1,35 @@
-"""Who speaks when, and whose voice leaked into whose track: ``segments.json`` and ``leakage.json``."""
+"""Represent detected speech and leakage (``segments.json``, ``leakage.json``)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from recall_audio.model.options import SpeechOptions
-from recall_audio.model.warnings import Finding
-from recall_audio.typing import Spans
+from recall_audio.model.outcome import Finding
+from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ
+
+HOP_SAMPLES = 512
+"""Samples of 16 kHz audio that one probability stands for: 32 ms."""
+
+
+class Detector(Protocol):
+    """Tells speech from everything else."""
+
+    def probabilities(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
+        """How likely each 32 ms of each stretch is speech.
+
+        Args:
+            stretches: float32, mono, 16 kHz, about −1 to 1, any lengths.
+
+        Returns:
+            for each stretch of n samples ``ceil(n / 512)`` probabilities, 0 to 1. Stretches are heard apart
+            from each other: what one says does not depend on which others came with it.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

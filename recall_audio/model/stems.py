@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 
 SetBy = Literal["target", "peak", "cap", "silence"]
 

@@ -10,7 +10,7 @@ from recall_audio.files import read_json, write_json
 from recall_audio.media.decode import check_duration, decode
 from recall_audio.media.pcm_file import open_work
 from recall_audio.model.meeting import MediaFile, Meeting
-from recall_audio.model.warnings import Finding
+from recall_audio.model.outcome import Finding
 from recall_audio.pipeline.layout import Layout
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.typing import Samples

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.files import read_json, write_json
-from recall_audio.model.alignment import Alignment
+from recall_audio.model.alignment import Alignment, PartAudio, PlacedPart, Track
 from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.speech import SpeechResult
-from recall_audio.model.tracks import PartAudio, PlacedPart, Track
 from recall_audio.pipeline.audio import Audio, decode_all
 from recall_audio.pipeline.documents import read_meeting
 from recall_audio.pipeline.layout import Layout

@@ -12,6 +12,7 @@ from recall_audio import export
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.transcripts import (
     TRANSCRIPT_FORMATS,
+    Utterance,
     match_files,
     merge_transcripts,
     write_transcript,
@@ -19,7 +20,6 @@ from recall_audio.export.transcripts import (
 from recall_audio.files import appear, atomic
 from recall_audio.model.options import ClipOptions, TalkOptions
 from recall_audio.model.pseudonyms import Pseudonyms
-from recall_audio.model.transcript import Utterance
 from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
 from recall_audio.pipeline.talk import talk_of, view_of
 from recall_audio.results.pseudonymise import copy_stems, recode_documents

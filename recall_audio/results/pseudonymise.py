@@ -28,11 +28,11 @@ from recall_audio.model.alignment import Alignment
 from recall_audio.model.labels import make_labels, speakers_json
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import AlignOptions, Options, SpeechOptions, StemOptions, TalkOptions
+from recall_audio.model.outcome import Finding
 from recall_audio.model.pseudonyms import Pseudonyms, Recoded
 from recall_audio.model.speech import SpeechResult
 from recall_audio.model.stems import Stem
 from recall_audio.model.talk import Talk
-from recall_audio.model.warnings import Finding
 from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
 from recall_audio.pipeline.job import moment
 from recall_audio.pipeline.layout import Layout

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from recall_audio.model.tracks import PartAudio
+    from recall_audio.model.alignment import PartAudio
 
 
 class Recording:
@@ -112,7 +112,7 @@ class Recording:
         """How each voice sounds where its speaker speaks alone, a row a turn: pitch, level, pace, brightness.
 
         Takes about a minute for an hour of talk, once. A figure that cannot be given is NA, never NaN, and
-        the column ``reasons`` says why. The columns: :class:`recall_audio.model.features.VoiceFeatures`.
+        the column ``reasons`` says why. The columns: :class:`recall_audio.model.turns.VoiceFeatures`.
         """
         from recall_audio.results.voice_features import features_table, measure_features
 

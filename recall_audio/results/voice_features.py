@@ -20,9 +20,8 @@ from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import FULL_SCALE
 from recall_audio.media.wav import read_block
-from recall_audio.model.features import FIGURES, TurnFeatures, VoiceFeatures
 from recall_audio.model.options import FeatureOptions, TalkOptions
-from recall_audio.model.turns import Turn
+from recall_audio.model.turns import VOICE_FIGURES, Turn, TurnFeatures, VoiceFeatures
 from recall_audio.pipeline.documents import need, read_documents
 from recall_audio.pipeline.tables import Table
 from recall_audio.pipeline.talk import talk_of
@@ -83,7 +82,7 @@ def _reasons(reasons: Mapping[str, str]) -> str:
     by_reason: dict[str, list[str]] = {}
     for figure, why in reasons.items():
         by_reason.setdefault(why, []).append(figure)
-    if [set(figures) for figures in by_reason.values()] == [set(FIGURES)]:
+    if [set(figures) for figures in by_reason.values()] == [set(VOICE_FIGURES)]:
         return next(iter(by_reason))
     return "; ".join(f"{', '.join(figures)}: {why}" for why, figures in by_reason.items())
 

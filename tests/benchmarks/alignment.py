@@ -30,10 +30,12 @@ import makers  # noqa: E402
 from recall_audio.core.alignment.align import align_part, reconcile  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
 from recall_audio.media.pcm_file import open_work  # noqa: E402
-from recall_audio.model.alignment import PartAlignment  # noqa: E402
+from recall_audio.model.alignment import (  # noqa: E402
+    PartAlignment,
+    PartAudio,
+    TimeMap,
+)
 from recall_audio.model.options import AlignOptions  # noqa: E402
-from recall_audio.model.timemap import TimeMap  # noqa: E402
-from recall_audio.model.tracks import PartAudio  # noqa: E402
 
 RATE_HZ = 16_000
 LAME_DELAY_S = 1105 / 44_100

@@ -24,12 +24,11 @@ import pandas as pd
 
 from recall_audio import __version__
 from recall_audio.files import write_json
-from recall_audio.model.alignment import Alignment, PartAlignment
+from recall_audio.model.alignment import Alignment, PartAlignment, TimeMap
 from recall_audio.model.labels import make_labels, speakers_json
 from recall_audio.model.meeting import MediaFile, Meeting, Part, Participant
 from recall_audio.model.options import Options
 from recall_audio.model.speech import SpeechResult
-from recall_audio.model.timemap import TimeMap
 from recall_audio.pipeline.process import parameters_of
 
 FRAME = 1600

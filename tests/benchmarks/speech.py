@@ -32,9 +32,12 @@ from recall_audio.core.speech.find import join_speech  # noqa: E402
 from recall_audio.detector import load_detector  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
 from recall_audio.media.pcm_file import open_work  # noqa: E402
+from recall_audio.model.alignment import (  # noqa: E402
+    PlacedPart,
+    TimeMap,
+    Track,
+)
 from recall_audio.model.options import SpeechOptions  # noqa: E402
-from recall_audio.model.timemap import TimeMap  # noqa: E402
-from recall_audio.model.tracks import PlacedPart, Track  # noqa: E402
 
 COLLAR = 10  # frames each side of a true boundary
 MINUTE = 512 * 1875

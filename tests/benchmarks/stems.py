@@ -32,9 +32,12 @@ from recall_audio.core.spans import EMPTY, spans  # noqa: E402
 from recall_audio.core.stems.placement import plan  # noqa: E402
 from recall_audio.core.stems.render import Source, render  # noqa: E402
 from recall_audio.media.pcm_file import open_work  # noqa: E402
+from recall_audio.model.alignment import (  # noqa: E402
+    PlacedPart,
+    TimeMap,
+    Track,
+)
 from recall_audio.model.options import StemOptions  # noqa: E402
-from recall_audio.model.timemap import TimeMap  # noqa: E402
-from recall_audio.model.tracks import PlacedPart, Track  # noqa: E402
 from recall_audio.pipeline.stems.export import export_stems  # noqa: E402
 from recall_audio.pipeline.stems.track_reader import StemSources  # noqa: E402
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recall_audio.model.timemap import TimeMap
+from recall_audio.model.alignment import TimeMap
 
 
 @st.composite

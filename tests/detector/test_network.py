@@ -10,7 +10,7 @@ from benchmarks import silero_weights
 
 from recall_audio.detector import load_detector, network
 from recall_audio.errors import MachineError
-from recall_audio.model.detector import HOP_SAMPLES
+from recall_audio.model.speech import HOP_SAMPLES
 from recall_audio.typing import Float32Array
 
 CONTEXT_SAMPLES = 64

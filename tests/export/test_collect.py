@@ -11,7 +11,7 @@ from recall_audio.core.talk.measure import measure_talk
 from recall_audio.export import ExportView, export
 from recall_audio.export.collect import ALL_TABLES, Loaded, collect
 from recall_audio.export.tables import TABLES, CsvTables, ParquetTables
-from recall_audio.model.persons import lasting_keys
+from recall_audio.model.labels import lasting_keys
 
 ZOOM = {"zoom": {"conf_user_id": "CUI-1", "user_id": 16778240}}
 TEAMS = {"microsoft_teams": {"user_id": "T-1"}}

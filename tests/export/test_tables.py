@@ -12,8 +12,7 @@ from recall_audio.core.talk.measure import measure_talk
 from recall_audio.errors import MachineError
 from recall_audio.export import ExportView, export
 from recall_audio.export.tables import TABLES
-from recall_audio.model.alignment import PartAlignment
-from recall_audio.model.timemap import TimeMap
+from recall_audio.model.alignment import PartAlignment, TimeMap
 
 SEGMENTS = {"Ann": [[0.0, 5.0], [5.6, 8.0], [12.0, 13.0]], "Bob": [[4.5, 7.0], [9.0, 10.3]], "Cy": []}
 NAMES: dict[str, str | None] = {"Ann": "=HYPERLINK(1)", "Bob": 'B "x", y', "Cy": None}

@@ -8,11 +8,11 @@ import pytest
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.transcripts import (
     TRANSCRIPT_FORMATS,
+    Word,
     match_files,
     merge_transcripts,
     write_transcript,
 )
-from recall_audio.model.transcript import Word
 
 WHISPER = {"text": " Shall we? Fine.", "language": "en", "segments": [
     {"id": 0, "start": 1.0, "end": 2.5, "text": " Shall we?", "words": [

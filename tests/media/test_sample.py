@@ -14,7 +14,7 @@ import voices
 from recall_audio.core import spans
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import open_work
-from recall_audio.model.timemap import TimeMap
+from recall_audio.model.alignment import TimeMap
 from recall_audio.typing import Spans
 
 RATE = 16_000

@@ -11,8 +11,8 @@ import pytest
 import soundfile as sf
 
 from recall_audio.errors import ItemError, UsageError
+from recall_audio.model.alignment import TimeMap
 from recall_audio.model.options import Options, StemOptions, TalkOptions
-from recall_audio.model.timemap import TimeMap
 from recall_audio.pipeline.process import process
 from recall_audio.results.sample import sample_folder
 

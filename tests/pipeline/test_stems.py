@@ -16,10 +16,9 @@ from meters import babble, clicks, int16, landing, libebur128_of
 
 from recall_audio.core.spans import EMPTY, spans
 from recall_audio.errors import ItemError, MachineError, UsageError
+from recall_audio.model.alignment import PlacedPart, TimeMap, Track
 from recall_audio.model.options import StemOptions
 from recall_audio.model.stems import StemsResult
-from recall_audio.model.timemap import TimeMap
-from recall_audio.model.tracks import PlacedPart, Track
 from recall_audio.pipeline.stems import export as module
 from recall_audio.pipeline.stems.export import export_stems
 from recall_audio.pipeline.stems.track_reader import Original, StemSources

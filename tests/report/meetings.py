@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from recall_audio.core.talk.measure import measure_talk
-from recall_audio.model.alignment import Alignment, PartAlignment
+from recall_audio.model.alignment import Alignment, PartAlignment, TimeMap
 from recall_audio.model.meeting import MediaFile, Meeting, Part, Participant
 from recall_audio.model.options import Options
+from recall_audio.model.outcome import Finding
 from recall_audio.model.speech import Leak, SpeechResult
 from recall_audio.model.talk import Talk
-from recall_audio.model.timemap import TimeMap
-from recall_audio.model.warnings import Finding
 
 NAMES = (
     "Ann Lee",

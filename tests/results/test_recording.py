@@ -11,7 +11,7 @@ import pytest
 import recall_audio as ra
 from recall_audio.export.collect import ALL_TABLES
 from recall_audio.media.pcm_file import open_work
-from recall_audio.model.features import FIGURES
+from recall_audio.model.turns import VOICE_FIGURES
 
 
 def test_collected_tables_are_the_files_of_collect(processed: Path) -> None:
@@ -60,8 +60,8 @@ def test_sources_are_the_arrays_that_were_aligned(processed: Path) -> None:
 
 def test_features_hold_na_where_a_reason_stands_and_never_nan(processed_once: Path) -> None:
     features = ra.open(processed_once).features
-    assert features["reasons"].ne("").equals(features[list(FIGURES)].isna().any(axis=1))
-    for name in FIGURES:
+    assert features["reasons"].ne("").equals(features[list(VOICE_FIGURES)].isna().any(axis=1))
+    for name in VOICE_FIGURES:
         assert features[name].dtype == pd.Float64Dtype()
         known = features[name].dropna().to_numpy(dtype=float)
         assert np.isfinite(known).all()

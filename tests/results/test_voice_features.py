@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recall_audio.model.features import FIGURES, TurnFeatures
 from recall_audio.model.options import FeatureOptions, Options, StemOptions
+from recall_audio.model.turns import VOICE_FIGURES, TurnFeatures
 from recall_audio.pipeline.process import process
 from recall_audio.results.voice_features import NO_STEM, measure_features
 
@@ -33,7 +33,7 @@ def test_every_turn_has_every_figure_or_a_reason(
     talk = json.loads((processed_once / "talk.json").read_text("utf-8"))
     assert len(found) == sum(s["turns"] for s in talk["speakers"].values())
     for turn in found:
-        for name in FIGURES:
+        for name in VOICE_FIGURES:
             assert (getattr(turn.voice, name) is None) == (name in turn.voice.reasons)
         assert turn.voice.analysed_s <= min(turn.alone_s, 2.0) + 1e-6
         assert turn.alone_s <= turn.talk_s + 1e-6

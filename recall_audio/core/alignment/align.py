@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 
 from recall_audio.core.alignment.decide import remarks, unplaced, verdicts
 from recall_audio.core.alignment.part_fit import PartFit, fit_part
-from recall_audio.model.alignment import Alignment
+from recall_audio.model.alignment import Alignment, PartAudio
 from recall_audio.model.options import AlignOptions
-from recall_audio.model.tracks import PartAudio
 from recall_audio.typing import Samples
 from recall_audio.units import RATE_HZ
 

@@ -20,10 +20,8 @@ from recall_audio.core.alignment.confidence import (
 from recall_audio.core.alignment.lag_path import Track, trace
 from recall_audio.core.alignment.part_fit import PartFit
 from recall_audio.core.alignment.steps import place_breaks
-from recall_audio.model.alignment import PartAlignment, Status
-from recall_audio.model.timemap import TimeMap
-from recall_audio.model.tracks import PartAudio
-from recall_audio.model.warnings import Finding
+from recall_audio.model.alignment import PartAlignment, PartAudio, Status, TimeMap
+from recall_audio.model.outcome import Finding
 from recall_audio.typing import FloatArray, Samples
 from recall_audio.units import RATE_HZ
 

@@ -7,8 +7,8 @@ import numpy as np
 from recall_audio.core.alignment.candidates import CLEAR_COHERENCE, CLEAR_PEAK, Evidence, gather, no_evidence
 from recall_audio.core.alignment.search import Anchors, anywhere, beyond_steps, find_anchors
 from recall_audio.core.alignment.windows import CELL, Cells, measure_cells
+from recall_audio.model.alignment import PartAudio
 from recall_audio.model.options import AlignOptions
-from recall_audio.model.tracks import PartAudio
 from recall_audio.typing import IntArray, Samples
 from recall_audio.units import RATE_HZ
 

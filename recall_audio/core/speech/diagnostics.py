@@ -19,8 +19,8 @@ import numpy as np
 from recall_audio.core import spans as sp
 from recall_audio.core.speech.frames import smooth
 from recall_audio.core.speech.on_mix import HALF_RATE_HZ, read_half
-from recall_audio.model.tracks import Track
-from recall_audio.model.warnings import Finding
+from recall_audio.model.alignment import Track
+from recall_audio.model.outcome import Finding
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ
 

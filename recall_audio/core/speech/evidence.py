@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core import spans as sp
-from recall_audio.model.detector import HOP_SAMPLES, Detector
-from recall_audio.model.speech import PartEvidence
+from recall_audio.model.speech import HOP_SAMPLES, Detector, PartEvidence
 from recall_audio.typing import Float32Array, Samples, Spans
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ
 

@@ -22,10 +22,9 @@ from recall_audio.core.speech.frames import Frames, joined
 from recall_audio.core.speech.leakage import Observed, Pair, barred_pairs, findings_of, leaks_of, twins
 from recall_audio.core.speech.leakage_removal import Signals, clean, load, look, loudest_speaks
 from recall_audio.core.speech.voice_model import Voice, learn
-from recall_audio.model.detector import Detector
+from recall_audio.model.alignment import Track
 from recall_audio.model.options import SpeechOptions
-from recall_audio.model.speech import OtherThreshold, PartEvidence, SpeechResult
-from recall_audio.model.tracks import Track
+from recall_audio.model.speech import Detector, OtherThreshold, PartEvidence, SpeechResult
 from recall_audio.typing import BoolArray, Spans
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
 

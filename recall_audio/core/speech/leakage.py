@@ -10,8 +10,8 @@ from recall_audio.core import spans as sp
 from recall_audio.core.speech.frames import closed, db
 from recall_audio.core.speech.leakage_paths import GAIN_FRAMES, Path
 from recall_audio.core.speech.leakage_removal import Era, Seen, power_above_background
+from recall_audio.model.outcome import Finding
 from recall_audio.model.speech import Leak, LeakWindow
-from recall_audio.model.warnings import Finding
 from recall_audio.typing import Spans
 from recall_audio.units import RATE_HZ
 

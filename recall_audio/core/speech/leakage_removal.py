@@ -26,8 +26,8 @@ from recall_audio.core.speech.leakage_paths import (
     usable,
 )
 from recall_audio.core.speech.on_mix import HALF_RATE_HZ, LOWEST_DB, on_mix, read_half
+from recall_audio.model.alignment import Track
 from recall_audio.model.speech import PartEvidence
-from recall_audio.model.tracks import Track
 from recall_audio.typing import BoolArray, Float32Array, IntArray
 from recall_audio.units import FRAME_SAMPLES
 

@@ -7,10 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core.resample import alike, fetch
-from recall_audio.model.detector import HOP_SAMPLES
-from recall_audio.model.speech import PartEvidence
-from recall_audio.model.timemap import Piece
-from recall_audio.model.tracks import Track
+from recall_audio.model.alignment import Piece, Track
+from recall_audio.model.speech import HOP_SAMPLES, PartEvidence
 from recall_audio.typing import BoolArray, Float32Array, IntArray, Samples
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recall_audio.core.resample import read_at, read_near
-from recall_audio.model.timemap import TimeMap
+from recall_audio.model.alignment import TimeMap
 from recall_audio.typing import Float32Array, Samples
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from recall_audio.core.voice.frames import Frames, frames_of, nuclei
-from recall_audio.model.features import VoiceFeatures
 from recall_audio.model.options import FeatureOptions
+from recall_audio.model.turns import VoiceFeatures
 from recall_audio.typing import Float32Array, FloatArray
 from recall_audio.units import RATE_HZ
 

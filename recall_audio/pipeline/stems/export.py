@@ -24,10 +24,10 @@ from recall_audio.files import temporary_beside
 from recall_audio.media.bext import Origin, WavFormat, bext, ixml
 from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
 from recall_audio.media.wav import StemWriter, read_block
+from recall_audio.model.alignment import Track
 from recall_audio.model.options import StemOptions
+from recall_audio.model.outcome import Finding
 from recall_audio.model.stems import Mixdown, Residual, Stem, StemsResult
-from recall_audio.model.tracks import Track
-from recall_audio.model.warnings import Finding
 from recall_audio.pipeline.stems.level import Levelled, Tick, blocks, level
 from recall_audio.pipeline.stems.residual import check_residual, residual_findings
 from recall_audio.pipeline.stems.track_reader import Spool, StemSources, length_at, native_rate, opened

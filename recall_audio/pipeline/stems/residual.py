@@ -9,9 +9,9 @@ from recall_audio.core.spans import to_seconds
 from recall_audio.core.stems.placement import plan
 from recall_audio.core.stems.render import Source, Stretch, render
 from recall_audio.core.stems.residual import HOP_S, LOW_HZ, MARGIN, left_over, lowered, unexplained
+from recall_audio.model.alignment import Track
+from recall_audio.model.outcome import Finding
 from recall_audio.model.stems import Residual
-from recall_audio.model.tracks import Track
-from recall_audio.model.warnings import Finding
 from recall_audio.pipeline.stems.level import Tick
 from recall_audio.typing import Float32Array, Samples
 from recall_audio.units import RATE_HZ

@@ -18,8 +18,8 @@ from recall_audio.files import disk_error, temporary_beside
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import open_work
 from recall_audio.media.probe import probe
+from recall_audio.model.alignment import Track
 from recall_audio.model.options import DecodeOptions
-from recall_audio.model.tracks import Track
 from recall_audio.typing import Float32Array, Samples, Spans
 from recall_audio.units import RATE_HZ
 

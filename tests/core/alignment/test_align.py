@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from recall_audio.core.alignment.align import align, align_part, reconcile
-from recall_audio.model.alignment import Alignment, PartAlignment
+from recall_audio.model.alignment import Alignment, PartAlignment, PartAudio
 from recall_audio.model.options import AlignOptions
-from recall_audio.model.tracks import PartAudio
 
 PLAIN = AlignOptions()
 PLACED = {"aligned", "drift_unobservable", "step"}

@@ -12,8 +12,7 @@ from recall_audio.core.speech.diagnostics import (
     oddities,
     samples_alone,
 )
-from recall_audio.model.timemap import TimeMap
-from recall_audio.model.tracks import PlacedPart, Track
+from recall_audio.model.alignment import PlacedPart, TimeMap, Track
 
 RATE_HZ = 16_000
 MADE = makers.make(n_speakers=4, duration_s=240.0, seed=5, snr_db=25.0)

@@ -12,10 +12,9 @@ from recall_audio.core.speech import find
 from recall_audio.core.speech.leakage_paths import Sums, Way, gains, gather, n_windows, predict, solve, told
 from recall_audio.core.speech.on_mix import read_half
 from recall_audio.detector import load_detector
+from recall_audio.model.alignment import PlacedPart, TimeMap, Track
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.speech import PartEvidence, SpeechResult
-from recall_audio.model.timemap import TimeMap
-from recall_audio.model.tracks import PlacedPart, Track
 from recall_audio.typing import Spans
 
 LOUD_LEAK_DB, FAINT_LEAK_DB = -14.0, -26.0

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from recall_audio.core import spans as sp
 from recall_audio.core.voice.features import ALONE, SILENT, measure_voice
 from recall_audio.core.voice.frames import alone, pieces, widened
-from recall_audio.model.features import FIGURES, VoiceFeatures
 from recall_audio.model.options import FeatureOptions
+from recall_audio.model.turns import VOICE_FIGURES, VoiceFeatures
 from recall_audio.typing import Spans
 
 RATE_HZ = 16_000
@@ -124,7 +124,7 @@ def test_silence_has_reasons_and_no_figures() -> None:
         (measure_voice([]), ALONE),
     ):
         assert found == VoiceFeatures.missing(why)
-        assert all(getattr(found, name) is None and found.reasons[name] == why for name in FIGURES)
+        assert all(getattr(found, name) is None and found.reasons[name] == why for name in VOICE_FIGURES)
 
 
 def test_a_word_has_a_level_and_a_pitch_but_no_rate() -> None:
