@@ -18,7 +18,7 @@ Rows = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Schedule:
+class Annotation:
     """Speech and presence of everyone, inside the meeting.
 
     Attributes:
@@ -45,7 +45,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class AnnotationContext:
     """What is known beside the speech itself; all of it may be missing.
 
     Attributes:
@@ -60,9 +60,9 @@ class Evidence:
     uncertainty_ms: Mapping[str, float | None] | None = None
 
 
-def make_schedule(
-    segments: Mapping[str, Rows], duration_s: float, evidence: Evidence | None = None
-) -> Schedule:
+def make_annotation(
+    segments: Mapping[str, Rows], duration_s: float, context: AnnotationContext | None = None
+) -> Annotation:
     """Check and convert; what lies outside the meeting is cut off.
 
     Speech outside a participant's known presence proves that they were there: it is added to it. Everyone
@@ -71,7 +71,7 @@ def make_schedule(
     Raises:
         UsageError: a time is not a finite number, a row ends before it starts, or the duration is negative.
     """
-    given = evidence or Evidence()
+    given = context or AnnotationContext()
     duration = _samples([duration_s], "the duration")[0]
     if duration < 0:
         raise UsageError(f"The duration is {duration_s} s; expected 0 or more.")
@@ -92,7 +92,7 @@ def make_schedule(
     uncertainty_s = None
     if given.uncertainty_ms is not None:
         uncertainty_s = {label: _uncertainty_s(given.uncertainty_ms.get(label)) for label in labels}
-    return Schedule(duration, speech, presence, starts, ends, uncertainty_s)
+    return Annotation(duration, speech, presence, starts, ends, uncertainty_s)
 
 
 def inside(rows: Rows, duration: int, label: str) -> Spans:

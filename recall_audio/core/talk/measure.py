@@ -1,4 +1,4 @@
-"""Who talked how much, and over whom.
+"""Measure who talked how much, and over whom.
 
 N participants are everyone who was present, silent people too. A_i is the speech of one, within ``[0, D]``:
 
@@ -8,10 +8,11 @@ N participants are everyone who was present, silent people too. A_i is the speec
 All are counted in samples, so that the identities hold exactly. Every share names its denominator, because
 tools disagree on it. A figure that cannot be computed is None with a reason, never 0.
 
-Definitions of turn-taking, with their sources: :mod:`recall_audio.core.talk.turns`,
-``turn_taking`` and ``equality``.
+Definitions of turn-taking, with their sources: :mod:`recall_audio.core.talk.turns` and
+:mod:`recall_audio.core.talk.turn_taking`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,15 +21,14 @@ import numpy as np
 from recall_audio.core.activity import Activity, at_least, covered, measure_activity
 from recall_audio.core.spans import total
 from recall_audio.core.talk.annotation import (
-    Evidence,
+    Annotation,
+    AnnotationContext,
     Rows,
-    Schedule,
     inside,
-    make_schedule,
+    make_annotation,
     parameters,
     to_s,
 )
-from recall_audio.core.talk.equality import measure_equality
 from recall_audio.core.talk.turn_taking import (
     NO_TIME,
     Conversation,
@@ -40,8 +40,42 @@ from recall_audio.core.talk.turn_taking import (
 from recall_audio.core.talk.turns import distribution, longest_monologue
 from recall_audio.errors import UsageError
 from recall_audio.model.options import TalkOptions
-from recall_audio.model.talk import DEFINITIONS, PairTalk, SpeakerTalk, Talk, TalkWindow
+from recall_audio.model.talk import DEFINITIONS, Equality, PairTalk, SpeakerTalk, Talk, TalkWindow
 from recall_audio.units import to_samples
+
+ALONE = "one participant has nobody to share with"
+NOBODY = "nobody is present"
+SILENT = "nobody spoke"
+
+
+def measure_equality(talk: Sequence[int]) -> Equality:
+    """Return the Gini coefficient and the normalised entropy of everyone's talk.
+
+    Args:
+        talk: samples (or any one unit) of speech of each participant, zeros included.
+
+    The sums are integers and each figure is one division, so adding a silent person never lowers the
+    normalised Gini, not even in the last bit.
+
+    References: C. Gini, Variabilità e mutabilità, 1912; the factor N/(N − 1): G. Deltas, The small-sample
+    bias of the Gini coefficient, Review of Economics and Statistics 85(1), 2003; entropy over ln N:
+    E. C. Pielou's evenness, 1966.
+    """
+    n, talk_of_all = len(talk), sum(talk)
+    silent = sum(t == 0 for t in talk)
+    if talk_of_all == 0:
+        why = SILENT if n else NOBODY
+        return Equality(
+            None, None, None, n, silent, dict.fromkeys(("gini", "gini_normalised", "entropy"), why)
+        )
+    # Σ_i Σ_j |T_i − T_j| of sorted values: each counts (2i + 1 − N) times, and twice.
+    differences = 2 * sum((2 * i + 1 - n) * t for i, t in enumerate(sorted(talk)))
+    gini = differences / (2 * n * talk_of_all)
+    if n == 1:
+        return Equality(gini, None, None, n, silent, dict.fromkeys(("gini_normalised", "entropy"), ALONE))
+    shares = [t / talk_of_all for t in talk if t]
+    entropy = -math.fsum(p * math.log(p) for p in shares) / math.log(n)
+    return Equality(gini, differences / (2 * (n - 1) * talk_of_all), min(abs(entropy), 1.0), n, silent)
 
 
 def slide_talk(
@@ -62,20 +96,19 @@ def slide_talk(
     window, step = to_samples(options.window_s), to_samples(options.step_s)
     if window < 1 or step < 1:
         raise UsageError("A window's length and step must be above 0 s.", "Try --window 150 --step 30.")
-    schedule = make_schedule(segments, duration_s)
-    width = min(window, schedule.duration)
-    starts = np.arange(0, schedule.duration - width + 1, step, dtype=np.int64)
-    sets = [*schedule.speech.values(), *(at_least(list(schedule.speech.values()), k) for k in (1, 2))]
+    annotation = make_annotation(segments, duration_s)
+    width = min(window, annotation.duration)
+    starts = np.arange(0, annotation.duration - width + 1, step, dtype=np.int64)
+    sets = [*annotation.speech.values(), *(at_least(list(annotation.speech.values()), k) for k in (1, 2))]
     held = np.array([covered(s, starts + width) - covered(s, starts) for s in sets]).reshape(len(sets), -1)
     windows = []
     for start, (*talk, speech, overlap) in zip(starts.tolist(), held.T.tolist(), strict=True):
-        talk_s = {label: to_s(t) for label, t in zip(schedule.speech, talk, strict=True)}
+        talk_s = {label: to_s(t) for label, t in zip(annotation.speech, talk, strict=True)}
         times = to_s(start), to_s(start + width)
         windows.append(TalkWindow(*times, to_s(speech), to_s(overlap), talk_s, measure_equality(talk)))
     return tuple(windows)
 
 
-SILENT = "nobody spoke"
 NO_PRESENCE = "it is not known when they were present"
 ABSENT = "they were never present"
 
@@ -108,25 +141,27 @@ def measure_talk(
     Raises:
         UsageError: a time is not a finite number, or a segment ends before it starts.
     """
-    schedule = make_schedule(segments, duration_s, Evidence(presence, cuts_s, uncertainty_ms))
-    activity = measure_activity(list(schedule.speech.values()), schedule.duration)
+    annotation = make_annotation(segments, duration_s, AnnotationContext(presence, cuts_s, uncertainty_ms))
+    activity = measure_activity(list(annotation.speech.values()), annotation.duration)
     raw = None
     if raw_segments is not None:
-        before = [inside(raw_segments.get(label, ()), schedule.duration, label) for label in schedule.speech]
-        raw = measure_activity(before, schedule.duration)
-    found = find_conversation(schedule, options)
-    return _talk(schedule, options, (activity, raw), found)
+        before = [
+            inside(raw_segments.get(label, ()), annotation.duration, label) for label in annotation.speech
+        ]
+        raw = measure_activity(before, annotation.duration)
+    found = find_conversation(annotation, options)
+    return _talk(annotation, options, (activity, raw), found)
 
 
 def _talk(
-    schedule: Schedule,
+    annotation: Annotation,
     options: TalkOptions,
     activities: tuple[Activity, Activity | None],
     found: Conversation,
 ) -> Talk:
     """The figures put together."""
     activity, raw = activities
-    duration, speech, overlap = schedule.duration, activity.speech, activity.overlap
+    duration, speech, overlap = annotation.duration, activity.speech, activity.overlap
     most = max(k for k, held in enumerate(activity.held) if held or k == 0)
     reasons = {"overlap_of_speech": SILENT} if not speech else {}
     return Talk(
@@ -142,10 +177,10 @@ def _talk(
         speech_raw_s=None if raw is None else to_s(raw.speech),
         overlap_raw_s=None if raw is None else to_s(raw.overlap),
         time_by_speakers_s=tuple(to_s(held) for held in activity.held[: most + 1]),
-        speakers=_speakers(schedule, options, activities, found),
-        pairs=_pairs(list(schedule.speech), activity),
+        speakers=_speakers(annotation, options, activities, found),
+        pairs=_pairs(list(annotation.speech), activity),
         equality=measure_equality(activity.talk.tolist()),
-        turn_taking=measure_turn_taking(found, schedule),
+        turn_taking=measure_turn_taking(found, annotation),
         sensitivity=None,
         events=found.events,
         reasons=reasons if duration else {**reasons, "overlap_of_meeting": NO_TIME},
@@ -153,7 +188,7 @@ def _talk(
 
 
 def _speakers(
-    schedule: Schedule,
+    annotation: Annotation,
     options: TalkOptions,
     activities: tuple[Activity, Activity | None],
     found: Conversation,
@@ -161,10 +196,10 @@ def _speakers(
     """Everyone's figures, silent people's too."""
     activity, raw = activities
     everyone: dict[str, SpeakerTalk] = {}
-    for i, label in enumerate(schedule.speech):
+    for i, label in enumerate(annotation.speech):
         talk, exclusive = int(activity.talk[i]), int(activity.exclusive[i])
-        shares, reasons = _shares(talk, activity, schedule, label)
-        presence = schedule.presence[label]
+        shares, reasons = _shares(talk, activity, annotation, label)
+        presence = annotation.presence[label]
         everyone[label] = SpeakerTalk(
             talk_s=to_s(talk),
             talk_raw_s=None if raw is None else to_s(raw.talk[i]),
@@ -172,22 +207,22 @@ def _speakers(
             overlapped_s=to_s(talk - exclusive),
             presence_s=None if presence is None else to_s(total(presence)),
             **shares,
-            **_turns_of(label, schedule, options, found),
+            **_turns_of(label, annotation, options, found),
             reasons=reasons,
         )
     return everyone
 
 
 def _shares(
-    talk: int, activity: Activity, schedule: Schedule, label: str
+    talk: int, activity: Activity, annotation: Annotation, label: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The four shares, each with its denominator, and why one is None."""
-    presence = schedule.presence[label]
+    presence = annotation.presence[label]
     known = NO_PRESENCE if presence is None else ABSENT
     denominators = {
         "share_of_talk": (int(activity.talk.sum()), SILENT),
         "share_of_speech": (activity.speech, SILENT),
-        "share_of_meeting": (schedule.duration, NO_TIME),
+        "share_of_meeting": (annotation.duration, NO_TIME),
         "share_of_presence": (0 if presence is None else total(presence), known),
     }
     shares = {name: talk / whole if whole else None for name, (whole, _) in denominators.items()}
@@ -196,12 +231,14 @@ def _shares(
         reasons["presence_s"] = NO_PRESENCE
     if not talk:
         reasons["longest_monologue_s"] = "they said nothing"
-    if not schedule.duration:
+    if not annotation.duration:
         reasons["floor_taken_per_hour"] = NO_TIME
     return shares, reasons
 
 
-def _turns_of(label: str, schedule: Schedule, options: TalkOptions, found: Conversation) -> dict[str, Any]:
+def _turns_of(
+    label: str, annotation: Annotation, options: TalkOptions, found: Conversation
+) -> dict[str, Any]:
     """One participant's part in turn-taking."""
     turns = [to_samples(t.end_s) - to_samples(t.start_s) for t in found.events.turns if t.speaker == label]
     taken = [s for s in found.steps if s.switch and label in s.after]
@@ -219,7 +256,7 @@ def _turns_of(label: str, schedule: Schedule, options: TalkOptions, found: Conve
         "longest_monologue_s": to_s(longest_monologue(found.units, label, options)) if own else None,
         "response_latency_s": distribution(gaps, why),
         "floor_taken": len(taken),
-        "floor_taken_per_hour": per_hour(len(taken), schedule),
+        "floor_taken_per_hour": per_hour(len(taken), annotation),
         "backchannel_candidates": sum(u.backchannel for u in own),
         "interruption_attempts": len(made),
         "interruptions_made": made.count("candidate"),

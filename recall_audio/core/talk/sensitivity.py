@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from recall_audio.core.activity import measure_activity
 from recall_audio.core.spans import finished, from_seconds, to_seconds
-from recall_audio.core.talk.annotation import Rows, make_schedule, to_s
+from recall_audio.core.talk.annotation import Rows, make_annotation, to_s
 from recall_audio.errors import UsageError
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.speech import OtherThreshold
@@ -75,8 +75,8 @@ def rank(talk: Sequence[int]) -> list[int]:
 
 
 def _measured(segments: Segments, labels: Sequence[str], duration_s: float) -> Measured:
-    schedule = make_schedule(segments, duration_s)
-    activity = measure_activity([schedule.speech[label] for label in labels], schedule.duration)
+    annotation = make_annotation(segments, duration_s)
+    activity = measure_activity([annotation.speech[label] for label in labels], annotation.duration)
     return activity.talk.tolist(), activity.overlap
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from recall_audio.core.talk.annotation import Schedule, to_s
+from recall_audio.core.talk.annotation import Annotation, to_s
 from recall_audio.core.talk.turns import (
     REASONS,
-    Step,
+    FloorStep,
     Unit,
     distribution,
     ends_cut,
@@ -33,12 +33,12 @@ from recall_audio.model.turns import (
 from recall_audio.units import to_samples
 
 
-def find_overlaps(units: Sequence[Unit], schedule: Schedule, options: TalkOptions) -> list[Overlap]:
+def find_overlaps(units: Sequence[Unit], annotation: Annotation, options: TalkOptions) -> list[Overlap]:
     """Every overlap of two speakers' units, by start.
 
     Args:
-        units: by start, as :func:`recall_audio.core.talk.measure.turns.find_units` gives them.
-        schedule: whose recordings' edges cut speech.
+        units: by start, as :func:`recall_audio.core.talk.turns.find_units` gives them.
+        annotation: whose recordings' edges cut speech.
         options: tolerances.
     """
     starts = {label: [u.start for u in own] for label, own in units_by_speaker(units).items()}
@@ -47,10 +47,10 @@ def find_overlaps(units: Sequence[Unit], schedule: Schedule, options: TalkOption
     for later in units:
         active = [u for u in active if u.end > later.start]
         for earlier in active:
-            kind = _classify(earlier, later, schedule, options)
+            kind = _classify(earlier, later, annotation, options)
             own = starts[earlier.speaker]
             after = bisect_right(own, earlier.start)
-            back = own[after] if after < len(own) else schedule.duration
+            back = own[after] if after < len(own) else annotation.duration
             interruption = _interruption(kind, later, yields=back >= later.end)
             end = min(earlier.end, later.end)
             times = to_s(later.start), to_s(end)
@@ -60,16 +60,16 @@ def find_overlaps(units: Sequence[Unit], schedule: Schedule, options: TalkOption
     return found
 
 
-def _classify(earlier: Unit, later: Unit, schedule: Schedule, options: TalkOptions) -> OverlapClass:
+def _classify(earlier: Unit, later: Unit, annotation: Annotation, options: TalkOptions) -> OverlapClass:
     """What became of it; two stops at one moment count as the later's."""
     tolerance = to_samples(options.edge_s)
     one_onset = later.start - earlier.start <= to_samples(options.same_onset_s)
-    start_hidden = starts_cut(schedule, later.speaker, later.start, tolerance) or (
-        one_onset and starts_cut(schedule, earlier.speaker, earlier.start, tolerance)
+    start_hidden = starts_cut(annotation, later.speaker, later.start, tolerance) or (
+        one_onset and starts_cut(annotation, earlier.speaker, earlier.start, tolerance)
     )
     end = min(earlier.end, later.end)
     first_to_stop = [u.speaker for u in (earlier, later) if u.end == end]
-    if start_hidden or any(ends_cut(schedule, label, end, tolerance) for label in first_to_stop):
+    if start_hidden or any(ends_cut(annotation, label, end, tolerance) for label in first_to_stop):
         return "undetermined"
     if one_onset:
         return "simultaneous_onset"
@@ -98,36 +98,36 @@ class Conversation:
     """
 
     units: tuple[Unit, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[FloorStep, ...]
     events: TalkEvents
 
 
-def find_conversation(schedule: Schedule, options: TalkOptions) -> Conversation:
+def find_conversation(annotation: Annotation, options: TalkOptions) -> Conversation:
     """Units, floor steps, turns, transitions and overlaps."""
-    units = find_units(schedule, options)
-    steps = floor_steps(units, schedule, options)
+    units = find_units(annotation, options)
+    steps = floor_steps(units, annotation, options)
     events = TalkEvents(
-        turns=tuple(find_turns(units, schedule, options)),
+        turns=tuple(find_turns(units, annotation, options)),
         transitions=tuple(transitions(steps)),
-        overlaps=tuple(find_overlaps(units, schedule, options)),
+        overlaps=tuple(find_overlaps(units, annotation, options)),
     )
     return Conversation(tuple(units), tuple(steps), events)
 
 
-def measure_turn_taking(found: Conversation, schedule: Schedule) -> TurnTaking:
+def measure_turn_taking(found: Conversation, annotation: Annotation) -> TurnTaking:
     """The meeting's figures."""
     switches = [s for s in found.steps if s.switch]
     silences = [s for s in found.steps if s.offset > 0]
     counted = [s.offset for s in switches if not s.left_out]
     left_out = Counter(s.left_out for s in switches)
-    rate = per_hour(len(switches), schedule)
+    rate = per_hour(len(switches), annotation)
     interruptions = Counter(o.interruption for o in found.events.overlaps)
     return TurnTaking(
         ipus=len(found.units),
         turns=len(found.events.turns),
         pauses=_durations([s.offset for s in silences if not s.switch], "no pause"),
         gaps=_durations([s.offset for s in silences if s.switch], "no gap"),
-        edge_silence_s=to_s(_edge_silence(found.units, schedule)),
+        edge_silence_s=to_s(_edge_silence(found.units, annotation)),
         overlaps={kind: _overlap_durations(found.events.overlaps, kind) for kind in OVERLAP_CLASSES},
         switches=len(switches),
         switches_per_hour=rate,
@@ -143,12 +143,12 @@ def measure_turn_taking(found: Conversation, schedule: Schedule) -> TurnTaking:
     )
 
 
-def per_hour(count: int, schedule: Schedule) -> float | None:
+def per_hour(count: int, annotation: Annotation) -> float | None:
     """A count an hour of meeting; None where the meeting has no length."""
-    return count * 3600.0 / to_s(schedule.duration) if schedule.duration else None
+    return count * 3600.0 / to_s(annotation.duration) if annotation.duration else None
 
 
-def why_no_offset(switches: Sequence[Step]) -> str:
+def why_no_offset(switches: Sequence[FloorStep]) -> str:
     """The reason why no switch has an offset that counts."""
     reasons = sorted({REASONS[s.left_out] for s in switches if s.left_out})
     return "; ".join(reasons) if reasons else NO_TRANSFER
@@ -163,16 +163,16 @@ def _overlap_durations(overlaps: Sequence[Overlap], kind: OverlapClass) -> Distr
     return _durations(values, "no such overlap")
 
 
-def _edge_silence(units: Sequence[Unit], schedule: Schedule) -> int:
+def _edge_silence(units: Sequence[Unit], annotation: Annotation) -> int:
     """Samples before the first and after the last speech; all, where nobody speaks."""
     if not units:
-        return schedule.duration
-    return units[0].start + schedule.duration - max(u.end for u in units)
+        return annotation.duration
+    return units[0].start + annotation.duration - max(u.end for u in units)
 
 
 def _directed(found: Conversation) -> tuple[DirectedPair, ...]:
     """Every ordered pair between which anything happened, by label."""
-    switches: dict[tuple[str, str], list[Step]] = {}
+    switches: dict[tuple[str, str], list[FloorStep]] = {}
     for step in found.steps:
         for pair in ((a, b) for a in step.before for b in step.after if step.switch):
             switches.setdefault(pair, []).append(step)
@@ -185,7 +185,7 @@ def _directed(found: Conversation) -> tuple[DirectedPair, ...]:
     return tuple(_pair(p, switches.get(p, []), overlaps.get(p, [])) for p in pairs)
 
 
-def _pair(pair: tuple[str, str], switches: Sequence[Step], overlaps: Sequence[Overlap]) -> DirectedPair:
+def _pair(pair: tuple[str, str], switches: Sequence[FloorStep], overlaps: Sequence[Overlap]) -> DirectedPair:
     kinds = Counter(o.kind for o in overlaps)
     interruptions = Counter(o.interruption for o in overlaps)
     attempts = interruptions["attempt"] + interruptions["candidate"]

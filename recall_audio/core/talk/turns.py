@@ -27,7 +27,7 @@ import numpy as np
 
 from recall_audio.core.activity import covered
 from recall_audio.core.spans import EMPTY, bridge, intersect, subtract, union
-from recall_audio.core.talk.annotation import Schedule, to_s
+from recall_audio.core.talk.annotation import Annotation, to_s
 from recall_audio.model.figures import Distribution
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.turns import Transition, Turn
@@ -55,7 +55,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FloorStep:
     """From one holder of the floor to the next.
 
     Attributes:
@@ -85,33 +85,35 @@ class Step:
         return self.next_start - self.end
 
 
-def find_units(schedule: Schedule, options: TalkOptions) -> list[Unit]:
+def find_units(annotation: Annotation, options: TalkOptions) -> list[Unit]:
     """Everyone's inter-pausal units, by start, the longer first."""
     gap = to_samples(options.ipu_gap_s)
-    joined = {label: bridge(spans, gap) for label, spans in schedule.speech.items() if len(spans)}
+    joined = {label: bridge(spans, gap) for label, spans in annotation.speech.items() if len(spans)}
     units = []
     for label, spans in joined.items():
         others = union(*(s for other, s in joined.items() if other != label))
         heard = covered(others, spans[:, 1]) > covered(others, spans[:, 0])
-        candidates = heard & _short_and_alone(spans, schedule, label, options)
+        candidates = heard & _short_and_alone(spans, annotation, label, options)
         rows = zip(spans.tolist(), candidates.tolist(), strict=True)
         units += [Unit(start, end, label, candidate) for (start, end), candidate in rows]
     return sorted(units, key=lambda u: (u.start, -u.end, u.speaker))
 
 
-def _short_and_alone(spans: Spans, schedule: Schedule, label: str, options: TalkOptions) -> BoolArray:
+def _short_and_alone(spans: Spans, annotation: Annotation, label: str, options: TalkOptions) -> BoolArray:
     """Which units are short enough, with enough own silence, seen to be silence, on both sides."""
     silence, longest = to_samples(options.backchannel_silence_s), to_samples(options.backchannel_longest_s)
     start, end = spans[:, 0], spans[:, 1]
-    opened, closed = schedule.starts[label], schedule.ends[label]
+    opened, closed = annotation.starts[label], annotation.ends[label]
     # The latest thing before, the earliest after: own speech, or the edge of what was recorded.
     before = np.maximum(np.r_[0, end[:-1]], opened[np.searchsorted(opened, start, side="right") - 1])
-    after = np.minimum(np.r_[start[1:], schedule.duration], closed[np.searchsorted(closed, end, side="left")])
+    after = np.minimum(
+        np.r_[start[1:], annotation.duration], closed[np.searchsorted(closed, end, side="left")]
+    )
     alone = (start - before >= silence) & (after - end >= silence)
     return np.asarray(alone & (end - start <= longest))
 
 
-def floor_steps(units: Sequence[Unit], schedule: Schedule, options: TalkOptions) -> list[Step]:
+def floor_steps(units: Sequence[Unit], annotation: Annotation, options: TalkOptions) -> list[FloorStep]:
     """How the floor went from holder to holder, pauses of one holder among them."""
     holders: list[tuple[int, int, tuple[str, ...]]] = []
     for unit in units:
@@ -121,18 +123,18 @@ def floor_steps(units: Sequence[Unit], schedule: Schedule, options: TalkOptions)
             holders.append((unit.start, unit.end, (unit.speaker,)))
     steps = []
     for (start, end, before), (next_start, _, after) in pairwise(holders):
-        step = Step(before, after, start, end, next_start, "")
-        why = _left_out(step, schedule, options)
-        steps.append(Step(before, after, start, end, next_start, why))
+        step = FloorStep(before, after, start, end, next_start, "")
+        why = _left_out(step, annotation, options)
+        steps.append(FloorStep(before, after, start, end, next_start, why))
     return steps
 
 
-def _left_out(step: Step, schedule: Schedule, options: TalkOptions) -> LeftOut:
+def _left_out(step: FloorStep, annotation: Annotation, options: TalkOptions) -> LeftOut:
     """Why a step's offset does not count."""
     tolerance = to_samples(options.edge_s)
-    ends = (ends_cut(schedule, label, step.end, tolerance) for label in step.before)
-    starts = (starts_cut(schedule, label, step.next_start, tolerance) for label in step.after)
-    uncertain = (schedule.pair_uncertainty_s(a, b) for a in step.before for b in step.after)
+    ends = (ends_cut(annotation, label, step.end, tolerance) for label in step.before)
+    starts = (starts_cut(annotation, label, step.next_start, tolerance) for label in step.after)
+    uncertain = (annotation.pair_uncertainty_s(a, b) for a in step.before for b in step.after)
     if any(ends) or any(starts):
         return "cut"
     if max(uncertain) > options.same_onset_s:
@@ -142,14 +144,14 @@ def _left_out(step: Step, schedule: Schedule, options: TalkOptions) -> LeftOut:
     return "window" if abs(step.offset) > to_samples(options.fto_window_s) else ""
 
 
-def starts_cut(schedule: Schedule, label: str, at: int, tolerance: int) -> bool:
+def starts_cut(annotation: Annotation, label: str, at: int, tolerance: int) -> bool:
     """Speech that starts at `at` began before its recording did, as far as one can tell."""
-    return _is_near(schedule.starts[label], at, tolerance)
+    return _is_near(annotation.starts[label], at, tolerance)
 
 
-def ends_cut(schedule: Schedule, label: str, at: int, tolerance: int) -> bool:
+def ends_cut(annotation: Annotation, label: str, at: int, tolerance: int) -> bool:
     """Speech that ends at `at` was cut there, as far as one can tell."""
-    return _is_near(schedule.ends[label], at, tolerance)
+    return _is_near(annotation.ends[label], at, tolerance)
 
 
 def _is_near(moments: IntArray, at: int, tolerance: int) -> bool:
@@ -166,7 +168,7 @@ REASONS: Mapping[LeftOut, str] = {
 }
 
 
-def transitions(steps: Iterable[Step]) -> list[Transition]:
+def transitions(steps: Iterable[FloorStep]) -> list[Transition]:
     """The steps from one speaker to another, one entry a pair."""
     found = []
     for step in steps:
@@ -184,12 +186,12 @@ def transitions(steps: Iterable[Step]) -> list[Transition]:
     return found
 
 
-def find_turns(units: Sequence[Unit], schedule: Schedule, options: TalkOptions) -> list[Turn]:
+def find_turns(units: Sequence[Unit], annotation: Annotation, options: TalkOptions) -> list[Turn]:
     """Everyone's turns: a speaker's units joined across their own short silences, by start."""
     found = []
     for label, own in units_by_speaker(units).items():
         turns = bridge(_spans(own), to_samples(options.turn_join_s))
-        talk = covered(schedule.speech[label], turns[:, 1]) - covered(schedule.speech[label], turns[:, 0])
+        talk = covered(annotation.speech[label], turns[:, 1]) - covered(annotation.speech[label], turns[:, 0])
         first = np.searchsorted([u.start for u in own], turns[:, 0])
         n_units = np.diff(np.r_[first, len(own)])
         for (start, end), spoken, i, n in zip(turns.tolist(), talk, first, n_units, strict=True):

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from recall_audio.core.activity import at_least, covered, measure_activity
 from recall_audio.core.spans import spans, total
-from recall_audio.core.talk.annotation import make_schedule
-from recall_audio.core.talk.equality import measure_equality
-from recall_audio.core.talk.measure import measure_talk
+from recall_audio.core.talk.annotation import make_annotation
+from recall_audio.core.talk.measure import measure_equality, measure_talk
 from recall_audio.model.talk import Talk
 
 RATE = 16_000
@@ -136,12 +135,12 @@ def test_equality_has_its_two_ends() -> None:
 
 @given(MEETINGS, st.integers(1, 4))
 def test_levels_and_coverage_agree_with_the_sweep(segments: Segments, k: int) -> None:
-    schedule = make_schedule(segments, D / RATE)
-    speech = list(schedule.speech.values())
+    annotation = make_annotation(segments, D / RATE)
+    speech = list(annotation.speech.values())
     level = at_least(speech, k)
     assert total(level) == int(measure_activity(speech, D).held[k:].sum())
     assert spans(level.tolist()).tolist() == level.tolist()  # sorted, apart, none empty
-    assert covered(level, make_schedule({}, 0.0).duration + level.ravel()).tolist() == [
+    assert covered(level, make_annotation({}, 0.0).duration + level.ravel()).tolist() == [
         total(level[level[:, 0] < at].clip(max=at)) for at in level.ravel().tolist()
     ]
 
