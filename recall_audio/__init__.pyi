@@ -18,7 +18,7 @@ from .model.options import StemOptions as StemOptions
 from .model.options import TalkOptions as TalkOptions
 from .pipeline.process import process as process
 from .pipeline.stems.export import export_stems as export_stems
-from .results.data_frames import collect as collect
+from .results.collect import collect as collect
 from .results.recording import Recording as Recording
 from .results.recording import open as open
 from .results.recording import run as run

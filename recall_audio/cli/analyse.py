@@ -51,7 +51,7 @@ def score(
     told by what is left out on one side of an edge: ±250 ms is a total width of half a second.
     """
     from recall_audio.cli.printing import print_table
-    from recall_audio.results.score import COLLARS_MS, as_rows, score_recording
+    from recall_audio.results.score import COLLARS_MS, score_recording, scores_table
 
     found = score_recording(
         one_recording(folder, "source/speaker_timeline"),
@@ -60,7 +60,7 @@ def score(
         collars_ms or COLLARS_MS,
         skip_overlap=skip_overlap,
     )
-    print_table(*as_rows(found), form)
+    print_table(*scores_table(found), form)
 
 
 @click.command(short_help="How each voice sounds, turn by turn.")

@@ -1,5 +1,6 @@
 """Commands that hand results to other tools, and take back what those made of them."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,32 @@ from recall_audio.model.options import ClipOptions
 if TYPE_CHECKING:
     from recall_audio.model.pseudonyms import Pseudonyms
     from recall_audio.storage import Location
+
+
+class RegistryChoice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """One of the keys of a registry, which is imported only when its keys are needed."""
+
+    name = "choice"
+
+    def __init__(self, registry: str) -> None:
+        """Take the registry's address, ``module:name``."""
+        self.registry = registry
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys in the registry's order."""
+        module, _, name = self.registry.partition(":")
+        return tuple(getattr(import_module(module), name))
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Return the keys as the help text shows them."""
+        return f"[{'|'.join(self.keys)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return a key, or fail with the list of keys."""
+        if value not in self.keys:
+            self.fail(f"{value!r} is not one of {', '.join(self.keys)}.", param, ctx)
+        return str(value)
 
 
 def pseudonym_options(command: Any) -> Any:
@@ -37,8 +64,8 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
 
 @click.command(short_help="Write results in another tool's format.")
 @folder_argument
-@click.option("--to", "form", required=True, metavar="FORMAT", help="rttm, uem, textgrid, audacity, webvtt, "
-              "seglst, nemo, kaldi, lhotse, whisper, hf, csv or parquet.")  # fmt: skip
+@click.option("--to", "form", required=True, type=RegistryChoice("recall_audio.export:FORMATS"),
+              help="The format to write.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; "
               "DIR/export/FORMAT where not given.")  # fmt: skip
 @step_options("clips")
@@ -58,7 +85,8 @@ def export(
 
 @click.command("collect")
 @click.argument("root", metavar="OUT|URL", type=PlaceType())
-@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="csv", show_default=True)
+@click.option("--format", "form", type=RegistryChoice("recall_audio.export.tables:TABLE_WRITERS"),
+              default="csv", show_default=True, help="The format to write.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write to; OUT/tables where not given.")  # fmt: skip
 @pseudonym_options
@@ -87,8 +115,9 @@ def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_fi
 @folder_argument
 @click.argument("files", nargs=-1, required=True, metavar="FILES...",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
-@click.option("--to", "forms", multiple=True, type=click.Choice(["json", "webvtt", "srt", "text"]),
-              help="Write this format only; may be repeated; all four where not given.")  # fmt: skip
+@click.option("--to", "forms", multiple=True,
+              type=RegistryChoice("recall_audio.export.transcripts:TRANSCRIPT_FORMATS"),
+              help="Write this format only; may be repeated; all where not given.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
               help="Folder to write to; DIR/transcript where not given.")  # fmt: skip
 @pseudonym_options

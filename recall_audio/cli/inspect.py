@@ -18,6 +18,22 @@ from recall_audio.cli.step_options import Chosen, step_options
 if TYPE_CHECKING:
     from recall_audio.storage import Location
 
+PART_COLUMNS = (
+    "part", "participant", "nominal_start_s", "start_s", "drift_ppm",
+    "status", "confidence", "uncertainty_ms",
+)  # fmt: skip
+"""Columns of ``align``."""
+SPEAKER_COLUMNS = (
+    "speaker", "talk_s", "exclusive_s", "overlapped_s", "presence_s",
+    "share_of_talk", "share_of_speech", "share_of_meeting", "share_of_presence",
+    "turns", "longest_monologue_s",
+)  # fmt: skip
+"""Columns of ``talk``."""
+PAIR_COLUMNS = ("a", "b", "overlap_s", "overlap_of_shorter")
+"""Columns of ``talk --pairs``."""
+WINDOW_COLUMNS = ("start_s", "end_s", "speech_s", "overlap_s", "gini_normalised", "entropy", "reasons")
+"""Columns of ``talk --window``; each speaker's talk follows them."""
+
 
 @click.command(short_help="What a recording is and what was done with it.")
 @folder_argument
@@ -41,10 +57,11 @@ def info(folder: "Location", form: str) -> None:
 def align(folder: "Location", form: str) -> None:
     """Where each part lies on the mix's clock, and how sure that is."""
     from recall_audio.cli.printing import print_table
-    from recall_audio.pipeline import tables
     from recall_audio.pipeline.documents import read_documents
+    from recall_audio.results.records import part_records, select
 
-    print_table(*tables.parts(read_documents(one_recording(folder))), form)
+    records = part_records(read_documents(one_recording(folder)))
+    print_table(*select(records, PART_COLUMNS), form)
 
 
 @click.command()
@@ -55,16 +72,20 @@ def align(folder: "Location", form: str) -> None:
 def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
     """Who spoke how much, or over whom; for the whole meeting or in sliding windows."""
     from recall_audio.cli.printing import print_table
-    from recall_audio.pipeline import tables
     from recall_audio.pipeline.documents import read_documents
+    from recall_audio.results import records
 
     if pairs and chosen.changed:
         raise click.UsageError("--pairs is for the whole meeting: leave out --window and --step.")
     documents = read_documents(one_recording(folder))
     if chosen.changed:
-        print_table(*tables.windows(documents, chosen["talk"]), form)
+        columns = [*WINDOW_COLUMNS, *records.window_talk_columns(documents)]
+        table = records.select(records.window_records(documents, chosen["talk"]), columns)
+    elif pairs:
+        table = records.select(records.pair_records(documents), PAIR_COLUMNS)
     else:
-        print_table(*(tables.pairs(documents) if pairs else tables.speakers(documents)), form)
+        table = records.select(records.speaker_records(documents), SPEAKER_COLUMNS)
+    print_table(*table, form)
 
 
 @click.command(short_help="Write report.html, and an index of many.")

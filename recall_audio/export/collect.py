@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from recall_audio.export.recording_view import ExportView, readable
-from recall_audio.export.tables import TABLES, Row, Table, Type, cells_of, columns_of
+from recall_audio.export.tables import TABLES, Row, Table, Type, cells_of, columns_of, joined_reasons
 from recall_audio.model.labels import Merge, PersonIndex, lasting_keys
 
 Chunk = tuple[Table, Sequence[Row]]
@@ -83,7 +83,7 @@ PEOPLE = Table("people", _PEOPLE, _no_rows)
 MERGES = Table("merges", columns_of(Merge), _no_rows)
 PERSONS = Table("persons", _person_columns(), _no_rows)
 ALL_TABLES: tuple[Table, ...] = (*TABLES, PEOPLE, MERGES, PERSONS)
-"""Every table that :func:`collect` gives."""
+"""Every table that :func:`collect_rows` gives."""
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class _Everyone:
             self.seen.append((label, Appearance(view.recording_id, name, *talk, counts)))
 
 
-def collect(recordings: Iterable[Loaded]) -> Iterator[Chunk]:
+def collect_rows(recordings: Iterable[Loaded]) -> Iterator[Chunk]:
     """Rows of every table, recording after recording; those over all recordings last.
 
     Args:
@@ -153,7 +153,7 @@ def person_row(code: str, seen: Sequence[Appearance]) -> Row:
     name = next((one.name for one in seen if one.name), "")
     silent = sum(call.talk_s == 0 for call in calls)
     head = (code, name, len(calls), silent, sum(call.talk_s for call in calls), meeting_s)
-    return (*head, *cells, *counts, rate, "; ".join(f"{k}: {why}" for k, why in reasons.items()))
+    return (*head, *cells, *counts, rate, joined_reasons(reasons))
 
 
 def _meeting(one: Appearance) -> str:

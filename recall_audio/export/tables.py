@@ -72,8 +72,12 @@ def cells_of(*values: Any) -> list[Any]:
                 reasons = (reasons or {}) | ({name: cell.reason} if cell.reason else {})
             else:
                 cells.append(cell)
-    told = [] if reasons is None else ["; ".join(f"{name}: {why}" for name, why in reasons.items())]
-    return cells + told
+    return cells if reasons is None else [*cells, joined_reasons(reasons)]
+
+
+def joined_reasons(reasons: Mapping[str, str]) -> str:
+    """Return the reasons for missing figures as the text of one cell."""
+    return "; ".join(f"{figure}: {reason}" for figure, reason in reasons.items())
 
 
 @cache
@@ -302,3 +306,10 @@ class ParquetTables:
     def _flush(self, name: str) -> None:
         self._writers[name].write_batch(record_batch(self._tables[name], self._held[name]))
         self._held[name] = []
+
+
+TABLE_WRITERS: Mapping[str, type[CsvTables] | type[ParquetTables]] = {
+    "csv": CsvTables,
+    "parquet": ParquetTables,
+}
+"""Every writer of tables by the name that ``collect --format`` takes."""

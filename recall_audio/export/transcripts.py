@@ -32,7 +32,7 @@ from recall_audio.export.recording_view import Rows, readable
 from recall_audio.export.timelines import timestamp
 from recall_audio.model.options import TalkOptions
 
-_READ = "Expected openai-whisper, faster-whisper or WhisperX JSON."
+EXPECTED_TRANSCRIPT = "Expected openai-whisper, faster-whisper or WhisperX JSON."
 _WORD = ("start", "end", "word", "probability")
 """The order of faster-whisper's words where they come as arrays: its older versions' are tuples."""
 
@@ -99,7 +99,9 @@ def utterances(transcript: Any, label: str, speech: Rows | None = None) -> Itera
     """
     segments = transcript.get("segments") if isinstance(transcript, Mapping) else transcript
     if not isinstance(segments, list):
-        raise ItemError(f"The transcript of {label} holds no segments.", _READ, code="no_segments")
+        raise ItemError(
+            f"The transcript of {label} holds no segments.", EXPECTED_TRANSCRIPT, code="no_segments"
+        )
     for number, segment in enumerate(segments, 1):
         for start_s, end_s, text, words in _pieces(segment, f"Segment {number} of {label}'s transcript"):
             heard = None if speech is None else _share_within(start_s, end_s, speech)
@@ -118,7 +120,7 @@ def _pieces(segment: Any, what: str) -> list[Piece]:
     words = [_word(w) for w in raw]
     text, times = given.get("text"), _times(given, words)
     if times is None or not isinstance(text, str):
-        hint = f"Each needs start and end in seconds, in order, and text. {_READ}"
+        hint = f"Each needs start and end in seconds, in order, and text. {EXPECTED_TRANSCRIPT}"
         raise ItemError(f"{what} is damaged.", hint, code="bad_segment")
     spoken = [str(w.get("word") or "") for w in raw]
     runs, between = _runs(words), _between(spoken, text)
@@ -194,6 +196,20 @@ def _share_within(start_s: float, end_s: float, speech: Rows) -> float:
 
 
 Names = Mapping[str, str | None]
+"""Label to the speaker's real name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFormat:
+    """One format of ``merge-transcripts --to``.
+
+    Attributes:
+        write: makes its text of the utterances and the speakers' names.
+        suffix: the ending of its file's name.
+    """
+
+    write: Callable[[Sequence[Utterance], Names], str]
+    suffix: str
 
 
 def match_files(files: Iterable[str], labels: Sequence[str]) -> dict[str, str]:
@@ -246,7 +262,7 @@ def write_transcript(said: Sequence[Utterance], names: Names, to: str) -> bytes:
         raise UsageError(
             f"There is no transcript format {to!r}.", f"Choose one of {', '.join(TRANSCRIPT_FORMATS)}."
         )
-    return TRANSCRIPT_FORMATS[to](said, names).encode("utf-8", "replace")
+    return TRANSCRIPT_FORMATS[to].write(said, names).encode("utf-8", "replace")
 
 
 def _name(utterance: Utterance, names: Names) -> str:
@@ -280,10 +296,10 @@ def _text(said: Sequence[Utterance], names: Names) -> str:
     return "".join(f"[{timestamp(u.start_s)[:8]}] {_name(u, names)}: {u.text}\n" for u in said)
 
 
-TRANSCRIPT_FORMATS: Mapping[str, Callable[[Sequence[Utterance], Names], str]] = {
-    "json": _json,
-    "webvtt": _webvtt,
-    "srt": _srt,
-    "text": _text,
+TRANSCRIPT_FORMATS: Mapping[str, TranscriptFormat] = {
+    "json": TranscriptFormat(_json, ".json"),
+    "webvtt": TranscriptFormat(_webvtt, ".vtt"),
+    "srt": TranscriptFormat(_srt, ".srt"),
+    "text": TranscriptFormat(_text, ".txt"),
 }
-"""Name to writer."""
+"""Every format by the name that ``merge-transcripts --to`` takes."""

@@ -79,6 +79,16 @@ def need(documents: Documents, kind: str) -> dict[str, Any]:
     )
 
 
+def labels_by_id(documents: Documents) -> dict[int, str]:
+    """Return participant id to label, by ``speakers.json``.
+
+    Raises:
+        ItemError: there is no ``speakers.json``.
+    """
+    people = need(documents, "speakers")["speakers"]
+    return {i: label for label, person in people.items() for i in person["participant_ids"]}
+
+
 def facts_of(documents: Documents) -> dict[str, Any]:
     """The plain facts of a recording: ids, people, length, stages, warnings."""
     recording, run = documents["recording"], documents.get("run", {})

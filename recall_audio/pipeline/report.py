@@ -7,9 +7,8 @@ from pathlib import Path
 
 from recall_audio import report
 from recall_audio.files import write_text
-from recall_audio.model.options import TalkOptions
 from recall_audio.pipeline.documents import Documents, read_documents
-from recall_audio.pipeline.talk import talk_of
+from recall_audio.pipeline.talk import talk_again
 
 
 def render_report(documents: Documents) -> str:
@@ -18,7 +17,7 @@ def render_report(documents: Documents) -> str:
     timeless = {**run, "stages": [{**s, "seconds": None, "cpu_seconds": None} for s in run.get("stages", [])]}
     shown = {**documents, "run": timeless}
     if {"segments", "alignment", "speakers", "talk", "run"} <= documents.keys():
-        talk = talk_of(documents, TalkOptions(**run["parameters"]["talk"]))
+        talk = talk_again(documents)
         shown["events"] = {"overlaps": [asdict(overlap) for overlap in talk.events.overlaps]}
     return report.render(shown)
 

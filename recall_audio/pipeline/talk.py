@@ -12,8 +12,7 @@ from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
-from recall_audio.pipeline.documents import Documents, need
-from recall_audio.pipeline.tables import labels_by_id
+from recall_audio.pipeline.documents import Documents, labels_by_id, need
 from recall_audio.storage import address_of
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ
 
@@ -39,6 +38,15 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
     )
     frame_s = FRAME_SAMPLES / RATE_HZ
     return measured.with_parameters(version=__version__, frame_s=frame_s, speech=segments["parameters"])
+
+
+def talk_again(documents: Documents) -> Talk:
+    """Measure talk again, events included, with the options that the recording was processed with.
+
+    Raises:
+        ItemError: segments, alignment or the manifest are not there.
+    """
+    return talk_of(documents, TalkOptions(**need(documents, "run")["parameters"]["talk"]))
 
 
 def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> Talk:

@@ -20,9 +20,9 @@ from recall_audio.errors import ItemError, UsageError
 from recall_audio.fetch import Settings
 from recall_audio.media.wav import Stem
 from recall_audio.model.options import FetchOptions, Options
-from recall_audio.pipeline import documents, tables
-from recall_audio.results.data_frames import frame, overlap_frame
+from recall_audio.pipeline import documents
 from recall_audio.results.locations import all_kept, folders_at
+from recall_audio.results.records import data_frame, part_records, segment_records, select, speaker_records
 from recall_audio.storage import ensure_file, ensure_files, parse_location
 from recall_audio.typing import Samples
 
@@ -31,6 +31,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from recall_audio.model.alignment import PartAudio
+
+
+SEGMENT_COLUMNS = ("speaker", "start_s", "end_s")
+"""Columns of ``Recording.segments``."""
+TALK_COLUMNS = (
+    "talk_s", "exclusive_s", "overlapped_s", "presence_s",
+    "share_of_talk", "share_of_speech", "share_of_meeting", "share_of_presence",
+    "turns", "longest_monologue_s",
+)  # fmt: skip
+"""Columns of ``Recording.talk``, indexed by speaker."""
+PART_COLUMNS = (
+    "part", "participant", "nominal_start_s", "start_s", "drift_ppm",
+    "status", "confidence", "uncertainty_ms",
+)  # fmt: skip
+"""Columns of ``Recording.parts``."""
 
 
 class Recording:
@@ -61,22 +76,31 @@ class Recording:
     @property
     def segments(self) -> "pd.DataFrame":
         """Who speaks when: columns speaker, start_s, end_s, in order of time."""
-        return frame(tables.segments(self.documents))
+        return data_frame(select(segment_records(self.documents), SEGMENT_COLUMNS))
 
     @property
     def talk(self) -> "pd.DataFrame":
         """A row a speaker (the index): talk time and its shares."""
-        return frame(tables.speakers(self.documents)).set_index("speaker")
+        table = select(speaker_records(self.documents), ("speaker", *TALK_COLUMNS))
+        return data_frame(table).set_index("speaker")
 
     @property
     def parts(self) -> "pd.DataFrame":
         """A row a part: where it lies on the mix's clock."""
-        return frame(tables.parts(self.documents))
+        return data_frame(select(part_records(self.documents), PART_COLUMNS))
 
     @property
     def overlap(self) -> "pd.DataFrame":
         """Speaker by speaker, seconds of speech at once; the diagonal is each one's talk time."""
-        return overlap_frame(documents.need(self.documents, "talk"))
+        talk = documents.need(self.documents, "talk")
+        talk_s = {label: figures["talk_s"] for label, figures in talk["speakers"].items()}
+        table = data_frame((list(talk_s), [[0.0] * len(talk_s) for _ in talk_s]))
+        table.index = table.columns.copy()
+        for label, seconds in talk_s.items():
+            table.loc[label, label] = seconds
+        for pair in talk["pairs"]:
+            table.loc[pair["a"], pair["b"]] = table.loc[pair["b"], pair["a"]] = pair["overlap_s"]
+        return table
 
     @property
     def warnings(self) -> list[str]:
@@ -117,7 +141,7 @@ class Recording:
         from recall_audio.results.voice_features import features_table, measure_features
 
         ensure_files(self.folder, ("stems/",))
-        found = frame(features_table(measure_features(self.folder)))
+        found = data_frame(features_table(measure_features(self.folder)))
         figures = [c for c in found.columns if c not in ("speaker", "backchannel_candidate", "reasons")]
         return found.astype(dict.fromkeys(figures, "Float64"))
 
@@ -151,13 +175,13 @@ class Recording:
             UsageError: a file is no stem's.
             ItemError: a file is no transcript.
         """
-        from recall_audio.results.export import merge_files, utterances_of
+        from recall_audio.results.export import merge_files, read_utterances
 
         paths = [Path(f) for f in files]
         all_kept(merge_files(self.folder, paths, into=None if into is None else Path(into)))
         columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
-        rows = [[getattr(u, c) for c in columns] for u in utterances_of(self.documents, paths)]
-        return frame((columns, rows))
+        rows = [[getattr(u, c) for c in columns] for u in read_utterances(self.documents, paths)]
+        return data_frame((columns, rows))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Who speaks when, a lane a speaker, silent people too; gives the matplotlib Axes."""
@@ -178,7 +202,7 @@ class Recording:
         from recall_audio.report.plots import plot_alignment
 
         owners = {
-            i: self.speakers[label] or label for i, label in tables.labels_by_id(self.documents).items()
+            i: self.speakers[label] or label for i, label in documents.labels_by_id(self.documents).items()
         }
         parts = documents.need(self.documents, "alignment")["parts"]
         return plot_alignment(parts, self.duration_s, ax, owners)

@@ -14,13 +14,14 @@ here it is always told as the ± of one side. JER: Ryant et al., DIHARD II, Inte
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from recall_audio.errors import ItemError, MachineError, UsageError
+from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.files import read_json
-from recall_audio.pipeline.documents import Documents, need, read_documents
+from recall_audio.pipeline.documents import Documents, labels_by_id, need, read_documents
 from recall_audio.pipeline.layout import Layout
-from recall_audio.pipeline.tables import labels_by_id
+from recall_audio.results.records import Table
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -236,9 +237,6 @@ def _check_installed() -> None:
         raise MachineError("Scores need pyannote.metrics.", hint, code="no_scorer") from None
 
 
-def as_rows(scores: Sequence[Score]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of a table."""
-    columns = list(Score.__slots__)
-    rows = [[getattr(s, c) for c in columns[:-1]] for s in scores]
-    told = ["; ".join(f"{figure}: {why}" for figure, why in s.reasons.items()) for s in scores]
-    return columns, [[*row, why] for row, why in zip(rows, told, strict=True)]
+def scores_table(scores: Sequence[Score]) -> Table:
+    """Return the scores as a table, a row a score, the reasons for missing figures last."""
+    return list(columns_of(Score)), [cells_of(s) for s in scores]

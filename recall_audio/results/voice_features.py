@@ -20,11 +20,11 @@ from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import FULL_SCALE
 from recall_audio.media.wav import read_block
-from recall_audio.model.options import FeatureOptions, TalkOptions
+from recall_audio.model.options import FeatureOptions
 from recall_audio.model.turns import VOICE_FIGURES, Turn, TurnFeatures, VoiceFeatures
 from recall_audio.pipeline.documents import need, read_documents
-from recall_audio.pipeline.tables import Table
-from recall_audio.pipeline.talk import talk_of
+from recall_audio.pipeline.talk import talk_again
+from recall_audio.results.records import Table
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ, to_samples
 
@@ -51,7 +51,7 @@ def measure_features(
         ItemError: the recording has no results, or a stem is not there.
     """
     documents = read_documents(folder)
-    talk = talk_of(documents, TalkOptions(**need(documents, "run")["parameters"]["talk"]))
+    talk = talk_again(documents)
     speech = {k: from_seconds(v) for k, v in need(documents, "segments")["speakers"].items()}
     stems = {s["participant"]: s for s in documents.get("stems", {}).get("stems", [])}
     found: list[TurnFeatures] = []

@@ -1,8 +1,14 @@
 """Commands that hand results over: what is merged and windowed is what the files hold."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import pytest
+
+from recall_audio.export import FORMATS
+from recall_audio.export.tables import TABLE_WRITERS
+from recall_audio.export.transcripts import TRANSCRIPT_FORMATS
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -67,3 +73,20 @@ def test_a_strangers_transcript_is_refused_and_a_damaged_one_named(
     code, _, said = command("merge-transcripts", processed, damaged)
     assert code == 1
     assert "Marcus_Webb" in said
+
+
+@pytest.mark.parametrize(
+    ("command_name", "option", "registry"),
+    [
+        ("export", "--to", FORMATS),
+        ("merge-transcripts", "--to", TRANSCRIPT_FORMATS),
+        ("collect", "--format", TABLE_WRITERS),
+    ],
+)
+def test_the_help_lists_the_registry_and_refuses_all_else(
+    processed_once: Path, command: Command, command_name: str, option: str, registry: Mapping[str, object]
+) -> None:
+    assert f"{option} [{'|'.join(registry)}]" in command(command_name, "--help")[1]
+    code, told, said = command(command_name, processed_once, option, "docx")
+    assert (code, told) == (2, "")
+    assert ", ".join(registry) in said

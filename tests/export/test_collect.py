@@ -9,7 +9,7 @@ import pytest
 
 from recall_audio.core.talk.measure import measure_talk
 from recall_audio.export import ExportView, export
-from recall_audio.export.collect import ALL_TABLES, Loaded, collect
+from recall_audio.export.collect import ALL_TABLES, Loaded, collect_rows
 from recall_audio.export.tables import TABLES, CsvTables, ParquetTables
 from recall_audio.model.labels import lasting_keys
 
@@ -39,7 +39,7 @@ def meetings() -> Iterator[Loaded]:
 def written(form: type[CsvTables] | type[ParquetTables], of: Iterator[Loaded]) -> dict[str, pd.DataFrame]:
     streams = {table.name: io.BytesIO() for table in ALL_TABLES}
     tables = form(streams, ALL_TABLES)
-    for table, rows in collect(of):
+    for table, rows in collect_rows(of):
         tables.write(table, rows)
     tables.close()
     read = pd.read_csv if form is CsvTables else pd.read_parquet
@@ -132,7 +132,7 @@ def test_recordings_are_read_one_by_one() -> None:
             given.append(one.view.recording_id)
             yield one
 
-    chunks = collect(watched())
+    chunks = collect_rows(watched())
     next(chunks)
     assert given == ["r1"]
 

@@ -258,3 +258,21 @@ def test_any_name_leaves_every_format_readable_as_utf8_and_below_the_folder(name
     rows = [line.split(" ") for line in only(export(view, "rttm")).decode().splitlines()]
     assert [len(row) for row in rows] == [10] * len(names)
     assert {row[7] for row in rows} == set(segments)
+
+
+def test_the_readme_lists_the_formats_of_the_registry_in_its_order() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    rows = [
+        line for line in readme.splitlines() if line.startswith("|") and "export" in line and "--to" in line
+    ]
+    assert len(rows) == 1
+    assert ", ".join(FORMATS) in rows[0].replace("`", "")
+
+
+def test_a_format_that_needs_the_audio_names_it_and_those_that_name_it_contain_its_paths() -> None:
+    for name, form in FORMATS.items():
+        assert form.names_audio or not form.needs_audio
+        contents = [
+            gzip.decompress(c) if n.endswith(".gz") else c for n, c in export(view_of(), name).items()
+        ]
+        assert form.names_audio == any(b"Ann.wav" in c or b"mixed.mp3" in c for c in contents), name

@@ -16,7 +16,7 @@ import pytest
 import soundfile as sf
 
 from recall_audio.environment import PSEUDONYM_KEY_VARIABLE as KEY_VARIABLE
-from recall_audio.export import FORMATS, NAMING_AUDIO
+from recall_audio.export import FORMATS
 from recall_audio.files import read_json, write_json
 
 Command = Callable[..., tuple[int, str, str]]
@@ -154,7 +154,7 @@ def test_every_format_under_codes_names_nobody_and_brings_the_stems_it_names(
         assert code == 0, said
         assert out.split()
         assert leaks(into, secrets(told)) == [], form
-        assert len(list(into.glob("stems/*.wav"))) == (4 if form in NAMING_AUDIO else 0)
+        assert len(list(into.glob("stems/*.wav"))) == (4 if FORMATS[form].names_audio else 0)
     rows = [json.loads(x) for x in (tmp_path / "hf/stems/metadata.jsonl").read_text("utf-8").splitlines()]
     assert all((tmp_path / "hf/stems" / row["file_name"]).is_file() for row in rows)
     scp = (tmp_path / "kaldi/kaldi/wav.scp").read_text().splitlines()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,9 @@ def test_an_export_is_the_commands_one(processed: Path, tmp_path: Path) -> None:
     [path] = rec.export("rttm", tmp_path / "there")
     assert path.read_bytes() == (processed / "segments.rttm").read_bytes()
     assert path.is_relative_to(tmp_path / "there")
+
+
+def test_the_documentation_of_collect_lists_the_tables_it_returns() -> None:
+    described = (ra.collect.__doc__ or "").split("Name to table:")[1].split(". ")[0]
+    listed = re.findall(r"[a-z]+", described.replace("over all of them", ""))
+    assert [name for name in listed if name != "and"] == [t.name for t in ALL_TABLES]

@@ -1,0 +1,62 @@
+"""Each output chooses its columns, and every column it chooses is a field of its records."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import recall_audio as ra
+from recall_audio.cli import inspect
+from recall_audio.model.options import TalkOptions
+from recall_audio.pipeline.documents import read_documents
+from recall_audio.results import recording
+from recall_audio.results.records import (
+    Record,
+    pair_records,
+    part_records,
+    segment_records,
+    select,
+    speaker_records,
+    window_records,
+    window_talk_columns,
+)
+
+
+def fields(records: Sequence[Record]) -> set[str]:
+    return {name for record in records for name in record}
+
+
+def test_every_column_of_an_output_is_a_field_of_its_records(processed_once: Path) -> None:
+    documents = read_documents(processed_once)
+    windows = window_records(documents, TalkOptions())
+    assert set(inspect.PART_COLUMNS) <= fields(part_records(documents))
+    assert set(inspect.SPEAKER_COLUMNS) <= fields(speaker_records(documents))
+    assert set(inspect.PAIR_COLUMNS) <= fields(pair_records(documents))
+    assert {*inspect.WINDOW_COLUMNS, *window_talk_columns(documents)} == fields(windows)
+    assert set(recording.PART_COLUMNS) <= fields(part_records(documents))
+    assert set(recording.TALK_COLUMNS) <= fields(speaker_records(documents))
+    assert set(recording.SEGMENT_COLUMNS) == fields(segment_records(documents))
+
+
+def test_the_terminal_and_the_notebook_choose_their_columns_apart(
+    processed_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect, "SPEAKER_COLUMNS", ("speaker", "ipus"))
+    assert list(ra.open(processed_once).talk.columns) == list(recording.TALK_COLUMNS)
+
+
+def test_a_selection_keeps_the_order_of_its_columns_and_leaves_out_the_rest() -> None:
+    records = [{"a": 1, "b": 2, "c": 3}, {"c": 6, "b": 5}]
+    assert select(records, ("c", "a")) == (["c", "a"], [[3, 1], [6, None]])
+
+
+def test_pairs_are_shown_where_only_the_first_one_has_a_reason(processed: Path) -> None:
+    path = processed / "talk.json"
+    talk = json.loads(path.read_text("utf-8"))
+    talk["pairs"].sort(key=lambda pair: "overlap_of_shorter_reason" not in pair)
+    assert "overlap_of_shorter_reason" in talk["pairs"][0]
+    path.write_text(json.dumps(talk), "utf-8")
+    columns, rows = select(pair_records(read_documents(processed)), inspect.PAIR_COLUMNS)
+    assert len(rows) == len(talk["pairs"])
+    assert [row[columns.index("overlap_s")] for row in rows] == [pair["overlap_s"] for pair in talk["pairs"]]
