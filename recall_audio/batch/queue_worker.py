@@ -69,7 +69,7 @@ def work_off(
     """
     report, stop, enough = progress or ignore_progress, Event(), Event()
     desk = QueueClaims(source, on_outcome or ignore_progress, enough)
-    with source.queue.alone():
+    with source.queue.exclusive():
         source.queue.recover()
         try:
             with defer_signals(request, executor, stop), open_workspace(request) as workspace:
@@ -138,7 +138,7 @@ class QueueClaims:
         stop.wait(_LOOK_EVERY_S)
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + _TIDY_EVERY_S
-            self._queue.tidy()
+            self._queue.clean_up()
 
     def hear(self, outcome: Outcome) -> None:
         """One outcome more; the last one of a bot closes its entry."""

@@ -33,9 +33,17 @@ def listen(port: int, host: str, folder: Path) -> None:
     from threading import Event
 
     from recall_audio.batch.executors import DeferredSignals
-    from recall_audio.listen import Queue, Secrets
-    from recall_audio.listen.listener import Listener
+    from recall_audio.errors import MachineError
+    from recall_audio.listen import Queue
 
+    try:
+        from recall_audio.listen.listener import Listener, Secrets
+    except ImportError as error:
+        raise MachineError(
+            f"`recall-audio listen` needs {error.name}, which is not installed.",
+            "pip install 'recall-audio[listen]'",
+            code="missing_extra",
+        ) from None
     secrets, stop = Secrets.from_environment(), Event()
     queue = Queue(folder)
     if not _is_loopback(host):
