@@ -21,12 +21,12 @@ from threading import Event
 from recall_audio.batch.executors import defer_signals, ignore_progress, open_executor
 from recall_audio.batch.executors.processes import with_secrets
 from recall_audio.batch.fetcher import BotRecordings, Fetcher, thread_map
-from recall_audio.batch.request import OutcomeCallback, ProgressCallback, Request, SettingsSource
+from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource
 from recall_audio.batch.runner import Callbacks, Runner
 from recall_audio.batch.workspace import open_workspace
 from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue
-from recall_audio.model.outcome import Outcome
+from recall_audio.model.outcome import Outcome, ProgressCallback
 
 _LOOK_EVERY_S = 1.0
 _TIDY_EVERY_S = 3600.0

@@ -10,7 +10,7 @@ from recall_audio.files import read_json, write_json
 from recall_audio.media.decode import check_duration, decode
 from recall_audio.media.pcm_file import open_work
 from recall_audio.model.meeting import MediaFile, Meeting
-from recall_audio.model.outcome import Finding
+from recall_audio.model.outcome import CountCallback, Finding
 from recall_audio.pipeline.layout import Layout
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.typing import Samples
@@ -67,7 +67,7 @@ def decode_all(
     layout: Layout,
     meeting: Meeting,
     pieces: Pieces | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: CountCallback = lambda _done, _total: None,
     decoded: Callable[[str], None] = lambda _name: None,
 ) -> tuple[tuple[Path, ...], tuple[Finding, ...]]:
     """Decode every file of a recording; one that cannot be is a finding, and the others go on.

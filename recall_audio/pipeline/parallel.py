@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
+from recall_audio.model.outcome import CountCallback
+
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with units done and units in all."""
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
@@ -51,7 +51,7 @@ class Pieces:
             self._begun[function, arguments] = self._executor.submit(_measured, function, arguments)
 
     def each(
-        self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], progress: Progress
+        self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], progress: CountCallback
     ) -> Iterator[T]:
         """What `function` gives for the arguments of each call, in order, as it comes.
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
@@ -13,7 +13,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sweep_parts
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import Outcome
+from recall_audio.model.outcome import Outcome, StageCallback
 from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.pipeline.documents import read_meeting
 from recall_audio.pipeline.layout import Layout
@@ -25,9 +25,6 @@ LOSSES = frozenset(
     {"no_audio_separate", "no_audio", "not_audio", "duration_mismatch", "too_long", "part_missing"}
 )
 """Findings that make a recording's outcome ``partial``: something that should be there is lost for good."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, units done and units in all."""
 
 
 def parameters_of(options: Options) -> dict[str, Any]:
@@ -42,7 +39,7 @@ def process(
     *,
     force: bool = False,
     keep_work: bool = True,
-    progress: Progress | None = None,
+    progress: StageCallback | None = None,
     executor: Executor | None = None,
 ) -> Outcome:
     """Decode, align, find speech, measure talk, write stems and the report of one fetched recording.
@@ -107,7 +104,7 @@ def finished(folder: Path, options: Options) -> Outcome | None:
 
 
 def _run_stages(
-    manifest: Manifest, meeting: Meeting, options: Options, progress: Progress, pieces: Pieces
+    manifest: Manifest, meeting: Meeting, options: Options, progress: StageCallback, pieces: Pieces
 ) -> None:
     # numpy and the codecs: only where something is to do
     from recall_audio.pipeline.job import Job

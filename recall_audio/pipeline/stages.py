@@ -17,6 +17,7 @@ from recall_audio.files import atomic, write_text
 from recall_audio.media.pcm_file import open_work
 from recall_audio.model.labels import speakers_json
 from recall_audio.model.options import Options
+from recall_audio.model.outcome import CountCallback
 from recall_audio.model.speech import PartEvidence
 from recall_audio.model.stems import Residual, StemsResult
 from recall_audio.pipeline.audio import MIX, decode_all
@@ -29,8 +30,6 @@ from recall_audio.pipeline.stems.export import asked_for, export_stems, put_toge
 from recall_audio.pipeline.stems.residual import check_residual
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
 
-Told = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -40,13 +39,13 @@ class Stage:
         manifest: what has been done before it.
         to_come: names of the stages that run after it.
         pieces: where its pieces are done.
-        told: called with units done and units in all.
+        progress: called with units done and units in all.
     """
 
     manifest: Manifest
     to_come: frozenset[str] = frozenset()
     pieces: Pieces = field(default_factory=Pieces)
-    told: Told = lambda _done, _total: None
+    progress: CountCallback = lambda _done, _total: None
 
 
 def people(job: Job, _stage: Stage) -> StageResult:
@@ -62,7 +61,7 @@ def decode(job: Job, stage: Stage) -> StageResult:
         if "speech" in stage.to_come and name != MIX:
             stage.pieces.ahead(hear, job.layout.folder, name)
 
-    files, warnings = decode_all(job.layout, job.meeting, stage.pieces, stage.told, decoded)
+    files, warnings = decode_all(job.layout, job.meeting, stage.pieces, stage.progress, decoded)
     return StageResult(files, warnings)
 
 
@@ -76,7 +75,7 @@ def put_on_one_clock(job: Job, stage: Stage) -> StageResult:
         result = align(mix.samples if mix else None, parts, job.options.align, encoder_delay_known=known)
     else:
         calls = [(job.layout.folder, job.options, p.part_id) for p in parts]
-        fits = list(stage.pieces.each(fit, calls, stage.told))
+        fits = list(stage.pieces.each(fit, calls, stage.progress))
         result = reconcile(mix.samples, parts, fits, mix.encoder_delay_known)
     written = job.write("alignment", result.to_json())
     if "stems" in stage.to_come and _one_by_one(job.options):
@@ -98,7 +97,7 @@ def speech(job: Job, stage: Stage) -> StageResult:
         return StageResult(status="skipped")
     tracks, duration_s = job.tracks(), job.alignment.duration_s
     calls = [(job.layout.folder, p.part_id) for t in tracks for p in t.parts]
-    evidence = {e.part_id: e for e in stage.pieces.each(hear, calls, stage.told)}
+    evidence = {e.part_id: e for e in stage.pieces.each(hear, calls, stage.progress)}
     result = join_speech(tracks, evidence, duration_s, job.options.speech)
     files = (job.write("segments", result.to_json()), job.write("leakage", result.leakage_json()))
     return StageResult(files, result.findings)
@@ -130,10 +129,10 @@ def stems(job: Job, stage: Stage) -> StageResult:
     if stage.pieces.are_apart and _one_by_one(job.options):
         wanted = asked_for(job.tracks(), job.options.stems.speakers)
         calls = [(job.layout.folder, job.options, track.label) for track in wanted]
-        results = stage.pieces.each(stem, [*calls, (job.layout.folder, job.options, None)], stage.told)
+        results = stage.pieces.each(stem, [*calls, (job.layout.folder, job.options, None)], stage.progress)
         result = put_together(list(results), job.options.stems)
     else:
-        result = _stems(job, stage.told)
+        result = _stems(job, stage.progress)
     files = tuple(job.layout.folder / name for name in result.files)
     return StageResult((*files, job.write("stems", result.to_json())), result.findings)
 
@@ -143,10 +142,10 @@ def _one_by_one(options: Options) -> bool:
     return not (options.stems.mixdown or options.stems.poly)
 
 
-def _stems(job: Job, told: Told) -> StemsResult:
+def _stems(job: Job, progress: CountCallback) -> StemsResult:
     sources, spans = job.stem_sources(), job.speech().segments
     return export_stems(
-        job.tracks(), spans, job.n_samples, job.layout.stems, job.options.stems, told, sources
+        job.tracks(), spans, job.n_samples, job.layout.stems, job.options.stems, progress, sources
     )
 
 

@@ -10,23 +10,22 @@
     verdict    what is known, how well, and the time map                            verdict
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from recall_audio.core.alignment.decide import remarks, unplaced, verdicts
 from recall_audio.core.alignment.part_fit import PartFit, fit_part
 from recall_audio.model.alignment import Alignment, PartAudio
 from recall_audio.model.options import AlignOptions
+from recall_audio.model.outcome import CountCallback
 from recall_audio.typing import Samples
 from recall_audio.units import RATE_HZ
-
-Progress = Callable[[int, int], None]
 
 
 def align(
     mix: Samples | None,
     parts: Sequence[PartAudio],
     options: AlignOptions,
-    progress: Progress | None = None,
+    progress: CountCallback | None = None,
     encoder_delay_known: bool | None = None,
 ) -> Alignment:
     """Put every part on the mix's clock.

@@ -10,7 +10,7 @@ One participant after another. What is dear to render is kept on disk from the f
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
 from recall_audio.media.wav import StemWriter, read_block
 from recall_audio.model.alignment import Track
 from recall_audio.model.options import StemOptions
-from recall_audio.model.outcome import Finding
+from recall_audio.model.outcome import CountCallback, Finding
 from recall_audio.model.stems import Mixdown, Residual, Stem, StemsResult
 from recall_audio.pipeline.stems.level import Levelled, Tick, blocks, level
 from recall_audio.pipeline.stems.residual import check_residual, residual_findings
@@ -93,7 +93,7 @@ def export_stems(
     n_samples: int,
     folder: Path,
     options: StemOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
     sources: StemSources | None = None,
 ) -> StemsResult:
     """Write ``<folder>/<label>.wav`` for every track.
@@ -146,7 +146,7 @@ class _Job:
         folder: Path,
         options: StemOptions,
         sources: StemSources,
-        progress: Callable[[int, int], None] | None,
+        progress: CountCallback | None,
     ) -> None:
         self.n_samples, self.folder, self.options = n_samples, folder, options
         self.sources = replace(sources, work=sources.work or folder)
