@@ -17,7 +17,7 @@ import pytest
 from benchmarks.cost_meetings import RATE_HZ, Recipe, make, recording_folder
 from counting import Counts, counted
 
-from recall_audio.core.alignment import part_fit
+from recall_audio.core.alignment import search
 from recall_audio.core.speech import evidence
 from recall_audio.pipeline import audio, manifest, stages
 from recall_audio.pipeline.process import process
@@ -213,7 +213,7 @@ def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 def correlate_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(part_fit, "gather", doing(part_fit.gather, 3))
+    patch.setattr(search, "gather", doing(search.gather, 3))
 
 
 def look_twice(patch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recall_audio.core.alignment.align import align, align_part, reconcile
-from recall_audio.core.alignment.part_fit import PartFit
+from recall_audio.core.alignment.search import PartFit
 from recall_audio.core.speech.evidence import part_evidence
 from recall_audio.core.speech.find import join_speech
+from recall_audio.core.stems.residual import check_residual
 from recall_audio.errors import ItemError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, write_text
@@ -27,7 +28,6 @@ from recall_audio.pipeline.layout import Layout
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.stems.export import asked_for, export_stems, put_together
-from recall_audio.pipeline.stems.residual import check_residual
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from recall_audio.core.stems.loudness import EnergyMeter, block_energies, gated_lufs
-from recall_audio.core.stems.true_peak import PeakMeter
+from recall_audio.core.stems.meters import EnergyMeter, PeakMeter, block_energies, gated_lufs
+from recall_audio.core.stems.residual import check_residual, residual_findings
 from recall_audio.errors import MachineError, UsageError
 from recall_audio.files import temporary_beside
 from recall_audio.media.bext import Origin, WavFormat, bext, ixml
@@ -29,7 +29,6 @@ from recall_audio.model.options import StemOptions
 from recall_audio.model.outcome import CountCallback, Finding
 from recall_audio.model.stems import Mixdown, Residual, Stem, StemsResult
 from recall_audio.pipeline.stems.level import Levelled, Tick, blocks, level
-from recall_audio.pipeline.stems.residual import check_residual, residual_findings
 from recall_audio.pipeline.stems.track_reader import Spool, StemSources, length_at, native_rate, opened
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import db_to_gain
