@@ -15,8 +15,7 @@ from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome, StageCallback
 from recall_audio.model.pseudonyms import LEFT_OUT
-from recall_audio.pipeline.documents import read_meeting
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import Manifest, begin, discard_work, is_done
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
@@ -78,7 +77,7 @@ def process(
     try:
         _run_stages(manifest, meeting, options, progress or (lambda *_: None), pieces)
     finally:
-        pieces.give_up()
+        pieces.cancel()
     manifest.finish()
     if not keep_work:
         discard_work(layout)
@@ -108,15 +107,15 @@ def _run_stages(
 ) -> None:
     # numpy and the codecs: only where something is to do
     from recall_audio.pipeline.job import Job
-    from recall_audio.pipeline.stages import STEPS, Stage
+    from recall_audio.pipeline.stages import STEPS, StageContext
 
     job = Job(manifest.layout, meeting, options)
     keys = stage_keys(meeting, options)
     stale = stale_stages(manifest, keys)
     for i, name in enumerate(STAGES):
         if name in stale:
-            stage = Stage(manifest, stale & {*STAGES[i + 1 :]}, pieces, partial(progress, name))
-            manifest.run(name, keys[name], partial(STEPS[name], job, stage), pieces)
+            context = StageContext(manifest, stale & {*STAGES[i + 1 :]}, pieces, partial(progress, name))
+            manifest.run(name, keys[name], partial(STEPS[name], job, context), pieces)
         else:
             manifest.reuse(name)
 

@@ -12,8 +12,7 @@ from recall_audio.export.tables import TABLE_WRITERS
 from recall_audio.files import atomic
 from recall_audio.model.outcome import CountCallback
 from recall_audio.model.pseudonyms import Pseudonyms
-from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents
-from recall_audio.pipeline.layout import recording_folders
+from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents, recording_folders
 from recall_audio.pipeline.talk import talk_again, view_of
 from recall_audio.results.locations import all_kept, folders_at, root_of
 from recall_audio.results.pseudonymise import recode_documents

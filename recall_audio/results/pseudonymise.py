@@ -33,9 +33,8 @@ from recall_audio.model.pseudonyms import Pseudonyms, Recoded
 from recall_audio.model.speech import SpeechResult
 from recall_audio.model.stems import Stem
 from recall_audio.model.talk import Talk
-from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
+from recall_audio.pipeline.documents import Documents, Layout, as_this_version_writes, need, read_documents
 from recall_audio.pipeline.job import moment
-from recall_audio.pipeline.layout import Layout
 from recall_audio.pipeline.manifest import describe
 from recall_audio.pipeline.plan import stage_keys
 from recall_audio.pipeline.report import render_report

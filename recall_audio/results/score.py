@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from recall_audio.errors import ItemError, MachineError, UsageError
 from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.files import read_json
-from recall_audio.pipeline.documents import Documents, labels_by_id, need, read_documents
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Documents, Layout, labels_by_id, need, read_documents
 from recall_audio.results.records import Table
 
 if TYPE_CHECKING:
