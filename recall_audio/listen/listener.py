@@ -39,7 +39,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from recall_audio.environment import WEBHOOK_SECRET_VARIABLE, given
+from recall_audio.environment import WEBHOOK_SECRET_VARIABLE, read_variables
 from recall_audio.errors import MachineError, RecallAudioError, UsageError
 from recall_audio.listen import queue as events
 from recall_audio.listen.queue import Queue
@@ -73,7 +73,7 @@ class Secrets:
         Raises:
             UsageError: there is none, or one is malformed. No message holds any of it.
         """
-        words = given().get(WEBHOOK_SECRET_VARIABLE, "").replace(",", " ").split()
+        words = read_variables().get(WEBHOOK_SECRET_VARIABLE, "").replace(",", " ").split()
         if not words:
             raise UsageError(
                 f"{WEBHOOK_SECRET_VARIABLE} is not set; without a webhook secret no message can be verified.",

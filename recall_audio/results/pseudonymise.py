@@ -18,7 +18,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from recall_audio.environment import PSEUDONYM_KEY_VARIABLE, given
+from recall_audio.environment import PSEUDONYM_KEY_VARIABLE, read_variables
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, disk_error, write_json, write_text
@@ -180,7 +180,7 @@ def read_pseudonyms(key_file: Path | None = None) -> Pseudonyms:
         "`python -c 'import secrets; print(secrets.token_hex(32))'` makes a key."
     )
     if key_file is None:
-        key = given().get(PSEUDONYM_KEY_VARIABLE, "").strip().encode("utf-8", "surrogateescape")
+        key = read_variables().get(PSEUDONYM_KEY_VARIABLE, "").strip().encode("utf-8", "surrogateescape")
         if not key:
             raise UsageError(
                 f"No key for pseudonyms: {PSEUDONYM_KEY_VARIABLE} is not set.", hint, code="no_key"

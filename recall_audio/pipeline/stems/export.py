@@ -22,7 +22,7 @@ from recall_audio.core.stems.residual import check_residual, residual_findings
 from recall_audio.errors import MachineError, UsageError
 from recall_audio.files import temporary_beside
 from recall_audio.media.bext import Origin, WavFormat, bext, ixml
-from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
+from recall_audio.media.encode import FFMPEG_HINT, SUFFIXES, encode, find_ffmpeg
 from recall_audio.media.wav import StemWriter, read_block
 from recall_audio.model.alignment import Track
 from recall_audio.model.options import StemOptions
@@ -160,7 +160,7 @@ class _Job:
         if options.format != "wav" and find_ffmpeg() is None:
             raise MachineError(
                 f"{options.format.upper()} needs ffmpeg, and there is none.",
-                "Install ffmpeg, or `pip install 'recall-audio[ffmpeg]'`, or write WAV.",
+                FFMPEG_HINT,
                 code="no_encoder",
             )
         n_blocks = len(list(blocks(n_samples, 16_000)))
