@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from recall_audio.errors import UsageError
-from recall_audio.listen import BotEvent, Queue
-from recall_audio.listen.queue import IgnoredMessage, parse_event
+from recall_audio.listen import Queue, Told, events
 
 BOT = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -21,9 +20,9 @@ def queue(tmp_path: Path) -> Queue:
     return Queue(tmp_path / "queue")
 
 
-def told(message: str, bot: str = BOT, **artifacts: str) -> BotEvent:
+def told(message: str, bot: str = BOT, **artifacts: str) -> Told:
     all_of_it = {"audio_separate": "art-1", "recording": RECORDING}
-    return BotEvent(bot, message, RECORDING, artifacts or all_of_it)
+    return Told(bot, message, RECORDING, artifacts or all_of_it)
 
 
 def names(folder: Path) -> list[str]:
@@ -149,11 +148,11 @@ def test_done_entries_say_how_they_ended_and_go_after_some_days(queue: Queue) ->
     queue.finish(entry, [{"bot_id": BOT, "status": "done"}], failed=False)
     done = queue.folder / "done" / f"{BOT}.json"
     assert json.loads(done.read_text())["outcomes"] == [{"bot_id": BOT, "status": "done"}]
-    queue.clean_up()
+    queue.tidy()
     assert done.is_file()
     long_ago = time.time() - 30 * 86_400
     os.utime(done, (long_ago, long_ago))
-    queue.clean_up()
+    queue.tidy()
     assert not done.exists()
 
 
@@ -180,9 +179,9 @@ def test_an_entry_that_nobody_can_read_is_a_bot_all_the_same(queue: Queue, conte
 
 
 def test_only_one_works_a_queue_off(queue: Queue) -> None:
-    with queue.exclusive(), pytest.raises(UsageError), Queue(queue.folder).exclusive():
+    with queue.alone(), pytest.raises(UsageError), Queue(queue.folder).alone():
         pass
-    with Queue(queue.folder).exclusive():
+    with Queue(queue.folder).alone():
         pass
 
 
@@ -204,7 +203,7 @@ def test_only_one_works_a_queue_off(queue: Queue) -> None:
     ],
 )
 def test_what_names_no_bot_asks_for_nothing(body: bytes, is_odd: bool) -> None:
-    read = parse_event(body, "msg_1")
-    assert isinstance(read, IgnoredMessage)
+    read = events.read(body, "msg_1")
+    assert isinstance(read, events.Nothing)
     assert read.is_odd is is_odd
-    assert "passwd" not in read.reason
+    assert "passwd" not in read.why
