@@ -1,12 +1,13 @@
-"""One set of tables out of many recordings, one recording in memory at a time.
+"""Collect many recordings into one set of tables, one recording in memory at a time.
 
-Beside the tables of each recording, below each other (:mod:`recall_audio.export.tables`), there are three
-over all:
+The tables of all recordings are concatenated (:mod:`recall_audio.export.tables`). Three tables describe all
+recordings together:
 
-* ``people``: a row a participant of a meeting: which person they are.
-* ``merges``: by what participants of different meetings were taken for one person.
-* ``persons``: a row a person: means of their meetings' shares, each meeting counting alike, and the shares of
-  everything pooled, each second counting alike. They differ where long meetings differ from short ones.
+* ``people``: a row a participant of a meeting, with the code of the person.
+* ``merges``: why participants of different meetings count as one person.
+* ``persons``: a row a person, with the mean of the meetings' shares (each meeting has one weight) and the
+  shares of all meetings pooled (each second has one weight). The two differ where long meetings differ from
+  short ones.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """One participant of one meeting, as far as the tables over all need it; times in seconds.
+    """What the tables over all recordings need of one participant of one meeting; times in seconds.
 
     Attributes:
         recording_id: the meeting.
@@ -88,7 +89,7 @@ ALL_TABLES: tuple[Table, ...] = (*TABLES, PEOPLE, MERGES, PERSONS)
 
 @dataclass(slots=True)
 class _Everyone:
-    """What is kept of all recordings: a few numbers a participant."""
+    """The few numbers that are kept of every participant."""
 
     people: PersonIndex = field(default_factory=PersonIndex)
     seen: list[tuple[str, Appearance]] = field(default_factory=list)
@@ -106,10 +107,10 @@ class _Everyone:
 
 
 def collect_rows(recordings: Iterable[Loaded]) -> Iterator[Chunk]:
-    """Rows of every table, recording after recording; those over all recordings last.
+    """Yield the rows of every table, recording by recording, then those over all recordings.
 
     Args:
-        recordings: read one by one; none is kept.
+        recordings: taken one by one; none is kept in memory.
     """
     everyone = _Everyone()
     for recording in recordings:
@@ -127,10 +128,10 @@ def collect_rows(recordings: Iterable[Loaded]) -> Iterator[Chunk]:
 
 
 def person_row(code: str, seen: Sequence[Appearance]) -> Row:
-    """One person's means over meetings and pooled figures.
+    """Return one person's means over meetings and their pooled figures.
 
-    Somebody who was in one meeting under two labels (left, and came back as another participant) was there
-    once: their talk and presence are added up before a mean is taken.
+    A person may have two labels in one meeting (they left, and came back as another participant). That counts
+    as one meeting: talk and presence are added before a mean is taken.
     """
     calls = [_call(list(same)) for _, same in groupby(sorted(seen, key=_meeting), key=_meeting)]
     cells: list[Any] = []
@@ -161,7 +162,7 @@ def _meeting(one: Appearance) -> str:
 
 
 def _call(same: Sequence[Appearance]) -> Appearance:
-    """One person's appearances in one meeting as one."""
+    """Combine one person's appearances in one meeting into one."""
     first = same[0]
     known = [one.presence_s for one in same if one.presence_s is not None]
     return Appearance(

@@ -1,4 +1,4 @@
-"""Where the audio is and who speaks in it, for training and evaluation tools.
+"""Write where the audio is and who speaks in it, for training and evaluation tools.
 
 References: meeteval's SegLST; NeMo, speaker diarization manifests; Kaldi, data preparation (every file sorted
 as in the C locale, utterance ids led by the speaker's); Lhotse, Recording and SupervisionSegment; Hugging
@@ -28,7 +28,10 @@ it, seconds (`timestamps_start`, `timestamps_end`).
 
 
 def seglst(view: ExportView) -> dict[str, bytes]:
-    """A list of ``{session_id, speaker, start_time, end_time, words, audio_path}``; no words yet."""
+    """Write a SegLST of ``{session_id, speaker, start_time, end_time, words, audio_path}``.
+
+    ``words`` is empty: there is no transcript yet.
+    """
     rows = [
         {
             "session_id": view.session,
@@ -44,7 +47,7 @@ def seglst(view: ExportView) -> dict[str, bytes]:
 
 
 def nemo(view: ExportView) -> dict[str, bytes]:
-    """A line for the mix with its RTTM beside it; without a mix, a line a stem."""
+    """Write a line for the mix and the RTTM beside it; without a mix, a line a stem."""
     audio = [view.mix] if view.mix else [stem.file for stem in view.stems.values()]
     rows = [
         {
@@ -62,7 +65,7 @@ def nemo(view: ExportView) -> dict[str, bytes]:
 
 
 def kaldi(view: ExportView) -> dict[str, bytes]:
-    """A data directory: each stem is a recording, each segment an utterance."""
+    """Write a data directory in which a stem is a recording and a segment an utterance."""
     recordings = {label: f"{label}+{view.session}" for label in view.stems}
     utterances = {label: dict(_utterances(view, label)) for label in recordings}
     spoken = {label: said for label, said in utterances.items() if said}
@@ -81,7 +84,10 @@ def kaldi(view: ExportView) -> dict[str, bytes]:
 
 
 def lhotse(view: ExportView) -> dict[str, bytes]:
-    """One Recording whose channels are the stems, one supervision a segment; nothing without stems."""
+    """Write one Recording with a channel a stem, and a supervision a segment.
+
+    Without stems both manifests are empty.
+    """
     channels = {label: i for i, label in enumerate(view.stems)}
     stem = next(iter(view.stems.values()), None)
     recordings = [] if stem is None else [_recording(view, channels)]
@@ -104,9 +110,10 @@ def lhotse(view: ExportView) -> dict[str, bytes]:
 
 
 def hf(view: ExportView) -> dict[str, bytes]:
-    """``stems/metadata.jsonl``, a row a stem; the stems are to lie beside it. And a card that says so.
+    """Write ``stems/metadata.jsonl``, a row a stem, and a dataset card.
 
-    Loaders refuse a path that leads elsewhere; without the card they take ``Test.wav`` for another split.
+    The stems have to lie beside the metadata, because loaders refuse paths to other folders. Without the card
+    loaders take a file called ``Test.wav`` for another split.
     """
     rows = [
         {
@@ -126,7 +133,7 @@ def hf(view: ExportView) -> dict[str, bytes]:
 
 
 def _recording(view: ExportView, channels: Mapping[str, int]) -> dict[str, Any]:
-    """Lhotse's Recording: all stems are equally long, at one rate."""
+    """Return Lhotse's Recording; all stems have one length and one rate."""
     first = next(iter(view.stems.values()))
     sources = [
         {"type": "file", "channels": [channels[label]], "source": view.path(stem.file)}
@@ -143,14 +150,14 @@ def _recording(view: ExportView, channels: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _audio(view: ExportView, label: str) -> str | None:
-    """The stem's path, or the mix's, or nothing."""
+    """Return the path of the stem, else of the mix, else None."""
     stem = view.stems.get(label)
     file = stem.file if stem else view.mix
     return None if file is None else view.path(file)
 
 
 def _wav(view: ExportView, label: str) -> str:
-    """A path, or for other formats a command that writes WAV to a pipe."""
+    """Return the path of a WAV; for other formats a command that writes WAV to a pipe."""
     path = view.path(view.stems[label].file)
     if path.endswith(".wav"):
         return path
@@ -158,14 +165,17 @@ def _wav(view: ExportView, label: str) -> str:
 
 
 def _utterances(view: ExportView, label: str) -> Iterable[tuple[str, str]]:
-    """Utterance id and times. ``+`` sorts before all that a label holds: speakers sort as utterances do."""
+    """Yield utterance ids and times.
+
+    ``+`` sorts before all characters of a label, so speakers sort as their utterances do.
+    """
     for start_s, end_s in view.segments[label]:
         utterance = f"{label}+{view.session}+{round(start_s * 1000):09d}+{round(end_s * 1000):09d}"
         yield utterance, f"{start_s:.6f} {end_s:.6f}"
 
 
 def _sorted_table(rows: Iterable[tuple[str, str]]) -> bytes:
-    """``key value`` lines, sorted by bytes."""
+    """Return ``key value`` lines, sorted by bytes."""
     return b"".join(sorted(f"{key} {value}\n".encode() for key, value in rows))
 
 

@@ -1,4 +1,4 @@
-"""What an exporter sees of one recording: plain values, no folder, no file."""
+"""Define what an exporter gets of one recording: plain values, no folder, no file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,16 +34,17 @@ class ExportView:
     Attributes:
         recording_id: the recording.
         duration_s: the mix's duration.
-        segments: label to ``[[start_s, end_s], ...]``, by time and apart; everyone, silent people too.
+        segments: label to ``[[start_s, end_s], ...]``, sorted, without overlaps; silent speakers included.
         names: label to the real name, None where there is none.
-        stems: label to their stem, where one was written.
+        stems: label to stem, where one was written.
         talk: the figures and events.
         labels: participant id to label, for the parts.
-        parts: where each part lies.
+        parts: the alignment of each part.
         mix: path of the mixed recording below the recording's folder, or None.
-        root: what is put before the paths in formats that name audio files: the recording's folder, absolute,
-            or empty for paths relative to it.
-        out: the folder below which the files will be written, absolute if `root` is; None: the recording's.
+        root: prefix of the paths in formats that name audio files: the recording's folder, absolute, or empty
+            for paths relative to it.
+        out: the folder below which the files will be written, absolute if `root` is; None for the
+            recording's folder.
         clips: how speech is cut into clips for a transcriber.
     """
 
@@ -62,19 +63,19 @@ class ExportView:
 
     @property
     def session(self) -> str:
-        """The recording's id as one word without spaces."""
+        """Return the recording's id as one word without spaces."""
         return safe_name(self.recording_id, "recording")
 
     def path(self, file: str) -> str:
-        """A file below the recording's folder, as it is written into a manifest."""
+        """Return the path of one of the recording's files for a manifest."""
         return f"{self.root.rstrip('/')}/{file}" if self.root else file
 
     def written(self, file: str) -> str:
-        """A file that a writer makes, as it is written into a manifest."""
+        """Return the path of a file that a writer makes for a manifest."""
         return self.path(file) if self.out is None else f"{self.out.rstrip('/')}/{file}"
 
     def by_time(self) -> list[tuple[float, float, str]]:
-        """``(start_s, end_s, label)`` of every segment, by start."""
+        """Return ``(start_s, end_s, label)`` of every segment, by start."""
         rows = ((float(a), float(b), label) for label, spans in self.segments.items() for a, b in spans)
         return sorted(rows)
 
@@ -84,7 +85,10 @@ class ExportView:
 
 
 def readable(text: str | None) -> str:
-    """A name for people: surrogates replaced, no control or format character, spaces as one."""
+    """Return a name fit for display.
+
+    Surrogates are replaced, control and format characters removed, runs of white space made one space.
+    """
     kept = (
         c if c.isprintable() or c.isspace() else "\ufffd" if "\ud800" <= c <= "\udfff" else ""
         for c in text or ""

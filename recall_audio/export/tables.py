@@ -1,7 +1,7 @@
 """Make tidy tables, one row a thing, and write them as CSV and Parquet.
 
-Every table has the same columns with the same types for every recording, so that tables of many recordings
-can be put below each other. A figure that is None is an empty cell, and the column ``reasons`` says why.
+Every table has the same columns with the same types for every recording, so tables of many recordings can be
+concatenated. A figure that is None is an empty cell, and the column ``reasons`` says why.
 """
 
 import csv
@@ -31,7 +31,7 @@ class Table:
     Attributes:
         name: its name.
         columns: column to type, in order.
-        rows: gives a recording's rows, values in the order of the columns.
+        rows: yields a recording's rows, values in the order of the columns.
     """
 
     name: str
@@ -40,9 +40,10 @@ class Table:
 
 
 def columns_of(*kinds: type) -> dict[str, Type]:
-    """Columns of values' figures; a distribution takes four; lists and mappings are tables of their own.
+    """Return the columns for the figures of dataclasses.
 
-    Where a value has reasons, one column ``reasons`` comes last.
+    A distribution takes four columns. Lists and mappings have no column: they are tables of their own. Where
+    a class has reasons, one column ``reasons`` comes last.
     """
     columns: dict[str, Type] = {}
     reasons = False
@@ -58,7 +59,7 @@ def columns_of(*kinds: type) -> dict[str, Type]:
 
 
 def cells_of(*values: Any) -> list[Any]:
-    """The cells of values, in the order of :func:`columns_of`."""
+    """Return the cells of values, in the order of :func:`columns_of`."""
     cells: list[Any] = []
     reasons: dict[str, str] | None = None
     for value in values:
@@ -82,13 +83,13 @@ def joined_reasons(reasons: Mapping[str, str]) -> str:
 
 @cache
 def _figures(kind: type) -> tuple[tuple[str, type], ...]:
-    """A value's fields that become cells, and as what: a plain type, a distribution, or dict for reasons."""
+    """List the fields that become cells and their kind: a plain type, Distribution, or dict for reasons."""
     found = ((f.name, dict if f.name == "reasons" else _plain_type(f.type)) for f in fields(kind))
     return tuple((name, what) for name, what in found if what in (*_TYPES, Distribution, dict))
 
 
 def _plain_type(annotation: Any) -> Any:
-    """``float`` of ``float | None``, ``str`` of a Literal of strings; what else there is, as it is."""
+    """Return ``float`` for ``float | None``, ``str`` for a Literal, and other annotations unchanged."""
     if get_origin(annotation) is UnionType:
         (annotation,) = (a for a in get_args(annotation) if a is not NoneType)
     return str if get_origin(annotation) is Literal else annotation
@@ -111,7 +112,7 @@ def _speakers(view: ExportView) -> Iterator[Row]:
 
 
 def _values(pick: Callable[[ExportView], Sequence[Any]]) -> Callable[[ExportView], Iterator[Row]]:
-    """Rows of a list of values."""
+    """Return a function that yields a row for each value of a list."""
     return lambda view: ((view.recording_id, *cells_of(value)) for value in pick(view))
 
 
@@ -119,8 +120,8 @@ def _parts(view: ExportView) -> Iterator[Row]:
     for part in view.parts:
         label = view.labels.get(part.participant_id)
         facts = (part.nominal_start_s, part.start_s, part.drift_ppm, part.status)
-        trust = (part.confidence, part.uncertainty_ms, part.reason)
-        yield view.recording_id, part.part_id, label, part.participant_id, *facts, *trust
+        certainty = (part.confidence, part.uncertainty_ms, part.reason)
+        yield view.recording_id, part.part_id, label, part.participant_id, *facts, *certainty
 
 
 _SEGMENT: dict[str, Type] = {
@@ -161,12 +162,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_csv(view: ExportView) -> dict[str, bytes]:
-    """``tables/<name>.csv``: UTF-8, a header, an empty cell for None."""
+    """Write ``tables/<name>.csv`` in UTF-8, with a header and an empty cell for None."""
     return {f"tables/{t.name}.csv": csv_header(t) + csv_rows(t.rows(view)) for t in TABLES}
 
 
 def to_parquet(view: ExportView) -> dict[str, bytes]:
-    """``tables/<name>.parquet``: one row group, columns with fixed types.
+    """Write ``tables/<name>.parquet`` with one row group and fixed column types.
 
     Raises:
         MachineError: pyarrow is not installed.
@@ -183,17 +184,20 @@ def to_parquet(view: ExportView) -> dict[str, bytes]:
 
 
 def csv_header(table: Table) -> bytes:
-    """The names of the columns."""
+    """Return the header line of a CSV file."""
     return _csv([list(table.columns)])
 
 
 def csv_rows(rows: Iterable[Row]) -> bytes:
-    """Rows as CSV; a text that a spreadsheet would take for a formula is led by a quote."""
+    """Return rows as CSV.
+
+    A text that a spreadsheet would take for a formula gets a leading quote.
+    """
     return _csv([[_cell(value) for value in row] for row in rows])
 
 
 def record_batch(table: Table, rows: Sequence[Row]) -> Any:
-    """Rows as a pyarrow RecordBatch of the table's types.
+    """Return rows as a pyarrow RecordBatch of the table's types.
 
     Raises:
         MachineError: pyarrow is not installed.
@@ -215,7 +219,7 @@ def record_batch(table: Table, rows: Sequence[Row]) -> Any:
 
 
 def load_pyarrow() -> Any:
-    """The module pyarrow.
+    """Import and return pyarrow.
 
     Raises:
         MachineError: it is not installed.
@@ -245,31 +249,31 @@ def _cell(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Texts as UTF-8 can hold them; all else as it is."""
+    """Replace what UTF-8 cannot encode in a text; return other values unchanged."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 class CsvTables:
-    """Tables written as they come, a stream each."""
+    """A writer of CSV tables that writes rows at once, a stream a table."""
 
     suffix = ".csv"
 
     def __init__(self, streams: Mapping[str, IO[bytes]], tables: Sequence[Table]) -> None:
-        """Write the headers; `streams` has one for each table's name."""
+        """Write the headers; `streams` holds one stream for each table's name."""
         self._streams = streams
         for table in tables:
             streams[table.name].write(csv_header(table))
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
-        """Put rows below those that are there."""
+        """Append rows to a table."""
         self._streams[table.name].write(csv_rows(rows))
 
     def close(self) -> None:
-        """Nothing is held back; the streams stay open."""
+        """Do nothing: no rows are buffered, and the streams stay open."""
 
 
 class ParquetTables:
-    """The same as Parquet: rows are held until there are enough for a row group."""
+    """A writer of Parquet tables that buffers rows until they fill a row group."""
 
     suffix = ".parquet"
     group_rows = 20_000
@@ -290,14 +294,14 @@ class ParquetTables:
         }
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
-        """Put rows below those that are there."""
+        """Append rows to a table."""
         held = self._held[table.name]
         held.extend(rows)
         if len(held) >= self.group_rows:
             self._flush(table.name)
 
     def close(self) -> None:
-        """Write what is held and the footers; the streams stay open."""
+        """Write the buffered rows and the footers; the streams stay open."""
         for name, writer in self._writers.items():
             if self._held[name]:
                 self._flush(name)

@@ -68,14 +68,17 @@ def find_clips(
 
 
 def _pieces(start_s: float, end_s: float, longest_s: float) -> list[tuple[float, float]]:
-    """The stretch itself, or equal pieces of it that are short enough."""
-    n = max(1, math.ceil((end_s - start_s) / longest_s))
-    at = [start_s + (end_s - start_s) * i / n for i in range(n)] + [end_s]
-    return list(pairwise(at))
+    """Split a stretch into as few equal pieces as keep each short enough."""
+    n_pieces = max(1, math.ceil((end_s - start_s) / longest_s))
+    cuts_s = [start_s + (end_s - start_s) * i / n_pieces for i in range(n_pieces)] + [end_s]
+    return list(pairwise(cuts_s))
 
 
 def rttm(view: ExportView) -> dict[str, bytes]:
-    """``SPEAKER file 1 onset duration <NA> <NA> label <NA> <NA>``, milliseconds, by onset."""
+    """Write ``SPEAKER file 1 onset duration <NA> <NA> label <NA> <NA>`` lines, by onset.
+
+    Times are seconds with three decimals.
+    """
     lines = []
     for start_s, end_s, label in view.by_time():
         onset_ms, end_ms = round(start_s * 1000), round(end_s * 1000)
@@ -87,18 +90,21 @@ def rttm(view: ExportView) -> dict[str, bytes]:
 
 
 def uem(view: ExportView) -> dict[str, bytes]:
-    """``file 1 start end``: the whole meeting is to be scored."""
+    """Write ``file 1 start end``, so that the whole meeting is scored."""
     return {"segments.uem": f"{view.session} 1 0.000 {view.duration_s:.3f}\n".encode()}
 
 
 def audacity(view: ExportView) -> dict[str, bytes]:
-    """``start\\tend\\tlabel``, microseconds, by start."""
+    """Write ``start\\tend\\tlabel`` lines, seconds with six decimals, by start."""
     lines = (f"{start_s:.6f}\t{end_s:.6f}\t{label}\n" for start_s, end_s, label in view.by_time())
     return {"segments.audacity.txt": "".join(lines).encode()}
 
 
 def webvtt(view: ExportView) -> dict[str, bytes]:
-    """A cue a segment with the speaker's real name; cues may overlap; ``…`` stands for the words."""
+    """Write a cue a segment with the speaker's real name.
+
+    Cues may overlap. ``…`` stands for the text, as there is no transcript yet.
+    """
     cues = ["WEBVTT\n"]
     for start_s, end_s, label in view.by_time():
         name = html.escape(readable(view.names.get(label)) or label, quote=False)
@@ -107,13 +113,16 @@ def webvtt(view: ExportView) -> dict[str, bytes]:
 
 
 def timestamp(time_s: float, point: str = ".") -> str:
-    """``hh:mm:ss.mmm`` of seconds."""
+    """Format seconds as ``hh:mm:ss.mmm``."""
     whole, milliseconds = divmod(round(time_s * 1000), 1000)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{point}{milliseconds:03d}"
 
 
 def textgrid(view: ExportView) -> dict[str, bytes]:
-    """Long text format: an IntervalTier a speaker, contiguous from 0 to the end, and the tier ``overlap``."""
+    """Write the long text format: an IntervalTier a speaker, and the tier ``overlap``.
+
+    Each tier is contiguous from 0 to the end.
+    """
     tiers = {label: [(float(a), float(b), label) for a, b in rows] for label, rows in view.segments.items()}
     tiers["overlap"] = [(a, b, "+".join(labels)) for a, b, labels in view.overlaps()]
     head = [
@@ -127,7 +136,7 @@ def textgrid(view: ExportView) -> dict[str, bytes]:
 
 
 def _tier(number: int, name: str, rows: list[tuple[float, float, str]], duration_s: float) -> str:
-    """One tier, the silences between its intervals filled in."""
+    """Return one tier, with empty intervals for the silences."""
     intervals: list[tuple[float, float, str]] = []
     reached_s = 0.0
     for start_s, end_s, text in rows:
@@ -151,5 +160,5 @@ def _tier(number: int, name: str, rows: list[tuple[float, float, str]], duration
 
 
 def _quoted(text: str) -> str:
-    """A Praat string: quotes are doubled."""
+    """Quote a string for Praat: inner quotes are doubled."""
     return '"' + text.replace('"', '""') + '"'

@@ -34,7 +34,7 @@ from recall_audio.model.options import TalkOptions
 
 EXPECTED_TRANSCRIPT = "Expected openai-whisper, faster-whisper or WhisperX JSON."
 _WORD = ("start", "end", "word", "probability")
-"""The order of faster-whisper's words where they come as arrays: its older versions' are tuples."""
+"""The order of the fields where a word is an array: older versions of faster-whisper write tuples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,13 @@ class Utterance:
 
 
 def utterances(transcript: Any, label: str, speech: Rows | None = None) -> Iterator[Utterance]:
-    """Utterances of one stem, in the file's order; blank ones are left out.
+    """Yield the utterances of one stem, in the file's order, without blank ones.
 
     Args:
-        transcript: what the transcriber's JSON file holds.
-        label: the stem's.
-        speech: the speaker's own ``[[start_s, end_s], ...]``, to tell words made up in silence, or others'
-            that leaked.
+        transcript: the content of the transcriber's JSON file.
+        label: the stem's label.
+        speech: the speaker's own ``[[start_s, end_s], ...]``, to detect words that were invented in silence
+            or leaked from others.
 
     Raises:
         ItemError: there are no segments, or one of them has no start, end and text.
@@ -104,21 +104,21 @@ def utterances(transcript: Any, label: str, speech: Rows | None = None) -> Itera
         )
     for number, segment in enumerate(segments, 1):
         for start_s, end_s, text, words in _pieces(segment, f"Segment {number} of {label}'s transcript"):
-            heard = None if speech is None else _share_within(start_s, end_s, speech)
+            in_speech = None if speech is None else _share_within(start_s, end_s, speech)
             if text:
-                yield Utterance(start_s, end_s, label, text, words, heard)
+                yield Utterance(start_s, end_s, label, text, words, in_speech)
 
 
 Piece = tuple[float, float, str, tuple[Word, ...]]
 
 
 def _pieces(segment: Any, what: str) -> list[Piece]:
-    """A segment, split where its words are far apart."""
-    given = segment if isinstance(segment, Mapping) else {}
-    listed = given.get("words")
+    """Split a segment where its words are far apart."""
+    fields = segment if isinstance(segment, Mapping) else {}
+    listed = fields.get("words")
     raw = [_named(w) for w in listed if isinstance(w, (Mapping, list))] if isinstance(listed, list) else []
     words = [_word(w) for w in raw]
-    text, times = given.get("text"), _times(given, words)
+    text, times = fields.get("text"), _times(fields, words)
     if times is None or not isinstance(text, str):
         hint = f"Each needs start and end in seconds, in order, and text. {EXPECTED_TRANSCRIPT}"
         raise ItemError(f"{what} is damaged.", hint, code="bad_segment")
@@ -135,7 +135,7 @@ def _pieces(segment: Any, what: str) -> list[Piece]:
 
 
 def _times(segment: Mapping[str, Any], words: Sequence[Word]) -> tuple[float, float] | None:
-    """Start and end, of the words where the segment has none; None where they are no stretch of time."""
+    """Return start and end, from the words where the segment lacks them; None if they are out of order."""
     starts = [w.start_s for w in words if w.start_s is not None]
     ends = [w.end_s for w in words if w.end_s is not None]
     start_s, end_s = _seconds(segment, "start"), _seconds(segment, "end")
@@ -147,7 +147,10 @@ def _times(segment: Mapping[str, Any], words: Sequence[Word]) -> tuple[float, fl
 
 
 def _runs(words: Sequence[Word]) -> list[tuple[int, int]]:
-    """First and last-but-one of each run of words that are not far apart; a word without times goes along."""
+    """Return the index ranges of runs of words that are close together.
+
+    A word without times belongs to the run before it.
+    """
     first, reached_s, runs = 0, -math.inf, []
     for i, word in enumerate(words):
         if word.start_s is None or word.end_s is None or word.end_s < word.start_s:
@@ -164,7 +167,7 @@ def _last_end(words: Sequence[Word]) -> float:
 
 
 def _between(spoken: Sequence[str], text: str) -> str | None:
-    """What stands between words so that they make the text again; None where they do not."""
+    """Return the separator that joins the words to the text; None where neither does."""
     wanted = text.split()
     return next((b for b in ("", " ") if b.join(spoken).split() == wanted), None)
 
@@ -174,7 +177,7 @@ def _named(word: Any) -> Mapping[str, Any]:
 
 
 def _word(word: Mapping[str, Any]) -> Word:
-    """WhisperX calls the confidence ``score``, the others ``probability``."""
+    """Read a word; WhisperX calls the confidence ``score``, the others ``probability``."""
     probability = _seconds(word, "probability")
     confidence = _seconds(word, "score") if probability is None else probability
     text = word.get("word")
@@ -183,14 +186,14 @@ def _word(word: Mapping[str, Any]) -> Word:
 
 
 def _seconds(value: Mapping[str, Any], key: str) -> float | None:
-    """A finite number, or None."""
+    """Return a finite number, or None."""
     number = value.get(key)
     usable = isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
     return float(number) if usable and number is not None else None
 
 
 def _share_within(start_s: float, end_s: float, speech: Rows) -> float:
-    """Share of a stretch that lies in speech."""
+    """Return the share of a stretch that lies in speech, 0 to 1."""
     inside_s = sum(max(0.0, min(end_s, b) - max(start_s, a)) for a, b in speech)
     return round(inside_s / (end_s - start_s), 3) if end_s > start_s else 0.0
 
@@ -213,10 +216,13 @@ class TranscriptFormat:
 
 
 def match_files(files: Iterable[str], labels: Sequence[str]) -> dict[str, str]:
-    """File name to the label of the stem that it transcribes: ``Ann_Lee.json``, ``Ann_Lee.wav.json``.
+    """Match transcripts to stems by name: ``Ann_Lee.json``, ``Ann_Lee.wav.json``.
+
+    Returns:
+        File to the label of the stem that it transcribes.
 
     Raises:
-        UsageError: a file is no stem's, or two are the same one's.
+        UsageError: a file belongs to no stem, or two files to one stem.
     """
     by_name = {unicodedata.normalize("NFC", label).casefold(): label for label in labels}
     matched: dict[str, str] = {}
@@ -225,7 +231,7 @@ def match_files(files: Iterable[str], labels: Sequence[str]) -> dict[str, str]:
         label = by_name.get(name.split(".", 1)[0])
         if label is None:
             hint = f"Name it after its stem: {', '.join(f'{x}.json' for x in labels)}."
-            raise UsageError(f"{file} is no stem's transcript.", hint)
+            raise UsageError(f"{file} belongs to no stem.", hint)
         if label in matched.values():
             raise UsageError(f"{file} is a second transcript of {label}.", "Give one file a stem.")
         matched[file] = label
@@ -235,11 +241,11 @@ def match_files(files: Iterable[str], labels: Sequence[str]) -> dict[str, str]:
 def merge_transcripts(
     transcripts: Mapping[str, Any], speech: Mapping[str, Rows] | None = None
 ) -> tuple[Utterance, ...]:
-    """Everybody's utterances by start.
+    """Return the utterances of all speakers by start.
 
     Args:
-        transcripts: label to what the transcriber's JSON file holds.
-        speech: label to ``[[start_s, end_s], ...]``, to tell words that were made up in silence.
+        transcripts: label to the content of the transcriber's JSON file.
+        speech: label to ``[[start_s, end_s], ...]``, to detect words that were invented in silence.
 
     Raises:
         ItemError: a file has no segments, or one of them no start, end and text.
@@ -253,7 +259,7 @@ def merge_transcripts(
 
 
 def write_transcript(said: Sequence[Utterance], names: Names, to: str) -> bytes:
-    """The transcript in one of :data:`TRANSCRIPT_FORMATS`.
+    """Write the transcript in one of :data:`TRANSCRIPT_FORMATS`.
 
     Raises:
         UsageError: there is no such format.

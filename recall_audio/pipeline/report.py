@@ -1,4 +1,4 @@
-"""Write the pages that people look at."""
+"""Write the report of a recording and the index of many."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,10 @@ from recall_audio.pipeline.talk import talk_again
 
 
 def render_report(documents: Documents) -> str:
-    """The page of one recording. Times taken are left out: the same results give the same page."""
+    """Render the page of one recording.
+
+    Processing times are left out, so that the same results give the same page.
+    """
     run = documents.get("run", {})
     timeless = {**run, "stages": [{**s, "seconds": None, "cpu_seconds": None} for s in run.get("stages", [])]}
     shown = {**documents, "run": timeless}
@@ -23,14 +26,14 @@ def render_report(documents: Documents) -> str:
 
 
 def write_report(folder: Path) -> Path:
-    """Render and write ``report.html`` of one recording; gives its path."""
+    """Render and write ``report.html`` of one recording, and return its path."""
     path = folder / "report.html"
     write_text(path, render_report(read_documents(folder)))
     return path
 
 
 def write_index(root: Path, folders: Sequence[Path]) -> Path:
-    """Write ``index.html`` over many recordings' reports; gives its path."""
+    """Write ``index.html`` over many recordings' reports, and return its path."""
     path = root / "index.html"
     rows = [
         report.index_row(read_documents(folder), (folder / "report.html").relative_to(root).as_posix())
@@ -41,7 +44,7 @@ def write_index(root: Path, folders: Sequence[Path]) -> Path:
 
 
 def _failures(root: Path) -> Iterator[dict[str, object]]:
-    """Bots that the journal last told of as failed before they had a recording's folder."""
+    """Yield the bots whose last line of the journal is a failure without a recording's folder."""
     journal = root / "journal.jsonl"
     last: dict[str, dict[str, object]] = {}
     for line in journal.read_text("utf-8").splitlines() if journal.is_file() else ():

@@ -144,7 +144,7 @@ def test_files_are_matched_to_stems_by_their_names() -> None:
     labels = ["Ann_Lee", "José"]
     files = ["out/Ann_Lee.json", "C:\\x\\Jose\u0301.wav.json"]
     assert list(match_files(files, labels).values()) == labels
-    with pytest.raises(UsageError, match="no stem's transcript") as refused:
+    with pytest.raises(UsageError, match="belongs to no stem") as refused:
         match_files(["ann.json"], labels)
     assert "Ann_Lee.json" in refused.value.hint
     with pytest.raises(UsageError, match="second transcript"):
