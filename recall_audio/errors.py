@@ -1,12 +1,12 @@
-"""Every error of the package: one tree, a class only where a caller would do something different.
+"""Define every error of the package: one tree, a class only where a caller would act differently.
 
     RecallAudioError
-    ├── UsageError       the call is wrong: mend it                              exit 2
+    ├── UsageError       the call is wrong: correct it                           exit 2
     ├── KeyRefused       the API takes no request with this key: stop            exit 3
     ├── MachineError     this machine cannot: disk full, no decoder              exit 4
     ├── ItemError        this bot, recording or file fails for good              exit 1
     └── TransientError   may work later: overload, rate limit                    exit 5
-        └── Waiting      not wrong at all: the artifact is still being made      exit 5
+        └── Waiting      no error: the artifact is still being made              exit 5
 
 A message says what happened, what was expected and what was done; the hint says what to do. Neither
 ever holds a key, a query string of a URL, or a body that came from outside.
@@ -20,7 +20,7 @@ class RecallAudioError(Exception):
 
     Attributes:
         message: what happened, in one sentence.
-        hint: what the reader can do about it; may be empty.
+        hint: what the user can do about it; may be empty.
         code: a short word for logs and scripts, e.g. ``not_audio``.
         facts: further plain values (ids, counts, times) for logs; JSON-serialisable.
     """
@@ -82,3 +82,21 @@ class Waiting(TransientError):
     """The artifact is still being made."""
 
     default_code = "waiting"
+
+
+def install_line(extra: str) -> str:
+    """Return the command that installs an extra of this package, e.g. ``parquet``."""
+    return f"pip install 'recall-audio[{extra}]'"
+
+
+def missing_extra(needs: str, extra: str, *, instead: str = "", code: str = "missing_extra") -> MachineError:
+    """Return the error for a package that a command needs and that is not installed.
+
+    Args:
+        needs: what needs which package, e.g. ``Parquet needs pyarrow``.
+        extra: the extra of this package that installs it.
+        instead: what the user can do without it, e.g. ``or choose csv``.
+        code: the error's code.
+    """
+    hint = f"Run: {install_line(extra)}{', ' + instead if instead else ''}"
+    return MachineError(f"{needs}, which is not installed.", hint, code=code, extra=extra)

@@ -7,8 +7,7 @@ import numpy.typing as npt
 import pyebur128
 import soundfile as sf
 
-from recall_audio.core.stems.loudness import EnergyMeter, block_energies, gated_lufs
-from recall_audio.core.stems.true_peak import PeakMeter
+from recall_audio.core.stems.meters import EnergyMeter, PeakMeter, block_energies, gated_lufs
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,9 +17,9 @@ import pytest
 from benchmarks.cost_meetings import RATE_HZ, Recipe, make, recording_folder
 from counting import Counts, counted
 
-from recall_audio.core.alignment import part_fit
+from recall_audio.core.alignment import search
 from recall_audio.core.speech import evidence
-from recall_audio.pipeline import audio, manifest, stages
+from recall_audio.pipeline import job, manifest, stages
 from recall_audio.pipeline.process import process
 from recall_audio.pipeline.stems import export
 from recall_audio.pipeline.stems.level import Finish
@@ -33,7 +33,7 @@ HEAVY = {"scipy.signal", "scipy.stats", "librosa", "numba", "pandas", "matplotli
 
 
 @dataclass(frozen=True)
-class Job:
+class MeasuredJob:
     """A meeting's recording, and what its whole job counted up to."""
 
     folder: Path
@@ -90,41 +90,41 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return {s: make(root / str(s), Recipe(s, PEOPLE, kinds)) for s in (SECONDS, 2 * SECONDS)}
 
 
-Run = Callable[[int], Job]
+Run = Callable[[int], MeasuredJob]
 
 
 @pytest.fixture
 def run(labs: dict[int, Path], tmp_path: Path) -> Run:
     """Does the whole job on a meeting of so many seconds, and counts."""
 
-    def done(seconds: int) -> Job:
+    def done(seconds: int) -> MeasuredJob:
         folder = recording_folder(labs[seconds], tmp_path / str(seconds))
-        return Job(folder, counted(folder))
+        return MeasuredJob(folder, counted(folder))
 
     return done
 
 
 @pytest.fixture(scope="module")
-def jobs(labs: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Job]:
+def jobs(labs: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[MeasuredJob, MeasuredJob]:
     """The job on the meeting and on the longer one; nothing is imported or computed for the first time."""
     root = tmp_path_factory.mktemp("jobs")
     process(recording_folder(labs[SECONDS], root / "warm"))
     folders = [recording_folder(lab, root / str(seconds)) for seconds, lab in labs.items()]
-    short, long = (Job(folder, counted(folder)) for folder in folders)
+    short, long = (MeasuredJob(folder, counted(folder)) for folder in folders)
     return short, long
 
 
-def test_a_job_does_nothing_twice_and_nothing_that_it_need_not(jobs: tuple[Job, Job]) -> None:
-    for job in jobs:
-        assert job.json("segments")["speakers"].keys() == job.counts.of("rendered").keys()
-        assert not job.wasted(), job.counts
+def test_a_job_does_nothing_twice_and_nothing_that_it_need_not(jobs: tuple[MeasuredJob, MeasuredJob]) -> None:
+    for measured in jobs:
+        assert measured.json("segments")["speakers"].keys() == measured.counts.of("rendered").keys()
+        assert not measured.wasted(), measured.counts
 
 
-def test_twice_the_length_costs_at_most_twice_as_much(jobs: tuple[Job, Job]) -> None:
+def test_twice_the_length_costs_at_most_twice_as_much(jobs: tuple[MeasuredJob, MeasuredJob]) -> None:
     assert not grown(*jobs)
 
 
-def grown(short: Job, long: Job) -> set[str]:
+def grown(short: MeasuredJob, long: MeasuredJob) -> set[str]:
     """What grows faster, by more than a twentieth, than what it follows: the meeting, or the speech in it."""
     length, speech = long.n_mix / short.n_mix, max(long.speech / short.speech, long.n_mix / short.n_mix)
     most = dict.fromkeys(("decoded", "rendered", "written", "hashed", "calls"), 1.05 * length)
@@ -133,7 +133,7 @@ def grown(short: Job, long: Job) -> set[str]:
 
 
 def test_a_minute_more_of_a_track_is_no_call_of_a_function_for_each_sample_or_hop(
-    jobs: tuple[Job, Job],
+    jobs: tuple[MeasuredJob, MeasuredJob],
 ) -> None:
     short, long = jobs
     frames = PEOPLE * (long.n_mix - short.n_mix) // 160
@@ -199,7 +199,7 @@ def doing(what: Any, times: int) -> Callable[..., Any]:
 
 
 def decode_twice(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(audio, "decode", doing(audio.decode, 2))
+    patch.setattr(job, "decode", doing(job.decode, 2))
 
 
 def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 def correlate_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(part_fit, "gather", doing(part_fit.gather, 3))
+    patch.setattr(search, "gather", doing(search.gather, 3))
 
 
 def look_twice(patch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,10 @@ from threading import Event
 from recall_audio.batch.executors import defer_signals, ignore_progress, open_executor
 from recall_audio.batch.executors.processes import with_secrets
 from recall_audio.batch.fetcher import Fetcher, given_folders
-from recall_audio.batch.request import OutcomeCallback, ProgressCallback, Request, SettingsSource, unique
+from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource, unique
 from recall_audio.batch.runner import Callbacks, Runner
 from recall_audio.batch.workspace import open_workspace
-from recall_audio.model.outcome import Outcome
+from recall_audio.model.outcome import Outcome, ProgressCallback
 
 __all__ = [
     "OutcomeCallback",

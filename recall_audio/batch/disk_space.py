@@ -7,8 +7,7 @@ from pathlib import Path
 from recall_audio.errors import ItemError, MachineError
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options, StemOptions
-from recall_audio.pipeline.documents import read_meeting
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.units import RATE_HZ
 
 RESERVE_BYTES = 128 << 20

@@ -17,11 +17,11 @@ from typing import Generic, TypeVar
 
 from recall_audio import fetch
 from recall_audio.batch import previous_runs, tasks
-from recall_audio.batch.request import ProgressCallback, Request, SettingsSource
+from recall_audio.batch.request import Request, SettingsSource
 from recall_audio.batch.workspace import Workspace
 from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.model.options import FetchOptions
-from recall_audio.model.outcome import Outcome, Status
+from recall_audio.model.outcome import Outcome, ProgressCallback, Status
 
 _log = logging.getLogger(__name__)
 

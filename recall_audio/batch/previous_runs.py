@@ -11,8 +11,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sha256, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
-from recall_audio.pipeline.documents import read_meeting
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import earlier
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 from recall_audio.pipeline.process import parameters_of

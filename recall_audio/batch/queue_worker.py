@@ -21,12 +21,12 @@ from threading import Event
 from recall_audio.batch.executors import defer_signals, ignore_progress, open_executor
 from recall_audio.batch.executors.processes import with_secrets
 from recall_audio.batch.fetcher import BotRecordings, Fetcher, thread_map
-from recall_audio.batch.request import OutcomeCallback, ProgressCallback, Request, SettingsSource
+from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource
 from recall_audio.batch.runner import Callbacks, Runner
 from recall_audio.batch.workspace import open_workspace
 from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue
-from recall_audio.model.outcome import Outcome
+from recall_audio.model.outcome import Outcome, ProgressCallback
 
 _LOOK_EVERY_S = 1.0
 _TIDY_EVERY_S = 3600.0
@@ -69,7 +69,7 @@ def work_off(
     """
     report, stop, enough = progress or ignore_progress, Event(), Event()
     desk = QueueClaims(source, on_outcome or ignore_progress, enough)
-    with source.queue.alone():
+    with source.queue.exclusive():
         source.queue.recover()
         try:
             with defer_signals(request, executor, stop), open_workspace(request) as workspace:
@@ -138,7 +138,7 @@ class QueueClaims:
         stop.wait(_LOOK_EVERY_S)
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + _TIDY_EVERY_S
-            self._queue.tidy()
+            self._queue.clean_up()
 
     def hear(self, outcome: Outcome) -> None:
         """One outcome more; the last one of a bot closes its entry."""

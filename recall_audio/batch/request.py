@@ -12,9 +12,6 @@ from recall_audio.storage import Location, Url
 if TYPE_CHECKING:
     from recall_audio.fetch.api.settings import Settings
 
-ProgressCallback = Callable[[str, str, int, int | None], None]
-"""Called with a bot's or recording's id, what is being done, units done, and units in all where known."""
-
 OutcomeCallback = Callable[[Outcome], None]
 """Called with each outcome as it comes, once it stands in the journal; always from the calling thread."""
 

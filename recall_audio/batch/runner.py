@@ -23,13 +23,13 @@ from typing import Any, Protocol, runtime_checkable
 from recall_audio import __version__
 from recall_audio.batch import previous_runs, tasks
 from recall_audio.batch.fetcher import BotRecordings
-from recall_audio.batch.request import OutcomeCallback, ProgressCallback, Request
+from recall_audio.batch.request import OutcomeCallback, Request
 from recall_audio.batch.tasks import Task
 from recall_audio.batch.workspace import Journal, StoreJournal, Workspace
 from recall_audio.errors import ItemError, MachineError, RecallAudioError
 from recall_audio.files import remove_parts_of
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import Outcome
+from recall_audio.model.outcome import Outcome, ProgressCallback
 from recall_audio.pipeline.process import finished
 
 _log = logging.getLogger(__name__)

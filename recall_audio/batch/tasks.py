@@ -19,8 +19,7 @@ from recall_audio.errors import ItemError, MachineError, RecallAudioError, Trans
 from recall_audio.files import FULL, disk_error, state_folder
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome, Status
-from recall_audio.pipeline.documents import read_meeting
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import earlier
 from recall_audio.pipeline.plan import stage_keys, stale_stages
 from recall_audio.pipeline.process import parameters_of, process

@@ -13,10 +13,11 @@ import click
 
 from recall_audio import __version__, errors
 from recall_audio.cli import analyse, bots, doctor, export, fetch, inspect, listen, logs, process
+from recall_audio.environment import THREAD_VARIABLES
 
 # numpy's own threads cost more than they give on arrays this small: measured, +24 % CPU for two of them.
-# Recordings go side by side in processes instead. Set before numpy is imported; the user's word goes first.
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+# Recordings are processed side by side instead. Set before numpy is imported; what the user set wins.
+for _variable in THREAD_VARIABLES:
     os.environ.setdefault(_variable, "1")
 
 EXIT_CODES: dict[type[errors.RecallAudioError], int] = {

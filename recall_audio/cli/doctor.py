@@ -1,5 +1,7 @@
-"""What is missing on this machine, and how to get it."""
+"""Check this machine: what is missing, how to get it, and which environment variables are set."""
 
+import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -9,42 +11,65 @@ from typing import TYPE_CHECKING
 import click
 
 from recall_audio.cli.options import out_option, region_option
-from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError
+from recall_audio.environment import VARIABLES, read_variables
+from recall_audio.errors import (
+    ItemError,
+    MachineError,
+    RecallAudioError,
+    TransientError,
+    UsageError,
+    install_line,
+)
 
 if TYPE_CHECKING:
     from recall_audio.fetch import Settings
     from recall_audio.storage import Location, Url
 
 Check = tuple[str, str, str]
-"""What was looked at; ``ok``, ``missing``, ``optional`` or ``unknown``; what was found or what to do."""
+"""What was checked; ``ok``, ``missing``, ``optional`` or ``unknown``; what was found or what to do."""
 
 _LEAST_FREE_BYTES = 2 << 30
+"""Free space below which an hour's meeting of many people may not fit."""
+
+_EXTRAS = {
+    "listen": ("tornado", "the command listen"),
+    "parquet": ("pyarrow", "Parquet tables"),
+    "score": ("pyannote.metrics", "the command score"),
+    "cluster": ("distributed", "--cluster"),
+    "s3": ("s3fs", "s3:// addresses"),
+    "gcs": ("gcsfs", "gs:// addresses"),
+    "azure": ("adlfs", "az:// addresses"),
+}
+"""Each extra's package, and what needs it."""
 
 
 @click.command()
 @region_option
 @out_option
 def doctor(region: str | None, out: "Location") -> None:
-    """Key, region, decoder, detector, encoder, disk: what is missing, how to get it.
+    """Check the key, the region, the decoder, the disk: what is missing, and how to get it.
 
-    Asks the API whether it takes the key; where it does not, asks Recall.ai's other regions whose it is.
+    Asks the API whether it accepts the key; if not, asks the other regions of Recall.ai which one does.
+    A second table lists the environment variables: which are set, and what holds where they are not.
     """
     from recall_audio.cli.printing import print_table
 
     found: list[Check] = [
         *_key_and_api(region),
-        _tried("decoder", _decoder),
-        _tried("voice detector", _detector),
+        _checked("decoder", _decoder),
+        _checked("voice detector", _detector),
         _encoder(),
         _disk(out),
+        *_extras(),
         ("python", "ok", sys.version.split()[0]),
     ]
     print_table(["what", "status", "found"], found, "table")
+    print_table(["variable", "status", "meaning", "default", "used by"], _variables(), "table")
     if missing := [what for what, status, _ in found if status == "missing"]:
         raise MachineError(f"Missing: {', '.join(missing)}.", "The table says how to get it.", code="missing")
 
 
-def _tried(what: str, look: Callable[[], str]) -> Check:
+def _checked(what: str, look: Callable[[], str]) -> Check:
     try:
         return what, "ok", look()
     except RecallAudioError as error:
@@ -70,10 +95,10 @@ def _api(settings: "Settings") -> Check:
     try:
         check_key(settings)
     except (ItemError, TransientError) as error:
-        return "API", "unknown", f"it could not be asked: {error.message}"
+        return "API", "unknown", f"it could not be reached: {error.message}"
     except RecallAudioError as error:
         return "API", "missing", str(error)
-    return "API", "ok", f"{settings.where} takes the key"
+    return "API", "ok", f"{settings.where} accepts the key"
 
 
 def _decoder() -> str:
@@ -93,8 +118,34 @@ def _encoder() -> Check:
     from recall_audio.media.encode import find_ffmpeg
 
     found = find_ffmpeg()
-    hint = "none: needed for FLAC, MP3 and Opus stems only; install ffmpeg or 'recall-audio[ffmpeg]'"
+    hint = f"none; FLAC, MP3 and Opus stems need it: install ffmpeg, or run: {install_line('ffmpeg')}"
     return "ffmpeg", "ok" if found else "optional", str(found or hint)
+
+
+def _extras() -> list[Check]:
+    """Say for each extra whether its package is installed, else the line that installs it."""
+    found: list[Check] = []
+    for extra, (package, needed_by) in _EXTRAS.items():
+        parent = package.split(".")[0]
+        is_there = importlib.util.find_spec(parent) and importlib.util.find_spec(package)
+        hint = f"not installed; {needed_by} needs it: {install_line(extra)}"
+        found.append((package, "ok" if is_there else "optional", "installed" if is_there else hint))
+    return found
+
+
+def _variables() -> list[list[str]]:
+    """Return a row for each environment variable; never its value, which may be a secret."""
+    try:
+        known = read_variables()
+    except UsageError:  # the .env file cannot be read: the first table says so
+        known = os.environ
+
+    def status(name: str) -> str:
+        if not known.get(name):
+            return "not set"
+        return "set" if os.environ.get(name) else "set in .env"
+
+    return [[v.name, status(v.name), v.meaning, v.default, v.used_by] for v in VARIABLES]
 
 
 def _disk(out: "Location") -> Check:
@@ -115,4 +166,4 @@ def _store(url: "Url") -> Check:
         return "store", "unknown", error.message
     except MachineError as error:
         return "store", "missing", str(error)
-    return "store", "ok", f"{url} takes what is written"
+    return "store", "ok", f"{url} can be written to"

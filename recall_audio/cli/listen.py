@@ -7,6 +7,7 @@ import click
 
 from recall_audio.cli import logs
 from recall_audio.cli.logs import log_options
+from recall_audio.errors import missing_extra
 
 
 @click.command(short_help="Take Recall's webhooks into a queue on disk.")
@@ -33,9 +34,12 @@ def listen(port: int, host: str, folder: Path) -> None:
     from threading import Event
 
     from recall_audio.batch.executors import DeferredSignals
-    from recall_audio.listen import Queue, Secrets
-    from recall_audio.listen.listener import Listener
+    from recall_audio.listen import Queue
 
+    try:
+        from recall_audio.listen.listener import Listener, Secrets
+    except ImportError as error:
+        raise missing_extra(f"`recall-audio listen` needs {error.name}", "listen") from None
     secrets, stop = Secrets.from_environment(), Event()
     queue = Queue(folder)
     if not _is_loopback(host):

@@ -55,7 +55,7 @@ def found_at(places: "Sequence[Location]") -> tuple[dict[str, Any], list[Path]]:
         UsageError: there is none at one of the places, or they are of several outputs.
     """
     from recall_audio.errors import UsageError
-    from recall_audio.pipeline.layout import recording_folders
+    from recall_audio.pipeline.documents import recording_folders
     from recall_audio.storage import recordings_below
 
     folders = [place for place in places if isinstance(place, Path)]

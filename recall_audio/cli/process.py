@@ -16,7 +16,7 @@ from recall_audio.cli.logs import log_options
 from recall_audio.cli.progress import Progress, carried_out
 from recall_audio.cli.step_options import PROCESSING, Chosen, step_options
 from recall_audio.errors import UsageError
-from recall_audio.listen import Queue, Told
+from recall_audio.listen import BotEvent, Queue
 from recall_audio.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def source_of(folder: Path, ids: list[str], follow: bool) -> Source:
         UsageError: one cannot be a bot's id; nothing was added.
     """
     queue = Queue(folder)
-    told = [Told(bot_id) for bot_id in ids]
-    if odd := next((t.bot_id for t in told if not t.is_sound), None):
+    events = [BotEvent(bot_id) for bot_id in ids]
+    if odd := next((e.bot_id for e in events if not e.is_valid), None):
         raise UsageError(f"{odd[:80]!r} is no bot's id.", "Expected an id as Recall.ai shows it: 8-4-4-4-12.")
-    for one in told:
-        queue.add(one)
+    for event in events:
+        queue.add(event)
     return Source(queue, follow)
 
 

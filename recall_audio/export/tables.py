@@ -12,7 +12,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import IO, Any, Literal, get_args, get_origin
 
-from recall_audio.errors import MachineError
+from recall_audio.errors import missing_extra
 from recall_audio.export.recording_view import ExportView, readable
 from recall_audio.model.figures import Distribution
 from recall_audio.model.talk import Equality, PairTalk, SpeakerTalk, Talk
@@ -227,9 +227,7 @@ def load_pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError:
-        message = "Parquet needs pyarrow, which is not installed."
-        hint = "Run: pip install 'recall-audio[parquet]', or choose csv."
-        raise MachineError(message, hint, code="missing_extra", extra="parquet") from None
+        raise missing_extra("Parquet needs pyarrow", "parquet", instead="or choose csv.") from None
     return pyarrow
 
 

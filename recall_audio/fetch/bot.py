@@ -14,7 +14,6 @@ from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.payloads import Bot, Recording
 from recall_audio.fetch.api.settings import REGIONS, Settings
 from recall_audio.fetch.context import FetchContext, open_context
-from recall_audio.fetch.download.file import Progress
 from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
 from recall_audio.fetch.ledger import read_meeting
 from recall_audio.fetch.recording import BotFetch, Destination, FetchedRecording, fetch_recording
@@ -22,6 +21,7 @@ from recall_audio.files import sweep_parts
 from recall_audio.model.ids import is_id, safe_id
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import FetchOptions
+from recall_audio.model.outcome import DownloadCallback
 
 IsFetched = Callable[[Path], bool]
 """Returns whether nothing of a recording's folder needs to be requested again."""
@@ -41,7 +41,7 @@ def fetch_bot(
     out: Path,
     settings: Settings,
     options: FetchOptions,
-    progress: Progress | None = None,
+    progress: DownloadCallback | None = None,
     stop: threading.Event | None = None,
     is_fetched: IsFetched | None = None,
 ) -> BotFetch:
@@ -72,7 +72,7 @@ def fetch_with(
     context: FetchContext,
     bot_id: str,
     out: Path,
-    progress: Progress | None = None,
+    progress: DownloadCallback | None = None,
     is_fetched: IsFetched | None = None,
 ) -> BotFetch:
     """Do what :func:`fetch_bot` does in a context that is already open."""

@@ -18,14 +18,14 @@ from recall_audio.fetch.artifacts import (
     wait_until_settled,
 )
 from recall_audio.fetch.context import FetchContext
-from recall_audio.fetch.download.file import FileRequest, Progress, download
+from recall_audio.fetch.download.file import FileRequest, download
 from recall_audio.fetch.download.media_host import SignedUrls
 from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger
 from recall_audio.fetch.participants import Attendance, fetch_attendance, merge
 from recall_audio.files import write_json
 from recall_audio.model.ids import distinct_names
 from recall_audio.model.meeting import MediaFile, Meeting, Part
-from recall_audio.model.outcome import Finding
+from recall_audio.model.outcome import DownloadCallback, Finding
 
 _URL_FIELD = "download_url"
 """The API's field for the URL of an artifact with one file."""
@@ -81,7 +81,7 @@ class Destination:
 
     folder: Path
     until: float
-    progress: Progress | None
+    progress: DownloadCallback | None
 
 
 def fetch_recording(
@@ -248,7 +248,7 @@ FetchedFiles = tuple[dict[str, MediaFile], dict[str, ItemError]]
 
 
 def _fetch_files(
-    context: FetchContext, files: list[RecordingFile], ledger: Ledger, progress: Progress | None
+    context: FetchContext, files: list[RecordingFile], ledger: Ledger, progress: DownloadCallback | None
 ) -> FetchedFiles:
     """Fetch all files side by side; return them by name, and the errors of those that are lost for good.
 
@@ -280,7 +280,7 @@ def _fetch_files(
 
 
 def _fetch_file(
-    context: FetchContext, file: RecordingFile, ledger: Ledger, progress: Progress | None
+    context: FetchContext, file: RecordingFile, ledger: Ledger, progress: DownloadCallback | None
 ) -> MediaFile:
     declared = MediaFile(format=file.request.format, duration_s=file.request.duration_s)
     on_disk = ledger.find(file.name, declared)

@@ -1,16 +1,15 @@
-"""Recall's status webhooks: what the API says by itself, kept in a queue on disk until it is worked off.
+"""Receive Recall's status webhooks and keep them in a queue on disk until they are processed.
 
 ::
 
-    Recall ──POST──▶ server ─ listener ─ signatures, events ──▶ queue (a folder) ──▶ batch.service
+    Recall ──POST──▶ listener ─ verified, parsed ──▶ queue (a folder) ──▶ batch.queue_worker
               ◀─2xx──   once the entry is on the disk
 
-A webhook names a bot; what there is of it, the API says when it is worked off. So one that comes twice, late
-or before its time does no harm.
+A webhook only names a bot; the API is asked what the bot has when its entry is processed. A message that
+comes twice, late or too early therefore does no harm. :mod:`~recall_audio.listen.listener` needs the extra
+``listen``; the queue does not.
 """
 
-from recall_audio.listen.events import Told
-from recall_audio.listen.queue import Entry, Queue
-from recall_audio.listen.signatures import Secrets
+from recall_audio.listen.queue import BotEvent, Entry, Queue
 
-__all__ = ["Entry", "Queue", "Secrets", "Told"]
+__all__ = ["BotEvent", "Entry", "Queue"]

@@ -1,19 +1,21 @@
-"""The queue: a folder with one small file a bot. Nothing else knows what is left to do.
+"""Queue the bots that webhooks name, in a folder with one small file for each bot.
 
 ::
 
-    QUEUE/<bot_id>.json           to be worked off; one that waits says ``not_before``
-    QUEUE/taken/<bot_id>.json     being worked on; put back at the next start if that was broken off
-    QUEUE/done/<bot_id>.json      worked off: kept for some days, so that a message that is repeated is known
+    QUEUE/<bot_id>.json           to be processed; one that waits says ``not_before``
+    QUEUE/taken/<bot_id>.json     being processed; put back at the next start if that was interrupted
+    QUEUE/done/<bot_id>.json      processed: kept for some days, so that a repeated message is known
     QUEUE/failed/<bot_id>.json    failed for good; move it back into QUEUE to have it tried again
 
-Any number of threads add, each entry one at a time; one process works it off. A rename takes an entry, so
-what is added meanwhile stands beside it and is never lost: at worst a bot is looked at once more, and what is
-done costs nothing.
+Any number of threads add, each entry one at a time; one process takes. A rename takes an entry, so that what
+is added meanwhile makes a new entry and is never lost: at worst a bot is processed once more, and finished
+work costs nothing.
 """
 
 import contextlib
+import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,27 +25,97 @@ from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import disk_error, read_json, sweep_parts, write_json
-from recall_audio.listen.events import Told
 from recall_audio.model.ids import is_file_name
 
+WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
+"""Events after which there may be something to fetch; others are ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotEvent:
+    """A bot with something new, as a message says or as a user asks.
+
+    Attributes:
+        bot_id: the bot.
+        message_id: the same however often the message is delivered; empty where a user asks.
+        recording_id: the recording, or empty.
+        artifacts: ids of what is done, by kind (``audio_separate``, ``audio_mixed``, ``recording``).
+    """
+
+    bot_id: str
+    message_id: str = ""
+    recording_id: str = ""
+    artifacts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the bot's id has the form of one."""
+        return is_file_name(self.bot_id)
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredMessage:
+    """A message that needs no action.
+
+    Attributes:
+        reason: safe to show: no part of the message but an event's name of the usual form.
+        is_odd: whether a message of its kind should have named a bot.
+    """
+
+    reason: str
+    is_odd: bool = False
+
+
+def parse_event(body: bytes, message_id: str) -> BotEvent | IgnoredMessage:
+    """Parse the body of a verified message.
+
+    Only what has the form of an id is read; everything else about a bot comes from the API.
+    """
+    try:
+        message: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return IgnoredMessage("it cannot be read as JSON", is_odd=True)
+    event = message.get("event") if isinstance(message, dict) else None
+    if event not in WANTED:
+        is_plain = isinstance(event, str) and re.fullmatch(r"[a-z_.]{1,60}", event)
+        return IgnoredMessage(f"{event if is_plain else 'its event'} needs no action")
+    data = message.get("data")
+    bot_id = _id(data, "bot")
+    if not bot_id:
+        return IgnoredMessage(f"{event} names no bot", is_odd=True)
+    recording_id = _id(data, "recording")
+    kind = event.removesuffix(".done")
+    artifacts = {kind: done} if (done := _id(data, kind)) else {}
+    return BotEvent(bot_id, message_id, recording_id, artifacts)
+
+
+def _id(data: Any, what: str) -> str:
+    """Return the id of a bot, recording or artifact in a message's data, or an empty text."""
+    found = data.get(what) if isinstance(data, dict) else None
+    value = found.get("id") if isinstance(found, dict) else None
+    return value if isinstance(value, str) and is_file_name(value) else ""
+
+
 KIND = "queued"
-MOST_MESSAGES = 200
-OTHERS_WITHIN_S = 60.0
-"""After a message of something that is done, this long for the others'."""
+MAX_MESSAGES = 200
+"""Message ids kept of one bot."""
+
+OTHER_ARTIFACTS_WAIT_S = 60.0
+"""Wait for messages about a bot's other artifacts, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One bot that there is something to do for.
+    """A bot to be processed.
 
     Attributes:
         bot_id: the bot.
-        since: when it was first heard of, ISO 8601.
-        recordings: ids of what is done, by recording id and kind, as far as messages said.
-        messages: ids of the messages that are known.
-        not_before: when to look again, ISO 8601, or None for at once.
-        tries: how often it had to be put back.
-        why: why it was put back.
+        since: time of its first message, ISO 8601.
+        recordings: ids of artifacts that are done, by recording id and kind, as far as messages say.
+        messages: ids of the messages received.
+        not_before: time of the next try, ISO 8601, or None for at once.
+        tries: times that it was put back.
+        why: reason why it was put back.
     """
 
     bot_id: str
@@ -54,182 +126,191 @@ class Entry:
     tries: int = 0
     why: str = ""
 
-    def with_told(self, told: Told) -> "Entry":
-        """The entry with one message more: what waits need not wait any longer.
+    def with_event(self, event: BotEvent) -> "Entry":
+        """Return the entry with one message more, due sooner than before.
 
-        Separate audio and one thing more that is done are worth a look. Others are given a minute to follow:
-        each look costs calls of the API, and an artifact that nobody named costs a list.
+        It is due at once if separate audio and one more artifact are done. Otherwise messages about other
+        artifacts get a minute to follow: each try costs API calls, and an artifact that no message named
+        costs a list.
         """
         recordings = {k: dict(v) for k, v in self.recordings.items()}
-        known = recordings.setdefault(told.recording_id, {}) if told.recording_id else {}
-        known.update(told.artifacts)
-        messages = (*self.messages, told.message_id) if told.message_id else self.messages
+        artifacts = recordings.setdefault(event.recording_id, {}) if event.recording_id else {}
+        artifacts.update(event.artifacts)
+        messages = (*self.messages, event.message_id) if event.message_id else self.messages
         is_due = bool(self.since) and self.not_before is None
-        is_all = not told.recording_id or ("audio_separate" in known and len(known) > 1)
+        is_enough = not event.recording_id or ("audio_separate" in artifacts and len(artifacts) > 1)
         return replace(
             self,
-            since=self.since or stamp(time.time()),
+            since=self.since or to_iso(time.time()),
             recordings=recordings,
-            messages=messages[-MOST_MESSAGES:],
-            not_before=None if is_due or is_all else self._soon(),
+            messages=messages[-MAX_MESSAGES:],
+            not_before=None if is_due or is_enough else self._soon(),
         )
 
     def _soon(self) -> str:
-        others = time.time() + OTHERS_WITHIN_S
-        return stamp(min(others, seconds(self.not_before) or others))
+        latest_s = time.time() + OTHER_ARTIFACTS_WAIT_S
+        return to_iso(min(latest_s, from_iso(self.not_before) or latest_s))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the entry's file."""
+        """Return plain values for the entry's file."""
         return {name: getattr(self, name) for name in self.__slots__} | {"messages": list(self.messages)}
 
 
 def read_entry(path: Path) -> Entry | None:
-    """An entry, or None where it is not there or cannot be read."""
+    """Return the entry in a file, or None where the file is missing or unreadable."""
     try:
-        found = read_json(path, KIND)
-        recordings = {str(k): {str(a): str(b) for a, b in v.items()} for k, v in found["recordings"].items()}
-        messages = tuple(str(m) for m in found["messages"])
-        not_before = found["not_before"]
+        value = read_json(path, KIND)
+        recordings = {str(k): {str(a): str(b) for a, b in v.items()} for k, v in value["recordings"].items()}
+        messages = tuple(str(m) for m in value["messages"])
+        not_before = value["not_before"]
         return Entry(
-            str(found["bot_id"]), str(found["since"]), recordings, messages,
-            not_before if isinstance(not_before, str) else None, int(found["tries"]), str(found["why"]),
+            str(value["bot_id"]), str(value["since"]), recordings, messages,
+            not_before if isinstance(not_before, str) else None, int(value["tries"]), str(value["why"]),
         )  # fmt: skip
     except (ItemError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def stamp(at_s: float) -> str:
-    """A time since the epoch as ISO 8601."""
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
+def to_iso(time_s: float) -> str:
+    """Return seconds since the epoch as ISO 8601."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds")
 
 
-def seconds(stamped: str | None) -> float:
-    """An ISO 8601 time as seconds since the epoch; 0 where there is none."""
+def from_iso(text: str | None) -> float:
+    """Return an ISO 8601 time as seconds since the epoch, or 0 where it is none."""
     try:
-        return 0.0 if stamped is None else datetime.fromisoformat(stamped).timestamp()
+        return 0.0 if text is None else datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0
 
 
-KEPT_S = 3 * 86_400.0
-"""How long what is done is remembered: Svix repeats a message for little more than a day."""
+DONE_KEPT_S = 3 * 86_400.0
+"""Time that finished entries are kept, seconds: Svix repeats a message for little more than a day."""
 
-_WAITS_FIRST_S, _WAITS_MOST_S = 60.0, 3600.0
+_FIRST_WAIT_S = 60.0
+"""Wait before the second try of a bot, seconds; it doubles with each."""
+_LONGEST_WAIT_S = 3600.0
 _OLD_PART_S = 3600.0
+"""Age at which a temporary file counts as left by a killed process, seconds."""
 
 
 class Queue:
     """A queue in a folder.
 
     Args:
-        folder: made, with those in it, where it is not there.
+        folder: created where it does not exist.
 
     Raises:
-        MachineError: it cannot be made.
+        MachineError: it cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._taken = folder, folder / "taken"
         self._done, self._failed = folder / "done", folder / "failed"
-        self._known: dict[str, tuple[int, float]] = {}
+        self._due_times: dict[str, tuple[int, float]] = {}
         try:
-            for made in (self._taken, self._done, self._failed):
-                made.mkdir(parents=True, exist_ok=True)
+            for subfolder in (self._taken, self._done, self._failed):
+                subfolder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             failure = disk_error(error, folder)
         else:
             return
         raise failure
 
-    def add(self, told: Told) -> bool:
-        """Keep what was told; False where the message was known. It is on the disk when this returns.
+    def add(self, event: BotEvent) -> bool:
+        """Write an event to the disk; return False where its message was known already.
 
         Two calls for one bot must not run at once: the later might not see what the earlier wrote.
 
         Raises:
             MachineError: it cannot be written.
         """
-        name = f"{told.bot_id}.json"
+        name = f"{event.bot_id}.json"
         # In the order in which an entry moves, so that one that moves meanwhile is not overlooked.
-        places = (self.folder, self._taken, self._done, self._failed)
-        known = [read_entry(place / name) for place in places]
-        if told.message_id and any(told.message_id in e.messages for e in known if e is not None):
+        folders = (self.folder, self._taken, self._done, self._failed)
+        entries = [read_entry(folder / name) for folder in folders]
+        if event.message_id and any(event.message_id in e.messages for e in entries if e is not None):
             return False
-        entry = known[0] or Entry(told.bot_id)
-        write_json(self.folder / name, KIND, entry.with_told(told).to_json())
+        entry = entries[0] or Entry(event.bot_id)
+        write_json(self.folder / name, KIND, entry.with_event(event).to_json())
         return True
 
     def waiting(self) -> int:
-        """How many entries are to be worked off, at once or later."""
+        """Count the entries to be processed, now or later."""
         return sum(1 for _ in self._names(self.folder))
 
-    def due(self, now: float, but: Iterable[str] = ()) -> list[str]:
-        """Bots to be looked at now, those heard of first coming first, without those in `but`."""
-        left_out, found = set(but), []
+    def due(self, now: float, exclude: Iterable[str] = ()) -> list[str]:
+        """Return the bots due at `now`, oldest first, without those in `exclude`.
+
+        Args:
+            now: seconds since the epoch.
+            exclude: bots that are being processed.
+        """
+        excluded, found = set(exclude), []
         for name, changed_ns in self._names(self.folder):
-            if self._known.get(name, (0, 0.0))[0] != changed_ns:
+            if self._due_times.get(name, (0, 0.0))[0] != changed_ns:
                 entry = read_entry(self.folder / name)
-                self._known[name] = (changed_ns, seconds(entry.not_before if entry else None))
-            if self._known[name][1] <= now and (bot_id := name.removesuffix(".json")) not in left_out:
+                self._due_times[name] = (changed_ns, from_iso(entry.not_before if entry else None))
+            if self._due_times[name][1] <= now and (bot_id := name.removesuffix(".json")) not in excluded:
                 found.append((changed_ns, bot_id))
         return [bot_id for _, bot_id in sorted(found)]
 
     def take(self, bot_id: str) -> Entry | None:
-        """Take a bot's entry; None where there is none any more. An entry nobody can read is a bare bot."""
+        """Take a bot's entry, or return None where it is gone; an unreadable entry still names its bot."""
         name = f"{bot_id}.json"
-        self._known.pop(name, None)
+        self._due_times.pop(name, None)
         try:
             (self.folder / name).replace(self._taken / name)
         except FileNotFoundError:
             return None
         entry = read_entry(self._taken / name)
-        return replace(entry, bot_id=bot_id) if entry else Entry(bot_id, since=stamp(time.time()))
+        return replace(entry, bot_id=bot_id) if entry else Entry(bot_id, since=to_iso(time.time()))
 
     def finish(self, entry: Entry, outcomes: list[dict[str, Any]], *, failed: bool) -> None:
-        """A bot is worked off; `outcomes` are kept with what is known of it."""
+        """Move a processed bot to ``done`` or ``failed``, with its outcomes."""
         name = f"{entry.bot_id}.json"
-        place, other = (self._failed, self._done) if failed else (self._done, self._failed)
-        earlier = [m for p in (place, other) if (e := read_entry(p / name)) for m in e.messages]
-        messages = tuple(dict.fromkeys([*earlier, *entry.messages]))[-MOST_MESSAGES:]
-        ended = {"ended": stamp(time.time()), "outcomes": outcomes}
-        write_json(place / name, KIND, replace(entry, messages=messages).to_json() | ended)
-        for left in (other / name, self._taken / name):
-            left.unlink(missing_ok=True)
+        folder, other = (self._failed, self._done) if failed else (self._done, self._failed)
+        earlier = [m for p in (folder, other) if (e := read_entry(p / name)) for m in e.messages]
+        messages = tuple(dict.fromkeys([*earlier, *entry.messages]))[-MAX_MESSAGES:]
+        ended = {"ended": to_iso(time.time()), "outcomes": outcomes}
+        write_json(folder / name, KIND, replace(entry, messages=messages).to_json() | ended)
+        for obsolete in (other / name, self._taken / name):
+            obsolete.unlink(missing_ok=True)
 
     def put_back(self, entry: Entry, why: str = "", *, at_once: bool = False) -> None:
-        """A bot is not worked off: it is looked at again later, later each time, or at once."""
+        """Put an unfinished bot back, to be tried after a wait that grows each time, or at once."""
         if not at_once:
-            wait_s = min(_WAITS_FIRST_S * 2.0**entry.tries, _WAITS_MOST_S)
-            later = stamp(time.time() + wait_s)
-            entry = replace(entry, tries=entry.tries + 1, not_before=later, why=why)
+            wait_s = min(_FIRST_WAIT_S * 2.0**entry.tries, _LONGEST_WAIT_S)
+            next_try = to_iso(time.time() + wait_s)
+            entry = replace(entry, tries=entry.tries + 1, not_before=next_try, why=why)
             write_json(self._taken / f"{entry.bot_id}.json", KIND, entry.to_json())
         self._untake(self._taken / f"{entry.bot_id}.json")
 
     def recover(self) -> int:
-        """Put back what was taken by somebody who is no more, and tidy up; returns how many.
+        """Put back what a killed process had taken, and clean up; return the number of entries.
 
-        Only for the process that works the queue off, before it takes anything.
+        Only for the process that takes entries, before it takes any.
         """
-        left = [self._taken / name for name, _ in self._names(self._taken)]
-        for taken in left:
+        abandoned = [self._taken / name for name, _ in self._names(self._taken)]
+        for taken in abandoned:
             self._untake(taken)
-        self.tidy()
-        return len(left)
+        self.clean_up()
+        return len(abandoned)
 
-    def tidy(self) -> None:
-        """Forget what was done long ago; remove temporary files that a killed process left."""
-        limit = time.time() - KEPT_S
+    def clean_up(self) -> None:
+        """Delete old ``done`` entries, and temporary files that a killed process left."""
+        limit = time.time() - DONE_KEPT_S
         for name, changed_ns in self._names(self._done):
             if changed_ns / 1e9 < limit:
                 (self._done / name).unlink(missing_ok=True)
         sweep_parts(self.folder, _OLD_PART_S)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes from working off the same queue.
+    def exclusive(self) -> Iterator[None]:
+        """Keep other processes from taking entries of the same queue.
 
         Raises:
-            UsageError: one does already.
+            UsageError: another process does already.
         """
         import filelock
 
@@ -238,14 +319,14 @@ class Queue:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             is_taken = True
-        except (OSError, NotImplementedError):  # no such thing on this file system
+        except (OSError, NotImplementedError):  # this file system has no locks
             is_taken = False
         else:
             is_taken = False
         if is_taken:
             raise UsageError(
-                f"Another process works off {self.folder}.",
-                "One is enough: give it more --jobs.",
+                f"Another process is processing the queue {self.folder}.",
+                "One process is enough: give it more --jobs.",
                 code="queue_taken",
             )
         try:
@@ -254,7 +335,7 @@ class Queue:
             lock.release()
 
     def _untake(self, taken: Path) -> None:
-        """Move an entry back, unless a newer one stands there: then that one is enough."""
+        """Move an entry back, unless a newer one has taken its place."""
         try:
             os.link(taken, self.folder / taken.name)
         except FileExistsError:
@@ -266,7 +347,7 @@ class Queue:
 
     @staticmethod
     def _names(folder: Path) -> Iterator[tuple[str, int]]:
-        """Names of the entries in a folder, and when each was written, ns since the epoch."""
+        """Yield the name and the time of change (ns since the epoch) of each entry in a folder."""
         with os.scandir(folder) as rows:
             for row in rows:
                 if row.name.endswith(".json") and is_file_name(row.name.removesuffix(".json")):

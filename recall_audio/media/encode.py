@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from recall_audio.errors import MachineError
+from recall_audio.errors import MachineError, install_line
 from recall_audio.files import appear
 
-_HINT = "Install ffmpeg, or `pip install 'recall-audio[ffmpeg]'`, or write WAV."
+FFMPEG_HINT = f"Install ffmpeg, or run: {install_line('ffmpeg')}, or write WAV."
 
 SUFFIXES = {"flac": ".flac", "mp3": ".mp3", "opus": ".opus"}
 """File name endings of the formats that can be encoded."""
@@ -50,7 +50,7 @@ def encode(wav: Path, target: Path, kind: str) -> None:
 
     program = find_ffmpeg()
     if program is None:
-        raise MachineError(f"{kind.upper()} needs ffmpeg, and there is none.", _HINT, code="no_encoder")
+        raise MachineError(f"{kind.upper()} needs ffmpeg, and there is none.", FFMPEG_HINT, code="no_encoder")
     # `file:` keeps a name that begins with a dash, or looks like an address, a file's name.
     source = ffmpeg.input(f"file:{wav.absolute()}", format="wav", protocol_whitelist="file")
     options = {**_SETTINGS[kind], "map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
@@ -77,5 +77,5 @@ def _run(command: list[str], kind: str) -> None:
             "No room left on the disk for the encoded file.", "Free some space.", code="disk_full"
         )
     raise MachineError(
-        f"ffmpeg could not encode {kind.upper()}: exit {done.returncode}.", _HINT, code="no_encoder"
+        f"ffmpeg could not encode {kind.upper()}: exit {done.returncode}.", FFMPEG_HINT, code="no_encoder"
     )

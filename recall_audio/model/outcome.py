@@ -1,7 +1,20 @@
 """Represent how processing ended and what a reader of the results should know."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+CountCallback = Callable[[int, int], None]
+"""Progress of one stage: called with units done and units in all."""
+
+StageCallback = Callable[[str, int, int], None]
+"""Progress of one recording's processing: called with the stage's name, units done and units in all."""
+
+DownloadCallback = Callable[[str, int, int | None], None]
+"""Progress of a bot's downloads: called with the file's name, bytes done, and bytes in all where known."""
+
+ProgressCallback = Callable[[str, str, int, int | None], None]
+"""Progress of a batch: called with a bot's or recording's id, what is done, units done, units in all."""
 
 
 @dataclass(frozen=True, slots=True)

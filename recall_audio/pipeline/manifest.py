@@ -19,7 +19,7 @@ from recall_audio import __version__
 from recall_audio.errors import ItemError
 from recall_audio.files import disk_error, read_json, sha256, write_json
 from recall_audio.model.outcome import Finding
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Layout
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.storage import size_of
 

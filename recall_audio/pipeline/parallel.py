@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
+from recall_audio.model.outcome import CountCallback
+
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with units done and units in all."""
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
@@ -38,43 +38,43 @@ class Pieces:
     def __init__(self, executor: Executor | None = None) -> None:
         self.cpu_seconds = 0.0
         self._executor = executor
-        self._begun: dict[Call, Future[tuple[Any, float]]] = {}
+        self._prefetched: dict[Call, Future[tuple[Any, float]]] = {}
 
     @property
-    def are_apart(self) -> bool:
+    def in_processes(self) -> bool:
         """Whether they are done in other processes."""
         return self._executor is not None
 
-    def ahead(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Begin a call, hashable, that a later :meth:`each` will ask for; nothing where all is done here."""
+    def prefetch(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Begin a call, hashable, that a later :meth:`map` will ask for; nothing where all is done here."""
         if self._executor is not None:
-            self._begun[function, arguments] = self._executor.submit(_measured, function, arguments)
+            self._prefetched[function, arguments] = self._executor.submit(_measured, function, arguments)
 
-    def each(
-        self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], progress: Progress
+    def map(
+        self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], progress: CountCallback
     ) -> Iterator[T]:
         """What `function` gives for the arguments of each call, in order, as it comes.
 
         Raises:
             Exception: what the first call to fail raised; those that have not begun are given up.
         """
-        if self._executor is None or (len(calls) < 2 and not self._begun):
+        if self._executor is None or (len(calls) < 2 and not self._prefetched):
             answers: Iterator[tuple[T, float]] = ((function(*call), 0.0) for call in calls)
         else:
-            answers = self._elsewhere(function, calls)
+            answers = self._in_processes(function, calls)
         progress(0, len(calls))
         for done, (value, cpu_seconds) in enumerate(answers, 1):
             self.cpu_seconds += cpu_seconds
             progress(done, len(calls))
             yield value
 
-    def _elsewhere(
+    def _in_processes(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
     ) -> Iterator[tuple[T, float]]:
         for call in calls:
-            if (function, call) not in self._begun:
-                self.ahead(function, *call)
-        waiting = [self._begun.pop((function, call)) for call in calls]
+            if (function, call) not in self._prefetched:
+                self.prefetch(function, *call)
+        waiting = [self._prefetched.pop((function, call)) for call in calls]
         try:
             for future in waiting:
                 yield future.result()
@@ -82,10 +82,10 @@ class Pieces:
             for future in waiting:
                 future.cancel()
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Cancel what was begun ahead and not asked for."""
-        while self._begun:
-            self._begun.popitem()[1].cancel()
+        while self._prefetched:
+            self._prefetched.popitem()[1].cancel()
 
 
 def _measured(function: Callable[..., T], call: tuple[Any, ...]) -> tuple[T, float]:

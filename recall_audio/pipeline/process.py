@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
@@ -13,10 +13,9 @@ from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sweep_parts
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import Outcome
+from recall_audio.model.outcome import Outcome, StageCallback
 from recall_audio.model.pseudonyms import LEFT_OUT
-from recall_audio.pipeline.documents import read_meeting
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import Manifest, begin, discard_work, is_done
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
@@ -25,9 +24,6 @@ LOSSES = frozenset(
     {"no_audio_separate", "no_audio", "not_audio", "duration_mismatch", "too_long", "part_missing"}
 )
 """Findings that make a recording's outcome ``partial``: something that should be there is lost for good."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, units done and units in all."""
 
 
 def parameters_of(options: Options) -> dict[str, Any]:
@@ -42,7 +38,7 @@ def process(
     *,
     force: bool = False,
     keep_work: bool = True,
-    progress: Progress | None = None,
+    progress: StageCallback | None = None,
     executor: Executor | None = None,
 ) -> Outcome:
     """Decode, align, find speech, measure talk, write stems and the report of one fetched recording.
@@ -81,7 +77,7 @@ def process(
     try:
         _run_stages(manifest, meeting, options, progress or (lambda *_: None), pieces)
     finally:
-        pieces.give_up()
+        pieces.cancel()
     manifest.finish()
     if not keep_work:
         discard_work(layout)
@@ -107,19 +103,19 @@ def finished(folder: Path, options: Options) -> Outcome | None:
 
 
 def _run_stages(
-    manifest: Manifest, meeting: Meeting, options: Options, progress: Progress, pieces: Pieces
+    manifest: Manifest, meeting: Meeting, options: Options, progress: StageCallback, pieces: Pieces
 ) -> None:
     # numpy and the codecs: only where something is to do
     from recall_audio.pipeline.job import Job
-    from recall_audio.pipeline.stages import STEPS, Stage
+    from recall_audio.pipeline.stages import STEPS, StageContext
 
     job = Job(manifest.layout, meeting, options)
     keys = stage_keys(meeting, options)
     stale = stale_stages(manifest, keys)
     for i, name in enumerate(STAGES):
         if name in stale:
-            stage = Stage(manifest, stale & {*STAGES[i + 1 :]}, pieces, partial(progress, name))
-            manifest.run(name, keys[name], partial(STEPS[name], job, stage), pieces)
+            context = StageContext(manifest, stale & {*STAGES[i + 1 :]}, pieces, partial(progress, name))
+            manifest.run(name, keys[name], partial(STEPS[name], job, context), pieces)
         else:
             manifest.reuse(name)
 

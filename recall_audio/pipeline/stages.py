@@ -8,65 +8,62 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recall_audio.core.alignment.align import align, align_part, reconcile
-from recall_audio.core.alignment.part_fit import PartFit
+from recall_audio.core.alignment.search import PartFit
 from recall_audio.core.speech.evidence import part_evidence
 from recall_audio.core.speech.find import join_speech
+from recall_audio.core.stems.residual import check_residual
 from recall_audio.errors import ItemError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, write_text
 from recall_audio.media.pcm_file import open_work
 from recall_audio.model.labels import speakers_json
 from recall_audio.model.options import Options
+from recall_audio.model.outcome import CountCallback
 from recall_audio.model.speech import PartEvidence
 from recall_audio.model.stems import Residual, StemsResult
-from recall_audio.pipeline.audio import MIX, decode_all
-from recall_audio.pipeline.documents import read_documents
-from recall_audio.pipeline.job import Job
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Layout, read_documents
+from recall_audio.pipeline.job import MIX, Job, decode_all
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.stems.export import asked_for, export_stems, put_together
-from recall_audio.pipeline.stems.residual import check_residual
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
-
-Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageContext:
     """How a stage is run.
 
     Attributes:
         manifest: what has been done before it.
         to_come: names of the stages that run after it.
         pieces: where its pieces are done.
-        told: called with units done and units in all.
+        progress: called with units done and units in all.
     """
 
     manifest: Manifest
     to_come: frozenset[str] = frozenset()
     pieces: Pieces = field(default_factory=Pieces)
-    told: Told = lambda _done, _total: None
+    progress: CountCallback = lambda _done, _total: None
 
 
-def people(job: Job, _stage: Stage) -> StageResult:
+def run_people(job: Job, _context: StageContext) -> StageResult:
     """``speakers.json``: labels to real names and all ids; the fetch layer's findings become warnings."""
     body = speakers_json(job.meeting.participants, job.labels)
     return StageResult((job.write("speakers", body),), job.meeting.findings)
 
 
-def decode(job: Job, stage: Stage) -> StageResult:
+def run_decode(job: Job, context: StageContext) -> StageResult:
     """Every file once to 16 kHz mono int16."""
 
     def decoded(name: str) -> None:
-        if "speech" in stage.to_come and name != MIX:
-            stage.pieces.ahead(hear, job.layout.folder, name)
+        if "speech" in context.to_come and name != MIX:
+            context.pieces.prefetch(detect_one, job.layout.folder, name)
 
-    files, warnings = decode_all(job.layout, job.meeting, stage.pieces, stage.told, decoded)
+    files, warnings = decode_all(job.layout, job.meeting, context.pieces, context.progress, decoded)
     return StageResult(files, warnings)
 
 
-def put_on_one_clock(job: Job, stage: Stage) -> StageResult:
+def run_align(job: Job, context: StageContext) -> StageResult:
     """``alignment.json``."""
     mix, parts = job.audio.mix, job.parts()
     if mix is None and not parts:
@@ -76,15 +73,15 @@ def put_on_one_clock(job: Job, stage: Stage) -> StageResult:
         result = align(mix.samples if mix else None, parts, job.options.align, encoder_delay_known=known)
     else:
         calls = [(job.layout.folder, job.options, p.part_id) for p in parts]
-        fits = list(stage.pieces.each(fit, calls, stage.told))
+        fits = list(context.pieces.map(fit_one, calls, context.progress))
         result = reconcile(mix.samples, parts, fits, mix.encoder_delay_known)
     written = job.write("alignment", result.to_json())
-    if "stems" in stage.to_come and _one_by_one(job.options):
-        stage.pieces.ahead(stem, job.layout.folder, job.options, None)
+    if "stems" in context.to_come and _one_by_one(job.options):
+        context.pieces.prefetch(write_one, job.layout.folder, job.options, None)
     return StageResult((written,), result.findings)
 
 
-def fit(folder: Path, options: Options, part_id: str) -> PartFit:
+def fit_one(folder: Path, options: Options, part_id: str) -> PartFit:
     """What one part says about its place."""
     job = Job.of(folder, options)
     (part,) = (p for p in job.parts() if p.part_id == part_id)
@@ -92,26 +89,26 @@ def fit(folder: Path, options: Options, part_id: str) -> PartFit:
     return align_part(job.audio.mix.samples, part, options.align)
 
 
-def speech(job: Job, stage: Stage) -> StageResult:
+def run_speech(job: Job, context: StageContext) -> StageResult:
     """``segments.json`` and ``leakage.json``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
     tracks, duration_s = job.tracks(), job.alignment.duration_s
     calls = [(job.layout.folder, p.part_id) for t in tracks for p in t.parts]
-    evidence = {e.part_id: e for e in stage.pieces.each(hear, calls, stage.told)}
+    evidence = {e.part_id: e for e in context.pieces.map(detect_one, calls, context.progress)}
     result = join_speech(tracks, evidence, duration_s, job.options.speech)
     files = (job.write("segments", result.to_json()), job.write("leakage", result.leakage_json()))
     return StageResult(files, result.findings)
 
 
-def hear(folder: Path, part_id: str) -> PartEvidence:
+def detect_one(folder: Path, part_id: str) -> PartEvidence:
     """What one part says about speech."""
     from recall_audio.detector import load_detector
 
     return part_evidence(part_id, open_work(Layout(folder).working(part_id)), load_detector())
 
 
-def talk(job: Job, _stage: Stage) -> StageResult:
+def run_talk(job: Job, _context: StageContext) -> StageResult:
     """``talk.json`` and ``segments.rttm``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
@@ -123,17 +120,19 @@ def talk(job: Job, _stage: Stage) -> StageResult:
     return StageResult((job.write("talk", measured.to_json()), path))
 
 
-def stems(job: Job, stage: Stage) -> StageResult:
+def run_stems(job: Job, context: StageContext) -> StageResult:
     """``stems/`` and ``stems.json``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
-    if stage.pieces.are_apart and _one_by_one(job.options):
+    if context.pieces.in_processes and _one_by_one(job.options):
         wanted = asked_for(job.tracks(), job.options.stems.speakers)
         calls = [(job.layout.folder, job.options, track.label) for track in wanted]
-        results = stage.pieces.each(stem, [*calls, (job.layout.folder, job.options, None)], stage.told)
+        results = context.pieces.map(
+            write_one, [*calls, (job.layout.folder, job.options, None)], context.progress
+        )
         result = put_together(list(results), job.options.stems)
     else:
-        result = _stems(job, stage.told)
+        result = _stems(job, context.progress)
     files = tuple(job.layout.folder / name for name in result.files)
     return StageResult((*files, job.write("stems", result.to_json())), result.findings)
 
@@ -143,14 +142,14 @@ def _one_by_one(options: Options) -> bool:
     return not (options.stems.mixdown or options.stems.poly)
 
 
-def _stems(job: Job, told: Told) -> StemsResult:
+def _stems(job: Job, progress: CountCallback) -> StemsResult:
     sources, spans = job.stem_sources(), job.speech().segments
     return export_stems(
-        job.tracks(), spans, job.n_samples, job.layout.stems, job.options.stems, told, sources
+        job.tracks(), spans, job.n_samples, job.layout.stems, job.options.stems, progress, sources
     )
 
 
-def stem(folder: Path, options: Options, label: str | None) -> StemsResult | Residual | None:
+def write_one(folder: Path, options: Options, label: str | None) -> StemsResult | Residual | None:
     """One participant's stem; without a label, what all of them leave of the mix."""
     job = Job.of(folder, options)
     if label is None:
@@ -161,23 +160,23 @@ def stem(folder: Path, options: Options, label: str | None) -> StemsResult | Res
     return export_stems([track], spans, job.n_samples, job.layout.stems, alone, sources=sources)
 
 
-def report(job: Job, stage: Stage) -> StageResult:
+def run_report(job: Job, context: StageContext) -> StageResult:
     """``report.html``."""
     from recall_audio.pipeline.report import render_report
 
     documents = read_documents(job.layout.folder)
-    documents["run"] = stage.manifest.to_json("done")
+    documents["run"] = context.manifest.to_json("done")
     path = job.layout.folder / "report.html"
     write_text(path, render_report(documents))
     return StageResult((path,))
 
 
-STEPS: Mapping[str, Callable[[Job, Stage], StageResult]] = {
-    "people": people,
-    "decode": decode,
-    "align": put_on_one_clock,
-    "speech": speech,
-    "talk": talk,
-    "stems": stems,
-    "report": report,
+STEPS: Mapping[str, Callable[[Job, StageContext], StageResult]] = {
+    "people": run_people,
+    "decode": run_decode,
+    "align": run_align,
+    "speech": run_speech,
+    "talk": run_talk,
+    "stems": run_stems,
+    "report": run_report,
 }

@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.collect import ALL_TABLES, Loaded, collect_rows
 from recall_audio.export.tables import TABLE_WRITERS
 from recall_audio.files import atomic
+from recall_audio.model.outcome import CountCallback
 from recall_audio.model.pseudonyms import Pseudonyms
-from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents
-from recall_audio.pipeline.layout import recording_folders
+from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents, recording_folders
 from recall_audio.pipeline.talk import talk_again, view_of
 from recall_audio.results.locations import all_kept, folders_at, root_of
 from recall_audio.results.pseudonymise import recode_documents
@@ -28,7 +28,7 @@ def collect_recordings(
     root: Path,
     form: str,
     into: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
     pseudonyms: Pseudonyms | None = None,
 ) -> tuple[list[Path], list[ItemError]]:
     """Write ``<into>/<table>.<form>`` for every table.
@@ -67,7 +67,7 @@ def collect_recordings(
 def _load_each(
     folders: list[Path],
     left_out: list[ItemError],
-    progress: Callable[[int, int], None],
+    progress: CountCallback,
     pseudonyms: Pseudonyms | None,
 ) -> Iterator[Loaded]:
     """Load recordings one by one; append to `left_out` why one cannot be loaded."""

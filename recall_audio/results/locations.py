@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from recall_audio.pipeline.layout import recording_folders
+from recall_audio.pipeline.documents import recording_folders
 from recall_audio.storage import Location, Mirror, ensure_files, upload_if_mirrored
 
 

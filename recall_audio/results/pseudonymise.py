@@ -18,7 +18,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from recall_audio.environment import PSEUDONYM_KEY_VARIABLE, given
+from recall_audio.environment import PSEUDONYM_KEY_VARIABLE, read_variables
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, disk_error, write_json, write_text
@@ -33,9 +33,8 @@ from recall_audio.model.pseudonyms import Pseudonyms, Recoded
 from recall_audio.model.speech import SpeechResult
 from recall_audio.model.stems import Stem
 from recall_audio.model.talk import Talk
-from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
+from recall_audio.pipeline.documents import Documents, Layout, as_this_version_writes, need, read_documents
 from recall_audio.pipeline.job import moment
-from recall_audio.pipeline.layout import Layout
 from recall_audio.pipeline.manifest import describe
 from recall_audio.pipeline.plan import stage_keys
 from recall_audio.pipeline.report import render_report
@@ -181,7 +180,7 @@ def read_pseudonyms(key_file: Path | None = None) -> Pseudonyms:
         "`python -c 'import secrets; print(secrets.token_hex(32))'` makes a key."
     )
     if key_file is None:
-        key = given().get(PSEUDONYM_KEY_VARIABLE, "").strip().encode("utf-8", "surrogateescape")
+        key = read_variables().get(PSEUDONYM_KEY_VARIABLE, "").strip().encode("utf-8", "surrogateescape")
         if not key:
             raise UsageError(
                 f"No key for pseudonyms: {PSEUDONYM_KEY_VARIABLE} is not set.", hint, code="no_key"

@@ -16,11 +16,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from recall_audio.errors import ItemError, MachineError, UsageError
+from recall_audio.errors import ItemError, UsageError, missing_extra
 from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.files import read_json
-from recall_audio.pipeline.documents import Documents, labels_by_id, need, read_documents
-from recall_audio.pipeline.layout import Layout
+from recall_audio.pipeline.documents import Documents, Layout, labels_by_id, need, read_documents
 from recall_audio.results.records import Table
 
 if TYPE_CHECKING:
@@ -233,8 +232,7 @@ def _check_installed() -> None:
     try:
         import pyannote.metrics  # noqa: F401
     except ImportError:
-        hint = "`pip install 'recall-audio[score]'`"
-        raise MachineError("Scores need pyannote.metrics.", hint, code="no_scorer") from None
+        raise missing_extra("A score needs pyannote.metrics", "score", code="no_scorer") from None
 
 
 def scores_table(scores: Sequence[Score]) -> Table:

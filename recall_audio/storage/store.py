@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError, UsageError
+from recall_audio.errors import (
+    ItemError,
+    MachineError,
+    RecallAudioError,
+    TransientError,
+    UsageError,
+    missing_extra,
+)
 from recall_audio.files import FULL, appear, disk_error
 
 T = TypeVar("T")
@@ -213,11 +220,8 @@ class Store:
             system, path = fsspec.url_to_fs(self.url.text, use_listings_cache=False)
         except ImportError:
             extra = EXTRAS.get(self.url.protocol, self.url.protocol)
-            raise MachineError(
-                f"{self.url.protocol}:// needs a package that is not installed.",
-                f"pip install 'recall-audio[{extra}]'",
-                code="missing_extra",
-            ) from None
+            needs = f"{self.url.protocol}:// needs a package for this store"
+            raise missing_extra(needs, extra) from None
         return system, path.rstrip("/")
 
     def _path(self, name: str) -> str:

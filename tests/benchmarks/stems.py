@@ -29,8 +29,11 @@ from meters import babble, clicks, int16, landing  # noqa: E402 - found by the l
 
 from recall_audio.core.resample import read_at  # noqa: E402
 from recall_audio.core.spans import EMPTY, spans  # noqa: E402
-from recall_audio.core.stems.placement import plan  # noqa: E402
-from recall_audio.core.stems.render import Source, render  # noqa: E402
+from recall_audio.core.stems.placement import (  # noqa: E402
+    Source,
+    plan,
+    render,
+)
 from recall_audio.media.pcm_file import open_work  # noqa: E402
 from recall_audio.model.alignment import (  # noqa: E402
     PlacedPart,

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recall_audio.listen import Queue, Secrets
-from recall_audio.listen.listener import Listener
-from recall_audio.listen.server import Limits
+from recall_audio.listen import Queue
+from recall_audio.listen.listener import Limits, Listener, Secrets
 from recall_audio.standin.webhooks import SECRET, Message, Sender, message
 
 MAIN = "from recall_audio.cli import main; main()"

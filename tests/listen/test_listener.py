@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from listen.lab import LONGEST_S, Process, bot, done, entries, free_port, listening
 
-from recall_audio.listen.server import Limits
+from recall_audio.listen.listener import Limits
 from recall_audio.standin.webhooks import Message, Sender, message
 
 QUICK = Limits(body_bytes=4096, header_bytes=2048, header_s=0.3, body_s=0.3, connections=4)
@@ -93,10 +93,12 @@ def test_what_is_not_signed_by_who_knows_the_secret_is_refused_without_an_echo(t
     with listening(tmp_path) as sender:
         assert [sender.once(one, **altered) for altered in spoilt] == [401] * 5
         headers = one.headers() | {"webhook-id": "canary-id", "Content-Length": str(len(body))}
-        lines = [b"POST /canary-path?canary=query HTTP/1.1", b"Connection: close"]
+        lines = [b"POST /canary-path?canary=query HTTP/1.1", b"Host: x", b"Connection: close"]
         lines += [f"{k}: {v}".encode() for k, v in headers.items()]
         answer = raw(sender, b"\r\n".join([*lines, b"", body]))
-        no_headers = raw(sender, b"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+        no_headers = raw(
+            sender, b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+        )
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert no_headers.startswith(b"HTTP/1.1 401 ")
     assert b"canary" not in answer
@@ -278,3 +280,21 @@ def test_it_does_not_start_without_a_secret_or_without_its_port(
         taken.listen()
         assert run(["listen", "--port", str(taken.getsockname()[1])]) == 4
     assert "port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["tornado", "standardwebhooks"])
+def test_without_its_extra_it_says_in_one_sentence_what_installs_it(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    from recall_audio.cli import run
+
+    for name in [n for n in sys.modules if n.split(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "recall_audio.listen.listener", raising=False)
+    assert run(["listen", "--port", "0", "--queue", str(tmp_path)]) == 4
+    said = capsys.readouterr().err
+    assert package in said
+    assert "pip install 'recall-audio[listen]'" in said

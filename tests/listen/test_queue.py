@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from recall_audio.errors import UsageError
-from recall_audio.listen import Queue, Told, events
+from recall_audio.listen import BotEvent, Queue
+from recall_audio.listen.queue import IgnoredMessage, parse_event
 
 BOT = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -20,9 +21,9 @@ def queue(tmp_path: Path) -> Queue:
     return Queue(tmp_path / "queue")
 
 
-def told(message: str, bot: str = BOT, **artifacts: str) -> Told:
+def told(message: str, bot: str = BOT, **artifacts: str) -> BotEvent:
     all_of_it = {"audio_separate": "art-1", "recording": RECORDING}
-    return Told(bot, message, RECORDING, artifacts or all_of_it)
+    return BotEvent(bot, message, RECORDING, artifacts or all_of_it)
 
 
 def names(folder: Path) -> list[str]:
@@ -148,11 +149,11 @@ def test_done_entries_say_how_they_ended_and_go_after_some_days(queue: Queue) ->
     queue.finish(entry, [{"bot_id": BOT, "status": "done"}], failed=False)
     done = queue.folder / "done" / f"{BOT}.json"
     assert json.loads(done.read_text())["outcomes"] == [{"bot_id": BOT, "status": "done"}]
-    queue.tidy()
+    queue.clean_up()
     assert done.is_file()
     long_ago = time.time() - 30 * 86_400
     os.utime(done, (long_ago, long_ago))
-    queue.tidy()
+    queue.clean_up()
     assert not done.exists()
 
 
@@ -179,9 +180,9 @@ def test_an_entry_that_nobody_can_read_is_a_bot_all_the_same(queue: Queue, conte
 
 
 def test_only_one_works_a_queue_off(queue: Queue) -> None:
-    with queue.alone(), pytest.raises(UsageError), Queue(queue.folder).alone():
+    with queue.exclusive(), pytest.raises(UsageError), Queue(queue.folder).exclusive():
         pass
-    with Queue(queue.folder).alone():
+    with Queue(queue.folder).exclusive():
         pass
 
 
@@ -203,7 +204,7 @@ def test_only_one_works_a_queue_off(queue: Queue) -> None:
     ],
 )
 def test_what_names_no_bot_asks_for_nothing(body: bytes, is_odd: bool) -> None:
-    read = events.read(body, "msg_1")
-    assert isinstance(read, events.Nothing)
+    read = parse_event(body, "msg_1")
+    assert isinstance(read, IgnoredMessage)
     assert read.is_odd is is_odd
-    assert "passwd" not in read.why
+    assert "passwd" not in read.reason

@@ -16,7 +16,8 @@ from batch.meetings import make_meetings
 from listen.lab import LONGEST_S, MAIN, entries
 
 from recall_audio.batch.executors.processes import hidden_secrets
-from recall_audio.listen import Queue, events
+from recall_audio.listen import BotEvent, Queue
+from recall_audio.listen.queue import parse_event
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
 from recall_audio.standin.webhooks import messages
 
@@ -54,8 +55,8 @@ def tell(shorts: Sequence[Path], n: int = 1, prefix: str = "") -> list[ServedMee
     queue, told = Queue(Path("q")), [meeting(folder) for folder in shorts[:n]]
     for one in told:
         for message in messages(one):
-            read = events.read(message.body, prefix + message.message_id)
-            assert isinstance(read, events.Told)
+            read = parse_event(message.body, prefix + message.message_id)
+            assert isinstance(read, BotEvent)
             assert queue.add(read)
     return told
 
@@ -104,7 +105,7 @@ def test_an_artifact_that_is_not_there_under_the_id_that_was_told_is_looked_for_
     server = serve()
     served = meeting(shorts[0])
     ids = {"audio_separate": "00000000-0000-4000-8000-00000000dead", "recording": served.recording_id}
-    Queue(Path("q")).add(events.Told(served.bot_id, "msg_1", served.recording_id, ids))
+    Queue(Path("q")).add(BotEvent(served.bot_id, "msg_1", served.recording_id, ids))
     code, outcomes = work_off(command)
     assert (code, [o["status"] for o in outcomes]) == (0, ["done"])
     assert lists(server) == ["/api/v1/audio_separate/"]
@@ -123,7 +124,7 @@ def test_what_is_still_being_made_waits_and_is_not_asked_for_until_then_or_until
     assert work_off(command) == (5, [])
     assert len(server.requests) == asked
     queue = Queue(Path("q"))
-    queue.add(events.Told(served.bot_id, "msg_later"))
+    queue.add(BotEvent(served.bot_id, "msg_later"))
     code, outcomes = work_off(command)
     assert (code, len(outcomes)) == (5, 1)
     assert len(server.requests) > asked
@@ -187,7 +188,7 @@ def test_ids_join_a_queue_that_somebody_else_works_off_and_are_left_to_that_one(
 ) -> None:
     server = serve()
     bot_id = meeting(shorts[0]).bot_id
-    with Queue(Path("q")).alone():
+    with Queue(Path("q")).exclusive():
         assert work_off(command, bot_id) == (0, [])
         assert command("run", "--queue", "q", "--out", "out")[0] == 2
     assert places() == {"waiting": [bot_id]}

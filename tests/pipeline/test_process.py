@@ -126,13 +126,15 @@ def test_pieces_begun_ahead_of_their_stage_are_done_once_and_only_where_that_sta
         process(processed, Options(stems=StemOptions(lufs=-30.0)), executor=elsewhere)
         again = [piece for piece, _ in elsewhere.given]
     assert sorted(given) == sorted(set(given)), "each once"
-    assert sorted(name for piece, name in given if piece == "hear") == sorted(parts)
+    assert sorted(name for piece, name in given if piece == "detect_one") == sorted(parts)
     order = [piece for piece, _ in given]
-    assert order.index("hear") < order.index("fit"), "no process waits for the last file to be decoded"
-    assert given[order.index("stem")] == ("stem", "None"), (
+    assert order.index("detect_one") < order.index("fit_one"), (
+        "no process waits for the last file to be decoded"
+    )
+    assert given[order.index("write_one")] == ("write_one", "None"), (
         "what is left of the mix is looked for while all is joined"
     )
-    assert set(again) == {"stem"}
+    assert set(again) == {"write_one"}
 
 
 def test_another_way_to_count_turns_measures_talk_again_and_decodes_nothing(processed: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any, Self, TypeVar
 
 from recall_audio.batch.executors.processes import ProcessExecutor
 from recall_audio.batch.executors.worker_process import progress_to
-from recall_audio.batch.request import ProgressCallback, Request
+from recall_audio.batch.request import Request
+from recall_audio.model.outcome import ProgressCallback
 
 T = TypeVar("T")
 

@@ -30,7 +30,14 @@ from urllib.parse import urlsplit
 
 from recall_audio.batch.executors import dask_worker
 from recall_audio.batch.executors.dask_worker import RemoteCall
-from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError, UsageError
+from recall_audio.errors import (
+    ItemError,
+    MachineError,
+    RecallAudioError,
+    TransientError,
+    UsageError,
+    missing_extra,
+)
 from recall_audio.files import atomic, temporary_beside
 
 T = TypeVar("T")
@@ -284,11 +291,7 @@ def _client(address: str) -> Iterator[Any]:
     try:
         from distributed import Client
     except ImportError:
-        raise MachineError(
-            "--cluster needs Dask distributed, which is not installed.",
-            "pip install 'recall-audio[cluster]'",
-            code="missing_extra",
-        ) from None
+        raise missing_extra("--cluster needs Dask distributed", "cluster") from None
     client = None
     if _is_scheduler(address):
         with suppress(OSError, ValueError):

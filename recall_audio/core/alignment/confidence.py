@@ -8,7 +8,7 @@ import numpy as np
 from recall_audio.core.alignment.candidates import CLEAR_PEAK, REACH
 from recall_audio.core.alignment.lag_lines import Lines
 from recall_audio.core.alignment.lag_path import Track
-from recall_audio.core.alignment.part_fit import PartFit
+from recall_audio.core.alignment.search import PartFit
 from recall_audio.typing import IntArray
 from recall_audio.units import RATE_HZ
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from recall_audio.core.stems.loudness import STEPS_A_BLOCK, block_energies, gated_lufs, step_samples
+from recall_audio.core.stems.meters import STEPS_A_BLOCK, block_energies, gated_lufs, step_samples
 from recall_audio.model.options import StemOptions
 from recall_audio.typing import BoolArray, FloatArray, Spans
 from recall_audio.units import RATE_HZ

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from recall_audio.environment import BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE, given
+from recall_audio.environment import BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE, read_variables
 from recall_audio.errors import ItemError, KeyRefused, UsageError
 from recall_audio.fetch.http import urls
 
@@ -46,7 +46,7 @@ class Settings:
             UsageError: no key is set, or region or address is invalid.
             KeyRefused: the key holds blanks, line ends or non-ASCII characters.
         """
-        variables = given()
+        variables = read_variables()
         base_url = _base(variables.get(BASE_URL_VARIABLE, ""), region or variables.get(REGION_VARIABLE, ""))
         key = _checked_key(variables.get(KEY_VARIABLE))
         return Settings(base_url, region or variables.get(REGION_VARIABLE) or REGIONS[0], key)

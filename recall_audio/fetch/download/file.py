@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from recall_audio.fetch.http.retry import attempt
 from recall_audio.files import commit, disk_error, temporary_beside
 from recall_audio.model.containers import HEAD_BYTES, is_text, recognise
 from recall_audio.model.meeting import MediaFile
+from recall_audio.model.outcome import DownloadCallback
 
-Progress = Callable[[str, int, int | None], None]
 _CHECK_DISK_BYTES = 64 << 20
 """Bytes written between two looks at the free disk space."""
 
@@ -49,7 +48,10 @@ class FileRequest:
 
 
 def download(
-    media_host: MediaHost, signed_urls: SignedUrls, request: FileRequest, progress: Progress | None = None
+    media_host: MediaHost,
+    signed_urls: SignedUrls,
+    request: FileRequest,
+    progress: DownloadCallback | None = None,
 ) -> MediaFile:
     """Download one file to ``{request.stem}.{suffix}``, complete and flushed to the disk.
 
@@ -91,7 +93,7 @@ class _Transfer:
         signed_urls: SignedUrls,
         request: FileRequest,
         temporary: Path,
-        progress: Progress | None,
+        progress: DownloadCallback | None,
     ) -> None:
         self._media_host, self._signed_urls, self._request = media_host, signed_urls, request
         self._temporary, self._progress = temporary, progress

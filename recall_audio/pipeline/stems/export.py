@@ -10,26 +10,25 @@ One participant after another. What is dear to render is kept on disk from the f
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recall_audio.core.stems.loudness import EnergyMeter, block_energies, gated_lufs
-from recall_audio.core.stems.true_peak import PeakMeter
+from recall_audio.core.stems.meters import EnergyMeter, PeakMeter, block_energies, gated_lufs
+from recall_audio.core.stems.residual import check_residual, residual_findings
 from recall_audio.errors import MachineError, UsageError
 from recall_audio.files import temporary_beside
 from recall_audio.media.bext import Origin, WavFormat, bext, ixml
-from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
+from recall_audio.media.encode import FFMPEG_HINT, SUFFIXES, encode, find_ffmpeg
 from recall_audio.media.wav import StemWriter, read_block
 from recall_audio.model.alignment import Track
 from recall_audio.model.options import StemOptions
-from recall_audio.model.outcome import Finding
+from recall_audio.model.outcome import CountCallback, Finding
 from recall_audio.model.stems import Mixdown, Residual, Stem, StemsResult
 from recall_audio.pipeline.stems.level import Levelled, Tick, blocks, level
-from recall_audio.pipeline.stems.residual import check_residual, residual_findings
 from recall_audio.pipeline.stems.track_reader import Spool, StemSources, length_at, native_rate, opened
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import db_to_gain
@@ -93,7 +92,7 @@ def export_stems(
     n_samples: int,
     folder: Path,
     options: StemOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: CountCallback | None = None,
     sources: StemSources | None = None,
 ) -> StemsResult:
     """Write ``<folder>/<label>.wav`` for every track.
@@ -146,7 +145,7 @@ class _Job:
         folder: Path,
         options: StemOptions,
         sources: StemSources,
-        progress: Callable[[int, int], None] | None,
+        progress: CountCallback | None,
     ) -> None:
         self.n_samples, self.folder, self.options = n_samples, folder, options
         self.sources = replace(sources, work=sources.work or folder)
@@ -161,7 +160,7 @@ class _Job:
         if options.format != "wav" and find_ffmpeg() is None:
             raise MachineError(
                 f"{options.format.upper()} needs ffmpeg, and there is none.",
-                "Install ffmpeg, or `pip install 'recall-audio[ffmpeg]'`, or write WAV.",
+                FFMPEG_HINT,
                 code="no_encoder",
             )
         n_blocks = len(list(blocks(n_samples, 16_000)))

@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recall_audio.core.stems.dynamics import gate, limit, margin_samples
 from recall_audio.core.stems.gain import AGREE_LU, Gain, Level, choose_gain, level_of
-from recall_audio.core.stems.gate import gate
-from recall_audio.core.stems.limiter import limit, margin_samples
-from recall_audio.core.stems.loudness import EnergyMeter
-from recall_audio.core.stems.true_peak import PeakMeter
+from recall_audio.core.stems.meters import EnergyMeter, PeakMeter
 from recall_audio.model.options import StemOptions
 from recall_audio.pipeline.stems.track_reader import Spool, Voice
 from recall_audio.typing import Float32Array

@@ -11,8 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from recall_audio.core.stems.placement import plan
-from recall_audio.core.stems.render import Source, Stretch, render
+from recall_audio.core.stems.placement import Source, Stretch, plan, render
 from recall_audio.errors import ItemError
 from recall_audio.files import disk_error, temporary_beside
 from recall_audio.media.decode import decode

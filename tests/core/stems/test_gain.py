@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 from meters import babble, libebur128
 
 from recall_audio.core.spans import EMPTY, spans
+from recall_audio.core.stems.dynamics import FADE_S, MARGIN_S, gate, limit, margin_samples
 from recall_audio.core.stems.gain import AGREE_LU, Level, choose_gain, level_of
-from recall_audio.core.stems.gate import FADE_S, MARGIN_S, gate
-from recall_audio.core.stems.limiter import limit, margin_samples
-from recall_audio.core.stems.loudness import EnergyMeter
-from recall_audio.core.stems.true_peak import PeakMeter
+from recall_audio.core.stems.meters import EnergyMeter, PeakMeter
 from recall_audio.model.options import StemOptions
 from recall_audio.typing import Spans
 

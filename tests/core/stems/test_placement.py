@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from meters import clicks, int16, landing, sine
 
 from recall_audio.core.resample import read_at, read_near, taps
-from recall_audio.core.stems.placement import FADE_S, plan
-from recall_audio.core.stems.render import Source, render
+from recall_audio.core.stems.placement import FADE_S, Source, plan, render
 from recall_audio.model.alignment import TimeMap
 
 RATE_HZ = 16_000

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from meters import babble, libebur128, ours, sine
 
-from recall_audio.core.stems.loudness import (
+from recall_audio.core.stems.meters import (
     EnergyMeter,
     block_energies,
     gated_lufs,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from recall_audio.core.alignment import correlation
+from recall_audio.core.alignment.candidates import CELL, measure_cells, spread_choice
 from recall_audio.core.alignment.lag_lines import common_slope, fit_lines
 from recall_audio.core.alignment.lag_path import PathRules, best_path
-from recall_audio.core.alignment.windows import CELL, measure_cells, spread_choice
 
 RNG = np.random.default_rng(20)
 RULES = PathRules(step_price=2.5, tolerance=4.0, creep=1e-6)
