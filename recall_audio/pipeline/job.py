@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +226,6 @@ class Job:
 
     def stem_sources(self, *, with_mix: bool = True) -> StemSources:
         """What the stems can use beside the decoded tracks."""
-        names = {self.labels[p.participant_id]: p.name for p in self.meeting.participants if p.name}
         originals = {
             p.part_id: Original(self.layout.folder / p.media.file, p.media.format, p.media.duration_s)
             for p in self.meeting.parts
@@ -237,18 +235,7 @@ class Job:
             mix=self.audio.mix.samples if self.audio.mix and with_mix else None,
             originals=originals,
             work=self.layout.work,
-            names=names,
-            recording_id=self.meeting.recording_id,
-            started_at=moment(self.meeting.recording.get("started_at")),
         )
-
-
-def moment(text: str | None) -> datetime | None:
-    """A time the API gave, or None where there is none that can be read."""
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
 
 
 def decoded_sources(folder: Path) -> tuple[Samples | None, list[PartAudio]]:

@@ -22,7 +22,6 @@ from recall_audio.environment import PSEUDONYM_KEY_VARIABLE, read_variables
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, disk_error, write_json, write_text
-from recall_audio.media.bext import Chunk, Origin, WavFormat, bext, ixml
 from recall_audio.media.wav import copy_wav
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.labels import make_labels, speakers_json
@@ -34,7 +33,6 @@ from recall_audio.model.speech import SpeechResult
 from recall_audio.model.stems import Stem
 from recall_audio.model.talk import Talk
 from recall_audio.pipeline.documents import Documents, Layout, as_this_version_writes, need, read_documents
-from recall_audio.pipeline.job import moment
 from recall_audio.pipeline.manifest import describe
 from recall_audio.pipeline.plan import stage_keys
 from recall_audio.pipeline.report import render_report
@@ -231,32 +229,19 @@ def copy_stems(documents: Documents, known: Recoded, source: Path, target: Path)
         MachineError: the disk is full.
     """
     stems: dict[str, Any] = documents.get("stems", {})
-    labels = {s["file"]: [s["participant"]] for s in stems.get("stems", [])}
-    if stems.get("mixdown"):
-        labels[stems["mixdown"]["file"]] = ["mixdown"]
-    if stems.get("poly"):
-        labels[stems["poly"]["file"]] = stems["poly"]["channels"]
+    files = [stem["file"] for stem in stems.get("stems", [])]
+    files += [stems[kind]["file"] for kind in ("mixdown", "poly") if stems.get(kind)]
     written = []
-    for file, whose in labels.items():
+    for file in files:
         path = target / renamed(file, known)
-        _copy_stem(source / file, path, _origin(known, [known.labels.get(w, w) for w in whose]))
+        _copy_stem(source / file, path)
         written.append(path)
     return written
 
 
-def _origin(known: Recoded, names: list[str]) -> tuple[Origin, list[str]]:
-    started_at = moment(known.meeting.recording.get("started_at"))
-    return Origin(", ".join(names), known.meeting.recording_id, started_at), names
-
-
-def _copy_stem(source: Path, target: Path, about: tuple[Origin, list[str]]) -> None:
-    origin, names = about
-
-    def chunks(kind: WavFormat) -> tuple[Chunk, ...]:
-        return bext(origin, kind), ixml(origin, kind, names)
-
+def _copy_stem(source: Path, target: Path) -> None:
     if source.suffix == ".wav":
-        copy_wav(source, target, chunks)
+        copy_wav(source, target)
         return
     if not source.is_file():
         raise ItemError(f"{source} is not there.", "Process the recording again.", code="missing_file")

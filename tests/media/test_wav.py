@@ -12,9 +12,8 @@ import voices
 
 from recall_audio.errors import ItemError, MachineError
 from recall_audio.media import encode as encoding
-from recall_audio.media.bext import PLAIN_LIMIT, WavFormat, chunk, header
 from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
-from recall_audio.media.wav import StemWriter, pack, read_block
+from recall_audio.media.wav import PLAIN_LIMIT, StemWriter, WavFormat, copy_wav, pack, read_block, wav_header
 
 RATE = 16_000
 NOISE = (np.random.default_rng(0).standard_normal(RATE + 1) * 0.1).astype(np.float32)
@@ -68,14 +67,36 @@ def test_the_same_samples_give_the_same_bytes_whatever_the_blocks(tmp_path: Path
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_further_chunks_are_kept_and_the_audio_with_them(tmp_path: Path) -> None:
-    with StemWriter(
-        tmp_path / "x.wav", RATE, "16", chunks=[(b"iXML", b"<a/>!"), (b"bext", bytes(602))]
-    ) as stem:
-        stem.write(NOISE)
-    data = (tmp_path / "x.wav").read_bytes()
-    assert chunk(b"iXML", b"<a/>!") in data
-    assert len(soundfile.read(tmp_path / "x.wav")[0]) == len(NOISE)
+def chunks_of(path: Path) -> list[bytes]:
+    """Names of the chunks of a WAV file, which fill it to its end."""
+    data, names, position = path.read_bytes(), [], 12
+    while position < len(data):
+        names.append(data[position : position + 4])
+        size = struct.unpack_from("<I", data, position + 4)[0]
+        position += 8 + size + size % 2
+    assert position == len(data)
+    return names
+
+
+@pytest.mark.parametrize("bits", STEP)
+@pytest.mark.parametrize("n_channels", [1, 2, 5])
+def test_a_copy_has_every_sample_and_nothing_of_what_stood_in_the_old_header(
+    bits: str, n_channels: int, tmp_path: Path
+) -> None:
+    """Stems of earlier versions name the speaker in ``bext`` and ``iXML`` chunks before the samples."""
+    block = NOISE if n_channels == 1 else np.column_stack([NOISE * (i + 1) / 5 for i in range(n_channels)])
+    with StemWriter(tmp_path / "new.wav", RATE, bits, n_channels) as stem:
+        stem.write(block)
+    data = (tmp_path / "new.wav").read_bytes()
+    names = b"".join(
+        name + struct.pack("<I", 602) + b"Ann Lee".ljust(602, b"\0") for name in (b"bext", b"iXML")
+    )
+    old = data[:4] + struct.pack("<I", len(data) + len(names) - 8) + data[8:48] + names + data[48:]
+    (tmp_path / "old.wav").write_bytes(old)
+    assert {b"bext", b"iXML"} < set(chunks_of(tmp_path / "old.wav"))
+    copy_wav(tmp_path / "old.wav", tmp_path / "copy.wav")
+    assert (tmp_path / "copy.wav").read_bytes() == data
+    assert b"Ann" not in data
 
 
 def test_a_stem_without_samples_is_a_valid_file(tmp_path: Path) -> None:
@@ -95,7 +116,7 @@ def test_a_failed_stem_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_header_has_one_length_and_turns_to_rf64_past_4_gib() -> None:
     kind = WavFormat(48_000, "32f", 2)
-    small, large = header(kind, 800), header(kind, 3 * 2**32)
+    small, large = wav_header(kind, 800), wav_header(kind, 3 * 2**32)
     assert len(small) == len(large)
     assert small[:4] == b"RIFF"
     assert large[:8] == b"RF64" + struct.pack("<I", PLAIN_LIMIT)
@@ -104,10 +125,26 @@ def test_the_header_has_one_length_and_turns_to_rf64_past_4_gib() -> None:
     assert (riff, data, frames) == (len(large) - 8 + 3 * 2**32, 3 * 2**32, 3 * 2**32 // 8)
 
 
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 10])
+@pytest.mark.parametrize("n_data", [960_000, 6_000_000_000])
+def test_libsndfile_finds_the_samples_of_any_number_of_channels_on_both_sides_of_4_gib(
+    n_channels: int, n_data: int, tmp_path: Path
+) -> None:
+    kind = WavFormat(48_000, "16", n_channels)
+    n_data -= n_data % kind.frame_bytes
+    header = wav_header(kind, n_data)
+    with (tmp_path / "a.wav").open("wb") as stream:
+        stream.write(header)
+        stream.truncate(len(header) + n_data)  # a hole: takes no room
+    info = soundfile.info(tmp_path / "a.wav")
+    assert (info.frames, info.channels) == (n_data // kind.frame_bytes, n_channels)
+    assert info.format == ("RF64" if n_data > 2**32 else "WAV" if n_channels < 3 else "WAVEX")
+
+
 def test_libsndfile_reads_an_rf64_file_to_its_end(tmp_path: Path) -> None:
     # 5 GiB of samples of which the disk holds only the last few: a sparse file.
     kind, n_data = WavFormat(RATE), 5 * 2**30
-    start = header(kind, n_data)
+    start = wav_header(kind, n_data)
     with (tmp_path / "x.wav").open("wb") as out:
         out.write(start)
         out.truncate(len(start) + n_data - 4)

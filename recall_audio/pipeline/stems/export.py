@@ -21,7 +21,6 @@ from recall_audio.core.stems.meters import EnergyMeter, PeakMeter, block_energie
 from recall_audio.core.stems.residual import check_residual, residual_findings
 from recall_audio.errors import MachineError, UsageError
 from recall_audio.files import temporary_beside
-from recall_audio.media.bext import Origin, WavFormat, bext, ixml
 from recall_audio.media.encode import FFMPEG_HINT, SUFFIXES, encode, find_ffmpeg
 from recall_audio.media.wav import StemWriter, read_block
 from recall_audio.model.alignment import Track
@@ -104,8 +103,8 @@ def export_stems(
         folder: where to write; made where it is not there.
         options: level, format, whom to write; defaults where None.
         progress: called with blocks done and blocks in all.
-        sources: the mix, the files as downloaded, names and times; without them there is no residual
-            check, no rate but 16 kHz, and no place on an editor's timeline.
+        sources: the mix and the files as downloaded; without them there is no residual check and no rate
+            but 16 kHz.
 
     Returns:
         What was written; its ``to_json`` is ``stems.json``.
@@ -195,7 +194,7 @@ class _Job:
             Spool(wav, self.options.bits) as spool,
         ):
             levelled = level(voice, spool, self.options, self.tick)
-            with self._writer(wav, rate_hz, [track.label]) as stem:
+            with self._writer(wav, rate_hz) as stem:
                 for start, stop in blocks(voice.n_samples, rate_hz):
                     stem.write(levelled.finish.read(start, stop))
                     self.tick()
@@ -211,20 +210,15 @@ class _Job:
             rate_hz = self.rates[0]
             n_samples = length_at(self.n_samples, rate_hz)
             if self.options.mixdown:
-                target = self._writer(self.folder / "mixdown.wav", rate_hz, ["mixdown"])
+                target = self._writer(self.folder / "mixdown.wav", rate_hz)
                 mixdown = write_sum(wavs, target, n_samples, self.options.peak_dbtp, self.tick)
             if self.options.poly:
-                target = self._writer(self.folder / "poly.wav", rate_hz, [t.label for t in self.tracks])
+                target = self._writer(self.folder / "poly.wav", rate_hz, len(self.tracks))
                 poly = write_poly(wavs, target, n_samples, self.tick)
         return mixdown, poly
 
-    def _writer(self, path: Path, rate_hz: int, labels: Sequence[str]) -> StemWriter:
-        """A WAV file that editors can place."""
-        kind = WavFormat(rate_hz, self.options.bits, len(labels))
-        names = [self.sources.names.get(label, label) for label in labels]
-        origin = Origin(", ".join(names), self.sources.recording_id, self.sources.started_at)
-        chunks = (bext(origin, kind), ixml(origin, kind, names))
-        return StemWriter(path, rate_hz, self.options.bits, len(labels), chunks)
+    def _writer(self, path: Path, rate_hz: int, n_channels: int = 1) -> StemWriter:
+        return StemWriter(path, rate_hz, self.options.bits, n_channels)
 
 
 def _plain(options: StemOptions) -> dict[str, Any]:

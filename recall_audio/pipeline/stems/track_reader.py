@@ -4,7 +4,6 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -102,17 +101,11 @@ class StemSources:
         mix: the mixed recording, int16, 16 kHz: for the residual check.
         originals: part id to the file it was decoded from: for other rates than 16 kHz.
         work: folder for working files of those rates; the stems' own where None.
-        names: label to the name as people write it: for editors.
-        recording_id: likewise.
-        started_at: time of day of mix time 0: editors place files by it.
     """
 
     mix: Samples | None = None
     originals: Mapping[str, Original] = field(default_factory=dict)
     work: Path | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
-    recording_id: str = ""
-    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
