@@ -9,6 +9,7 @@ from typing import Any
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import read_json
 from recall_audio.model.meeting import Meeting
+from recall_audio.pipeline.plan import STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def recording_folders(root: Path) -> list[Path]:
     return found
 
 
-KINDS = ("recording", "speakers", "alignment", "segments", "leakage", "talk", "stems", "run")
+KINDS = ("recording", *(kind for stage in STAGES.values() for kind in stage.documents), "run")
+"""Kinds of the JSON files in a recording's folder: what was fetched, what each stage writes, the manifest."""
 
 Documents = dict[str, dict[str, Any]]
 """Parsed files by kind; a file that is not there has no entry."""

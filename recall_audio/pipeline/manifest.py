@@ -6,8 +6,6 @@ While a run is under way the manifest lies in ``.work``; ``run.json`` appears wh
 """
 
 import contextlib
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,12 +20,6 @@ from recall_audio.model.outcome import Finding
 from recall_audio.pipeline.documents import Layout
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.storage import size_of
-
-
-def key_of(*facts: Any) -> str:
-    """A short digest of plain values."""
-    text = json.dumps(facts, sort_keys=True, allow_nan=False, default=str)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
 
 
 def describe(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]:
@@ -88,12 +80,12 @@ class Manifest:
     stages: list[StageRecord] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
 
-    def fresh(self, name: str, key: str, *, files: bool = True) -> bool:
+    def is_fresh(self, name: str, key: str, *, check_files: bool = True) -> bool:
         """Whether an earlier run left this stage's result under the same key (and, by default, its files)."""
         before = self.known.get(name)
         if before is None or before.key != key:
             return False
-        return not files or intact(self.layout.folder, before.outputs)
+        return not check_files or intact(self.layout.folder, before.outputs)
 
     def reuse(self, name: str) -> None:
         """Take an earlier run's record of a stage over as it stands."""
@@ -199,14 +191,17 @@ def earlier(layout: Layout, parameters: dict[str, Any]) -> Manifest:
     return Manifest(layout, parameters, known)
 
 
-def is_done(layout: Layout, parameters: Mapping[str, Any], keys: Mapping[str, str]) -> bool:
-    """Whether ``run.json`` parses, is of these parameters and inputs, and every file it names is there."""
+def is_done(layout: Layout, keys: Mapping[str, str]) -> bool:
+    """Return whether ``run.json`` has these keys, says done, and every file that it names is there.
+
+    Keys cover every option; the stored parameters may lack an option that a later version added.
+    """
     try:
         value = read_json(layout.run, "run")
         stages = [StageRecord.from_json(s) for s in value["stages"]]
         outputs = {n: o for s in stages for n, o in s.outputs.items() if not n.startswith(".work/")}
-        same = value.get("parameters") == parameters and {s.name: s.key for s in stages} == dict(keys)
-        return same and value.get("status") == "done" and intact(layout.folder, outputs)
+        has_same_keys = {s.name: s.key for s in stages} == dict(keys)
+        return has_same_keys and value.get("status") == "done" and intact(layout.folder, outputs)
     except (ItemError, KeyError, TypeError, AttributeError):
         return False
 

@@ -1,59 +1,171 @@
-"""Which stages a recording needs: decide, then act.
+"""Decide which stages a recording needs, from the one table of stages.
 
-A stage's key digests its options, its revision, and the keys of the stages it reads. Keys are known before
-anything runs, so the plan is too::
+A stage's key digests its revision, the options of its step, what it reads of ``recording.json``, and the keys
+of the stages whose results it reads. Keys are known before anything runs, and so is the plan::
 
     decode ── align ── speech ── talk ── report
                           └──── stems ──┘
+
+:data:`STAGES` is the only place that lists the stages: order, keys, staleness, the manifest's records and the
+list of a recording's JSON files follow from it.
 """
 
-from dataclasses import asdict
-from typing import Any
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
-from recall_audio.pipeline.manifest import Manifest, key_of
 
-STAGES = ("people", "decode", "align", "speech", "talk", "stems", "report")
-"""In the order they run."""
-
-_REVISION = {"people": 1, "decode": 1, "align": 2, "speech": 9, "talk": 5, "stems": 2, "report": 1}
-# Raise a stage's number when its result for the same input changes: recordings are then redone from there.
-
-_AUDIO = ("align", "speech", "stems")
-# Stages that read decoded audio; where none of them runs, nothing is decoded.
+if TYPE_CHECKING:
+    from recall_audio.pipeline.manifest import Manifest
 
 
-def revisions() -> dict[str, int]:
-    """Every stage's number, which rises when its result for the same input changes."""
-    return dict(_REVISION)
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of processing a recording.
+
+    Attributes:
+        name: its name in ``run.json``.
+        revision: part of its key. Raise it when the stage's result for the same input changes, or when the
+            default of one of its options does: recordings are then redone from this stage on. A new option
+            whose default keeps the result as it was does not need it.
+        function: name of the function in :mod:`recall_audio.pipeline.stages` that runs it; a name, because
+            that module imports numpy and the codecs, which a finished recording does not need.
+        reads: earlier stages whose results it depends on.
+        facts: returns what it depends on of ``recording.json``, as plain values.
+        step: field of :class:`Options` with its options; empty where it has none.
+        writes: patterns of the files that it writes, relative to the recording's folder.
+    """
+
+    name: str
+    revision: int
+    function: str
+    reads: tuple[str, ...] = ()
+    facts: Callable[[Meeting], Any] = lambda _meeting: None
+    step: str = ""
+    writes: tuple[str, ...] = ()
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Return the kinds of the JSON files that it writes for users, e.g. ``talk``."""
+        return tuple(name.removesuffix(".json") for name in self.writes if _is_document(name))
+
+
+def _is_document(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _plain(meeting: Meeting, *names: str) -> list[Any]:
+    """Return some fields of ``recording.json``."""
+    document = meeting.to_json()
+    return [document[name] for name in names]
+
+
+STAGES: Mapping[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            name="people",
+            revision=1,
+            function="run_people",
+            facts=lambda meeting: _plain(meeting, "participants", "findings"),
+            writes=("speakers.json",),
+        ),
+        Stage(
+            name="decode",
+            revision=1,
+            function="run_decode",
+            facts=lambda meeting: _plain(meeting, "mix", "parts"),
+            writes=(".work/*.s16", ".work/decode.json"),
+        ),
+        Stage(
+            name="align",
+            revision=2,
+            function="run_align",
+            reads=("decode",),
+            step="align",
+            writes=("alignment.json",),
+        ),
+        Stage(
+            name="speech",
+            revision=9,
+            function="run_speech",
+            reads=("decode", "align"),
+            # Labels are made of the participants; so nothing here depends on the findings, as people does.
+            facts=lambda meeting: _plain(meeting, "participants"),
+            step="speech",
+            writes=("segments.json", "leakage.json"),
+        ),
+        Stage(
+            name="talk",
+            revision=5,
+            function="run_talk",
+            reads=("align", "speech"),
+            facts=lambda meeting: [meeting.recording_id, *_plain(meeting, "participants", "presence")],
+            step="talk",
+            writes=("talk.json", "segments.rttm"),
+        ),
+        Stage(
+            name="stems",
+            revision=2,
+            function="run_stems",
+            reads=("decode", "align", "speech"),
+            facts=lambda meeting: _plain(meeting, "participants"),
+            step="stems",
+            writes=("stems/*", "stems.json"),
+        ),
+        Stage(
+            name="report",
+            revision=1,
+            function="run_report",
+            reads=("people", "align", "speech", "talk", "stems"),
+            facts=lambda meeting: meeting.to_json(),
+            writes=("report.html",),
+        ),
+    )
+}
+"""Every stage by name, in the order they run."""
+
+
+def key_of(*facts: Any) -> str:
+    """Return a short digest of plain values."""
+    text = json.dumps(facts, sort_keys=True, allow_nan=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
+
+
+def changed_fields(options: Any) -> dict[str, Any]:
+    """Return the fields of an options object that differ from their defaults.
+
+    A key made of these stays the same when a later version adds an option and it stands at its default.
+    """
+    values = {field.name: (_frozen(getattr(options, field.name)), field.default) for field in fields(options)}
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
+def _frozen(value: Any) -> Any:
+    """Return a list that was read from JSON as the tuple that the options declare."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def stage_keys(meeting: Meeting, options: Options) -> dict[str, str]:
-    """Every stage's key for one recording under these options."""
-    facts = meeting.to_json()
-    media = [(p.part_id, p.participant_id, p.nominal_start_s, asdict(p.media)) for p in meeting.parts]
-    mix = asdict(meeting.mix) if meeting.mix else None
+    """Return every stage's key for one recording under these options."""
     keys: dict[str, str] = {}
-
-    def add(name: str, *depends_on: Any) -> None:
-        keys[name] = key_of(name, _REVISION[name], *depends_on)
-
-    add("people", facts["participants"])
-    add("decode", mix, media)
-    add("align", keys["decode"], asdict(options.align))
-    add("speech", keys["align"], keys["people"], asdict(options.speech))
-    add("talk", keys["speech"], asdict(options.talk), facts["presence"])
-    add("stems", keys["speech"], asdict(options.stems))
-    add("report", keys["talk"], keys["stems"], facts)
+    for name, stage in STAGES.items():
+        chosen = changed_fields(getattr(options, stage.step)) if stage.step else {}
+        read = [keys[earlier] for earlier in stage.reads]
+        keys[name] = key_of(name, stage.revision, read, stage.facts(meeting), chosen)
     return keys
 
 
-def stale_stages(manifest: Manifest, keys: dict[str, str]) -> frozenset[str]:
-    """The stages that have to run, given what an earlier run left."""
-    stale = {name for name in STAGES if not manifest.fresh(name, keys[name])}
-    if not stale & set(_AUDIO) and manifest.fresh("decode", keys["decode"], files=False):
+def stale_stages(manifest: "Manifest", keys: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of the stages that have to run, given what an earlier run left."""
+    stale = {name for name in STAGES if not manifest.is_fresh(name, keys[name])}
+    # Working files may be deleted at any time: only a stage that reads them needs them again.
+    reads_audio = any("decode" in STAGES[name].reads for name in stale)
+    if not reads_audio and manifest.is_fresh("decode", keys["decode"], check_files=False):
         stale.discard("decode")
-    elif stale & set(_AUDIO) and not manifest.fresh("decode", keys["decode"]):
-        stale.add("decode")
+    # The report shows the warnings of every stage.
     return frozenset(stale | ({"report"} if stale else set()))

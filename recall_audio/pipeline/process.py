@@ -93,7 +93,7 @@ def finished(folder: Path, options: Options) -> Outcome | None:
     """
     started, layout = time.monotonic(), Layout(folder)
     meeting = read_meeting(layout)
-    if not is_done(layout, parameters_of(options), stage_keys(meeting, options)):
+    if not is_done(layout, stage_keys(meeting, options)):
         return None
     try:
         warnings = read_json(layout.run, "run")["warnings"]
@@ -105,19 +105,21 @@ def finished(folder: Path, options: Options) -> Outcome | None:
 def _run_stages(
     manifest: Manifest, meeting: Meeting, options: Options, progress: StageCallback, pieces: Pieces
 ) -> None:
-    # numpy and the codecs: only where something is to do
+    # Imported here: numpy and the codecs are needed only where something has to be done.
+    from recall_audio.pipeline import stages
     from recall_audio.pipeline.job import Job
-    from recall_audio.pipeline.stages import STEPS, StageContext
 
     job = Job(manifest.layout, meeting, options)
     keys = stage_keys(meeting, options)
     stale = stale_stages(manifest, keys)
-    for i, name in enumerate(STAGES):
-        if name in stale:
-            context = StageContext(manifest, stale & {*STAGES[i + 1 :]}, pieces, partial(progress, name))
-            manifest.run(name, keys[name], partial(STEPS[name], job, context), pieces)
-        else:
+    order = list(STAGES)
+    for i, name in enumerate(order):
+        if name not in stale:
             manifest.reuse(name)
+            continue
+        context = stages.StageContext(manifest, stale & {*order[i + 1 :]}, pieces, partial(progress, name))
+        run_stage = getattr(stages, STAGES[name].function)
+        manifest.run(name, keys[name], partial(run_stage, job, context), pieces)
 
 
 def _outcome(

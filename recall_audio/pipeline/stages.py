@@ -3,7 +3,6 @@
 What is dear of a stage is a function of the folder and a name, so that it can be done in another process.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -169,14 +168,3 @@ def run_report(job: Job, context: StageContext) -> StageResult:
     path = job.layout.folder / "report.html"
     write_text(path, render_report(documents))
     return StageResult((path,))
-
-
-STEPS: Mapping[str, Callable[[Job, StageContext], StageResult]] = {
-    "people": run_people,
-    "decode": run_decode,
-    "align": run_align,
-    "speech": run_speech,
-    "talk": run_talk,
-    "stems": run_stems,
-    "report": run_report,
-}

@@ -34,7 +34,7 @@ from recall_audio.model.stems import Stem
 from recall_audio.model.talk import Talk
 from recall_audio.pipeline.documents import Documents, Layout, as_this_version_writes, need, read_documents
 from recall_audio.pipeline.manifest import describe
-from recall_audio.pipeline.plan import stage_keys
+from recall_audio.pipeline.plan import STAGES, stage_keys
 from recall_audio.pipeline.report import render_report
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
 
@@ -158,15 +158,6 @@ def _plain_findings(findings: Iterable[dict[str, Any]], known: Recoded) -> list[
     return [f.to_json() for f in _findings(map(Finding.from_json, findings), known)]
 
 
-_OUTPUTS = {
-    "people": ("speakers.json",),
-    "align": ("alignment.json",),
-    "speech": ("segments.json", "leakage.json"),
-    "talk": ("talk.json", "segments.rttm"),
-    "report": ("report.html",),
-}
-
-
 def read_pseudonyms(key_file: Path | None = None) -> Pseudonyms:
     """Codes under the key in a file; without one, under that of ``RECALL_PSEUDONYM_KEY``.
 
@@ -260,10 +251,10 @@ def _write(coded: Documents, talk: Talk | None, known: Recoded, target: Layout, 
         write_json(target.json(kind), kind, document)
     write_text(target.folder / "report.html", render_report({**coded, "run": run}))
     keys = stage_keys(known.meeting, _options(run["parameters"]))
-    outputs = {name: [target.folder / f for f in files] for name, files in _OUTPUTS.items()}
-    outputs["stems"] = [*stems, target.json("stems")]
+    outputs = {n: [target.folder / f for f in s.writes if "*" not in f] for n, s in STAGES.items()}
+    outputs["stems"] += stems
     for stage in run["stages"]:
-        written = [f for f in outputs.get(stage["name"], []) if f.is_file()]
+        written = [f for f in outputs[stage["name"]] if f.is_file()]
         stage |= {"key": keys[stage["name"]], "outputs": describe(target.folder, written)}
     run["inputs"] = describe(target.folder, [target.recording])
     write_json(target.run, "run", run)

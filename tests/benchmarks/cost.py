@@ -35,10 +35,10 @@ from cost_beside import show_fetch, show_fixed  # noqa: E402 - found by the line
 from cost_case import Case  # noqa: E402
 from cost_meter import Cost, measured  # noqa: E402
 
+from recall_audio.pipeline.plan import STAGES  # noqa: E402
+
 USUAL = ((5, 4, "ogg"), (5, 4, "mp3"), (5, 4, "raw"), (20, 10, "ogg"), (60, 4, "ogg"))
 """Minutes, people, format of the meetings that are measured where none are chosen."""
-
-STAGES = ("decode", "align", "speech", "talk", "stems", "report")
 
 
 def cases(chosen: argparse.Namespace) -> Iterator[tuple[str, Path]]:

@@ -19,8 +19,7 @@ from recall_audio.batch.executors import worker_process
 from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import MachineError, TransientError
 from recall_audio.model.options import Options
-from recall_audio.pipeline.manifest import key_of
-from recall_audio.pipeline.plan import revisions
+from recall_audio.pipeline.plan import STAGES, key_of
 from recall_audio.pipeline.process import parameters_of
 
 _TELL_EVERY_S = 1.0
@@ -39,7 +38,8 @@ class RemoteCall:
 @cache
 def build_id() -> str:
     """This version of the package, and a digest of its steps' revisions and of all its options."""
-    return f"{__version__} ({key_of(revisions(), parameters_of(Options()))[:8]})"
+    revisions = {name: stage.revision for name, stage in STAGES.items()}
+    return f"{__version__} ({key_of(revisions, parameters_of(Options()))[:8]})"
 
 
 def answer(requirements: tuple[str, tuple[str, ...]], topic: str, at: int, call: bytes) -> Any:
