@@ -1,4 +1,4 @@
-"""Where each part lies and how sure that is: sentences, a table, and a plot of the residuals."""
+"""Show where each part lies and how certain that is: statements, a table, plots of the residuals."""
 
 import itertools
 import statistics
@@ -31,12 +31,16 @@ from recall_audio.report.values import (
     time_map,
 )
 
-PLOT_WIDTH, PLOT_HEIGHT = 640, 120
+PLOT_WIDTH = 640
+PLOT_HEIGHT = 120
+"""Size of a residual plot, in units of its view box."""
 _MOST_POINTS = 300
-_UNSURE_MS = 20.0  # two frames: from here on an overlap's length is in doubt
+"""Points drawn at most in a residual plot."""
+_UNCERTAIN_MS = 20.0
+"""Two frames; above this uncertainty the length of an overlap is in doubt."""
 _NO_DELAY = (
     "The mix does not name its encoder's delay: every time here may be late by the same few hundredths "
-    "of a second, alike for everybody."
+    "of a second, by the same amount for all speakers."
 )
 _STATUS = {
     "aligned": "start and drift measured",
@@ -49,18 +53,18 @@ _STATUS = {
 
 
 def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
-    """A sentence for every part that is not plainly fine, and one for all that are."""
+    """Yield a statement for each part with something to say, and one for all the others."""
     alignment = mapping(documents.get("alignment"))
     parts = objects(alignment.get("parts"))
     fine = []
     for part in parts:
         name = name_of_participant(documents, people, part.get("participant_id"))
-        unsure_ms = number(part.get("uncertainty_ms"))
+        uncertainty_ms = number(part.get("uncertainty_ms"))
         rank, said = _sentence(part)
         if said:
             yield Statement(rank, "Alignment", name, said)
-        elif unsure_ms is not None:
-            fine.append(unsure_ms)
+        elif uncertainty_ms is not None:
+            fine.append(uncertainty_ms)
     if fine:
         yield Statement(
             FINE,
@@ -81,7 +85,7 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
 def _sentence(part: Mapping[str, Any]) -> tuple[int, str]:
     status, start = str(part.get("status")), clock(part.get("start_s"))
     reason = sentence(part.get("reason"))
-    unsure_ms = number(part.get("uncertainty_ms")) or 0.0
+    uncertainty_ms = number(part.get("uncertainty_ms")) or 0.0
     said = {
         "no_match": (
             MATTERS,
@@ -104,8 +108,8 @@ def _sentence(part: Mapping[str, Any]) -> tuple[int, str]:
     }
     if status in said:
         return said[status]
-    if unsure_ms > _UNSURE_MS:
-        return CHECK, f"Its place is known to within ±{quantity(unsure_ms, 'ms', 0)} only."
+    if uncertainty_ms > _UNCERTAIN_MS:
+        return CHECK, f"Its place is known to within ±{quantity(uncertainty_ms, 'ms', 0)} only."
     return FINE, ""
 
 
@@ -118,7 +122,7 @@ def _bound(part: Mapping[str, Any]) -> str:
 
 
 def _steps(part: Mapping[str, Any]) -> str:
-    """What was lost or repeated, from the map's steps."""
+    """Describe what was lost or repeated, from the map's steps."""
     knots = time_map(part)
     said = [
         f"{abs(b[1] - a[1]):.3g} s of audio {'was lost' if b[1] > a[1] else 'came twice'} at {clock(a[1])}"
@@ -132,7 +136,7 @@ def _steps(part: Mapping[str, Any]) -> str:
 
 
 def parts(documents: Documents, people: list[Speaker]) -> list[dict[str, Any]]:
-    """One row a part for the alignment table, least certain first, with its residual plot."""
+    """Return one row a part for the alignment table, least certain first, with its residual plot."""
     colour: dict[Any, int] = {i: s.colour for s in people for i in s.participant_ids}
     found: list[tuple[int, float, dict[str, Any]]] = []
     for part in objects(mapping(documents.get("alignment")).get("parts")):
@@ -161,9 +165,9 @@ def _difference(a: Any, b: Any) -> float | None:
 
 
 def residual_plot(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Lag error of the windows about the map: a path of dots, and a table of ten stretches.
+    """Plot the lag error of the windows about the map: an SVG path of dots, and a table of ten rows.
 
-    Of many windows in one place the plot keeps the worst, so that thinning hides nothing.
+    Where many windows share one place the plot keeps the worst, so thinning hides no error.
     """
     points = sorted(number_pairs(part.get("residuals")))
     if not points:
@@ -185,11 +189,11 @@ def residual_plot(part: Mapping[str, Any]) -> dict[str, Any] | None:
         "first": clock(first),
         "last": clock(last),
         "n": count(len(points), "window"),
-        "table": _stretches(points, first, last),
+        "table": _residual_rows(points, first, last),
     }
 
 
-def _stretches(points: list[tuple[float, float]], first: float, last: float) -> list[dict[str, str]]:
+def _residual_rows(points: list[tuple[float, float]], first: float, last: float) -> list[dict[str, str]]:
     width = (last - first) / 10
     table = []
     for k in range(10):
@@ -210,7 +214,7 @@ def _stretches(points: list[tuple[float, float]], first: float, last: float) -> 
 
 
 def nice(value: float) -> float:
-    """The next of 1, 2, 5, 10, ... at or above a value, for an axis."""
+    """Return the next of 1, 2, 5, 10, ... at or above a value, for an axis."""
     if value <= 0:
         return 1.0
     step = 10.0 ** int(f"{value:e}".split("e")[1])

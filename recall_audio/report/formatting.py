@@ -1,4 +1,4 @@
-"""Values from files as words for people: tolerant of what is missing, safe for a page and a terminal."""
+"""Format values from files for readers, on a page or a terminal, whatever is missing or damaged."""
 
 import math
 import unicodedata
@@ -11,7 +11,7 @@ from recall_audio.core.spans import from_seconds
 from recall_audio.typing import Spans
 
 NOTHING = "–"
-"""What stands where there is no value: never 0."""
+"""Shown where there is no value, instead of a 0."""
 
 _LATEST_S = 1e12
 """Times are cut here, so that a damaged file cannot exceed the range of 64-bit integers."""
@@ -20,7 +20,7 @@ _JOINERS = "\u200c\u200d"  # emoji and several scripts need them; every other fo
 
 
 def text(value: Any, longest: int = 80) -> str:
-    """A display name or message on one line: no control, format or surrogate characters, cut at `longest`."""
+    """Return a text on one line, cut at `longest`, without control, format or surrogate characters."""
     kept = "".join(_visible(c) for c in str("" if value is None else value))
     line = " ".join(kept.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
@@ -38,29 +38,29 @@ def _visible(character: str) -> str:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or None for anything else (a missing key, text, NaN)."""
+    """Return a finite number, or None for anything else (a missing key, text, NaN)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """A JSON object, or an empty one for anything else."""
+    """Return a JSON object, or an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
 
 
 def items(value: Any) -> list[Any]:
-    """A JSON array, or an empty one for anything else."""
+    """Return a JSON array, or an empty one for anything else."""
     return list(value) if isinstance(value, list | tuple) else []
 
 
 def objects(value: Any) -> list[Mapping[str, Any]]:
-    """The JSON objects of a JSON array."""
+    """Return the JSON objects of a JSON array."""
     return [v for v in items(value) if isinstance(v, Mapping)]
 
 
 def key(value: Any) -> str | int | None:
-    """A label or an id as it may be looked up; None for anything else."""
+    """Return a label or an id fit for a lookup, or None for anything else."""
     return value if isinstance(value, str | int) else None
 
 
@@ -77,14 +77,14 @@ def number_pairs(value: Any) -> list[tuple[float, float]]:
 def spans_ms(value: Any) -> Spans:
     """Return spans in milliseconds, the finest that a page shows, of ``[[start_s, end_s], ...]``.
 
-    Rows may come in any order; one that is no stretch of time is left out, and none begins before 0.
+    Rows may come in any order. One that does not end after it starts is left out, and times before 0 are cut.
     """
     rows = [pair for pair in number_pairs(value) if pair[1] > pair[0]]
     return from_seconds(np.clip(np.array(rows).reshape(-1, 2), 0.0, _LATEST_S), rate_hz=1000)
 
 
 def clock(value: Any) -> str:
-    """A time or a length as h:mm:ss, rounded to the second."""
+    """Format a time or a length as h:mm:ss, rounded to the second."""
     time_s = number(value)
     if time_s is None:
         return NOTHING
@@ -94,19 +94,19 @@ def clock(value: Any) -> str:
 
 
 def seconds(value: Any, digits: int = 2) -> str:
-    """Seconds with their unit, e.g. ``0.42 s``."""
+    """Format seconds with their unit, e.g. ``0.42 s``."""
     time_s = number(value)
     return NOTHING if time_s is None else f"{_signed(time_s, digits)} s"
 
 
 def quantity(value: Any, unit: str, digits: int = 2) -> str:
-    """A number with its unit, e.g. ``−23.0 LUFS``."""
+    """Format a number with its unit, e.g. ``−23.0 LUFS``."""
     amount = number(value)
     return NOTHING if amount is None else f"{_signed(amount, digits)} {unit}".rstrip()
 
 
 def milliseconds(value: Any) -> str:
-    """Milliseconds with two digits that count, e.g. ``0.0014 ms``, ``0.31 ms``, ``120 ms``."""
+    """Format milliseconds to two significant digits, e.g. ``0.0014 ms``, ``0.31 ms``, ``120 ms``."""
     amount = number(value)
     if amount is None or amount == 0.0:
         return quantity(amount, "ms", 0)
@@ -114,19 +114,19 @@ def milliseconds(value: Any) -> str:
 
 
 def sentence(value: Any) -> str:
-    """A remark as a sentence: a capital first, a full stop last; empty where there is none."""
+    """Return a remark as a sentence, with a capital and a full stop; empty where there is none."""
     said = text(value, 600)
     return said and f"{said[0].upper()}{said[1:]}{'' if said[-1] in '.!?…' else '.'}"
 
 
 def percent(value: Any, digits: int = 1) -> str:
-    """A share, 0 to 1, as a percentage."""
+    """Format a share, 0 to 1, as a percentage."""
     share = number(value)
     return NOTHING if share is None else f"{_signed(100.0 * share, digits)} %"
 
 
 def size(value: Any) -> str:
-    """Bytes as kB or MB."""
+    """Format bytes as kB or MB."""
     n_bytes = number(value)
     if n_bytes is None:
         return NOTHING
@@ -134,12 +134,12 @@ def size(value: Any) -> str:
 
 
 def count(n: int, one: str, many: str = "") -> str:
-    """``1 part``, ``3 parts``."""
+    """Return a number with its noun: ``1 part``, ``3 parts``."""
     return f"{n:,} {one if n == 1 else many or one + 's'}".replace(",", "\u202f")
 
 
 def listing(names: Iterable[str], most: int = 4) -> str:
-    """``Ann, Ben and Cem``; past `most` names: ``Ann, Ben, Cem and 7 more``."""
+    """Join names: ``Ann, Ben and Cem``, or past `most` names ``Ann, Ben, Cem and 7 more``."""
     all_names = list(names)
     if len(all_names) > most:
         all_names = [*all_names[: most - 1], f"{len(all_names) - most + 1} more"]

@@ -35,7 +35,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def page(template: str, scripts: Sequence[str], data: Mapping[str, Any], view: Mapping[str, Any]) -> str:
-    """A self-contained page.
+    """Return a self-contained page.
 
     Args:
         template: name of the template.
@@ -47,7 +47,7 @@ def page(template: str, scripts: Sequence[str], data: Mapping[str, Any], view: M
         HTML text that can be written as UTF-8.
     """
     style = _source("page.css")
-    # One scope for all files: nothing of them can be reached, or replaced, from outside.
+    # One scope for all scripts, so that no other script can reach or replace their names.
     script = "(() => {\n'use strict';\n" + "\n".join(_source(name) for name in scripts) + "\n})();\n"
     policy = "; ".join(_POLICY).format(style=_hash(style), script=_hash(script))
     html = (
@@ -59,7 +59,7 @@ def page(template: str, scripts: Sequence[str], data: Mapping[str, Any], view: M
 
 
 def embedded(data: Mapping[str, Any]) -> str:
-    """JSON for a script element: nothing in it can end the element or a line of script.
+    """Return JSON for a script element, in which no text can end the element or a line of script.
 
     Raises:
         ValueError: a number is NaN or infinite (a programming error).
@@ -109,11 +109,11 @@ _STATUSES = {
     "waiting": "waiting",
     "transient": "to be run again",
 }
-COLUMNS = ("Meeting", "Result", "Started", "Length", "People", "Somebody speaks", "At once", "To check")
+COLUMNS = ("Meeting", "Result", "Started", "Length", "People", "Speech", "At once", "To check")
 
 
 def index_row(documents: Documents, href: str) -> dict[str, Any]:
-    """The row of one finished recording, for :func:`render_index`.
+    """Return the row of one finished recording, for :func:`render_index`.
 
     Args:
         documents: as for :func:`~recall_audio.report.render`.
@@ -138,7 +138,7 @@ def index_row(documents: Documents, href: str) -> dict[str, Any]:
 
 
 def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings") -> str:
-    """``index.html`` of a batch.
+    """Render ``index.html`` of a batch.
 
     Args:
         rows: one mapping a recording or failed bot: ``bot_id, recording_id, title, status`` (``done, partial,
@@ -148,7 +148,7 @@ def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings")
         heading: the page's title.
 
     Returns:
-        One HTML text that asks for nothing.
+        One HTML text that requests nothing else.
     """
     shown = [_row(row) for row in rows]
     bad = sum(row["rank"] > 0 for row in shown)

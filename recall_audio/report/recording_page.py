@@ -1,4 +1,4 @@
-"""The report of one recording."""
+"""Render the report of one recording."""
 
 import itertools
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Assets:
 
     @staticmethod
     def named_in(documents: Documents) -> "Assets":
-        """The files that ``recording.json`` and ``stems.json`` name, unseen."""
+        """Return the files that ``recording.json`` and ``stems.json`` name, without looking for them."""
         mix = mapping(mapping(documents.get("recording")).get("mix")).get("file")
         stems = {}
         for stem in objects(mapping(documents.get("stems")).get("stems")):
@@ -68,16 +68,16 @@ class Assets:
 
 
 def render(documents: Documents, assets: Assets | None = None) -> str:
-    """``report.html`` of one recording.
+    """Render ``report.html`` of one recording.
 
     Args:
         documents: parsed JSON files of the recording's folder by kind (``recording``, ``alignment``,
             ``speakers``, ``segments``, ``talk``, ``stems``, ``leakage``, ``run``). What is missing, in
             whole or in part, is said on the page.
-        assets: the audio beside the page; None takes what the documents name.
+        assets: the audio beside the page; None for those that the documents name.
 
     Returns:
-        One HTML text that asks for nothing but the audio beside it, and that only when played.
+        One HTML text that requests nothing but the audio beside it, and that only when played.
     """
     people = speakers(documents)
     found = statements(documents, people)
@@ -118,7 +118,7 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
 
 
 def facts(documents: Documents) -> list[tuple[str, str]]:
-    """The plain facts under the title."""
+    """Return the facts under the title, name and value."""
     recording = mapping(documents.get("recording"))
     bot, own = mapping(recording.get("bot")), mapping(recording.get("recording"))
     started = text(own.get("started_at"))
@@ -132,7 +132,7 @@ def facts(documents: Documents) -> list[tuple[str, str]]:
 
 
 def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str, str]]:
-    """The figures that people look for first: name, figure, what it is of."""
+    """Return the main figures: name, figure, and what it refers to."""
     talk = mapping(documents.get("talk"))
     length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
     spoke = sum(s.talk_s > 0 for s in people)
@@ -145,7 +145,7 @@ def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str
             count(len(objects(mapping(documents.get("alignment")).get("parts"))), "part"),
         ),
         ("People", str(len(people)), f"{spoke} spoke"),
-        ("Somebody speaks", clock(speech_s), f"{of_meeting} of the meeting" if of_meeting else ""),
+        ("Speech", clock(speech_s), f"{of_meeting} of the meeting" if of_meeting else ""),
         (
             "More than one at once",
             clock(talk.get("overlap_s")),
@@ -155,7 +155,7 @@ def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str
 
 
 def stem_rows(documents: Documents, people: list[Speaker]) -> list[dict[str, str]]:
-    """One row a stem: loudness before and after, and what set the gain."""
+    """Return one row a stem: loudness before and after, and what set the gain."""
     names = {s.label: s.name for s in people}
     return [
         {
@@ -172,7 +172,7 @@ def stem_rows(documents: Documents, people: list[Speaker]) -> list[dict[str, str
 
 
 def _levels(stem: Mapping[str, Any]) -> dict[str, str]:
-    """The loudness that was to reach the target: the file's, or its speech's where pauses sway the meter."""
+    """Return the loudness that has the target: the file's, or its speech's where pauses bias the meter."""
     of = "speech" if stem.get("measured_over") == "speech" else "integrated"
     return {
         "before": quantity(stem.get(f"{of}_lufs_before"), "LUFS", 1),
@@ -182,7 +182,7 @@ def _levels(stem: Mapping[str, Any]) -> dict[str, str]:
 
 
 def made(documents: Documents) -> dict[str, Any]:
-    """How the results were made: version, stages, parameters."""
+    """Return how the results were made: version, stages, parameters."""
     run = mapping(documents.get("run"))
     stages = [
         {
@@ -212,11 +212,13 @@ def audio_url(path: str | None) -> str | None:
 
 
 MOST_MARKS = 20_000
-"""Interruptions drawn at most; a meeting of eight hours has some thousands."""
+"""Interruptions drawn at most. A meeting of eight hours has some thousands."""
 
 
 def timeline(documents: Documents, people: list[Speaker], assets: Assets) -> dict[str, Any]:
-    """What ``timeline.js`` draws; times in ms, stretches as ``[pause, length, ...]``.
+    """Return the data that the page's scripts draw.
+
+    Times are milliseconds, spans ``[pause, length, ...]``.
 
     Returns:
         ``{duration, mix, lanes: [{name, colour, stem, speech, taken, parts, steps, presence}],
@@ -246,31 +248,31 @@ def _lane(documents: Documents, s: Speaker, assets: Assets) -> dict[str, Any]:
 
 
 def _parts(documents: Documents, s: Speaker) -> tuple[Spans, list[int]]:
-    """Where a speaker's parts lie on the mix's clock, and the moments at which their clock steps."""
-    lying, steps = [], []
+    """Return a speaker's parts on the mix's clock, and the times at which their clock steps, ms."""
+    extents, steps = [], []
     for part in objects(mapping(documents.get("alignment")).get("parts")):
         if part.get("participant_id") not in s.participant_ids:
             continue
         knots = time_map(part)
         if len(knots) > 1:
-            lying.append([knots[0][1], knots[-1][1]])
+            extents.append([knots[0][1], knots[-1][1]])
         steps += [max(0, round(1000 * b[1])) for a, b in itertools.pairwise(knots) if a[0] == b[0]]
-    return spans_ms(lying), sorted(steps)
+    return spans_ms(extents), sorted(steps)
 
 
 def _presence(documents: Documents, s: Speaker) -> Spans:
-    """When a speaker was in the meeting, by join and leave events; empty where nothing is known."""
+    """Return a speaker's presence by join and leave events; empty where there are none."""
     end_s = number(mapping(mapping(documents.get("alignment")).get("mix")).get("duration_s"))
-    there = []
+    rows = []
     for p in objects(mapping(documents.get("recording")).get("presence")):
         if p.get("participant_id") in s.participant_ids:
             left_s = number(p.get("end_s"))
-            there.append([p.get("start_s"), end_s if left_s is None else left_s])
-    return spans_ms(there)
+            rows.append([p.get("start_s"), end_s if left_s is None else left_s])
+    return spans_ms(rows)
 
 
 def _marks(documents: Documents, people: list[Speaker]) -> list[list[int]]:
-    """Interruption candidates: when, by whom, over whom."""
+    """List interruption candidates: time in ms, lane of the later speaker, lane of the earlier one."""
     lane = {s.label: i for i, s in enumerate(people)}
     marks = []
     for event in objects(mapping(documents.get("events")).get("overlaps")):

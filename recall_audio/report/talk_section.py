@@ -31,20 +31,28 @@ from recall_audio.report.values import (
 )
 
 DENOMINATORS = (
-    ("share_of_talk", "all talk", "everybody's talk added up; the shares add up to 100 %"),
-    ("share_of_speech", "time with speech", "time in which somebody speaks; may add up to more than 100 %"),
+    ("share_of_talk", "all talk", "the talk of all speakers added up; the shares add up to 100 %"),
+    (
+        "share_of_speech",
+        "time with speech",
+        "time with at least one speaker; may add up to more than 100 %",
+    ),
     ("share_of_meeting", "whole meeting", "the meeting's length, silence included"),
     ("share_of_presence", "own presence", "the time in which that person was there"),
 )
 """Key in ``talk.json``, name on the page, what it means."""
 
 _BIN_WIDTHS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+"""Lengths of a bar of talk over time, seconds."""
 _MOST_BINS = 48
-PLOT_WIDTH, PLOT_HEIGHT = 960, 180
+"""Bars at most."""
+PLOT_WIDTH = 960
+PLOT_HEIGHT = 180
+"""Size of the page's drawings, in units of their view box."""
 
 
 def rows(people: list[Speaker]) -> list[dict[str, Any]]:
-    """One row a speaker for the table of talk: texts, and the shares as numbers for the bars."""
+    """Return one row a speaker for the table of talk: texts, and the shares as numbers for the bars."""
     found = []
     for s in people:
         latency = mapping(s.talk.get("response_latency_s"))
@@ -78,7 +86,7 @@ def _spread(quartiles: Mapping[str, Any]) -> str:
 
 
 def overlap_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
-    """Seconds spoken over each other, a row and a column a speaker; empty where nothing was measured."""
+    """Return the overlap of each pair, a row and a column a speaker; empty where not measured."""
     index = {s.label: i for i, s in enumerate(people)}
     found: dict[tuple[int, int], float] = {}
     for pair in objects(mapping(documents.get("talk")).get("pairs")):
@@ -106,12 +114,12 @@ def _pair(shared_s: float | None, a: Speaker, b: Speaker, top: float) -> Cell:
 
 
 def at_once(documents: Documents) -> list[dict[str, Any]]:
-    """How long nobody, one, two, ... spoke at once: a strip of boxes and its table."""
+    """Return how long none, one, two, ... spoke at once: the boxes of a strip, and its table."""
     times = [number(v) or 0.0 for v in items(mapping(documents.get("talk")).get("time_by_speakers_s"))]
     whole, x, strip = sum(times), 0.0, []
     for k, time_s in enumerate(times):
         width = PLOT_WIDTH * time_s / whole if whole > 0 else 0.0
-        what = "nobody" if k == 0 else "one person" if k == 1 else f"{k} at once"
+        what = "no one" if k == 0 else "one person" if k == 1 else f"{k} at once"
         share = percent(time_s / whole) if whole > 0 else NOTHING
         strip.append(
             {"what": what, "k": min(k, 4), "x": x, "width": width, "time": clock(time_s), "share": share}
@@ -121,7 +129,7 @@ def at_once(documents: Documents) -> list[dict[str, Any]]:
 
 
 def over_time(documents: Documents, people: list[Speaker]) -> dict[str, Any]:
-    """Stacked bars: seconds of talk of every speaker in each stretch of the meeting."""
+    """Return stacked bars: seconds of talk of every speaker in each bar's time."""
     length_s = duration_s(documents, people)
     width_s = next((w for w in _BIN_WIDTHS_S if length_s / w <= _MOST_BINS), _BIN_WIDTHS_S[-1])
     n_bins = max(1, -(-round(1000 * length_s) // (1000 * width_s)))
@@ -151,7 +159,7 @@ Row = tuple[str, str, str]
 
 
 def turn_rows(documents: Documents) -> list[Row]:
-    """Name, figure, meaning (or why there is no figure) of each."""
+    """Return name, figure and meaning (or why there is no figure) of each measure of turn taking."""
     talk = mapping(documents.get("talk"))
     taking, equality = mapping(talk.get("turn_taking")), mapping(talk.get("equality"))
     offsets = mapping(taking.get("fto_s"))
@@ -212,7 +220,7 @@ def _offset_spread(d: Mapping[str, Any]) -> str:
 
 
 def interruption_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
-    """How often the row's speaker took over from the column's while they spoke; empty where never tried."""
+    """Return how often the row's speaker took over from the column's while they spoke."""
     taking = mapping(mapping(documents.get("talk")).get("turn_taking"))
     found: dict[tuple[str, str], tuple[float, float]] = {}
     for pair in objects(taking.get("directed")):
@@ -232,7 +240,7 @@ def _times(pair: tuple[float, float] | None, top: float) -> Cell:
 
 
 def sensitivity_rows(documents: Documents, people: list[Speaker]) -> dict[str, Any]:
-    """Shares of talk under other choices of a parameter; empty where nobody asked."""
+    """Return shares of talk under other values of a parameter; empty where not measured."""
     sensitivity = mapping(mapping(documents.get("talk")).get("sensitivity"))
     rows = [
         {
@@ -248,7 +256,7 @@ def sensitivity_rows(documents: Documents, people: list[Speaker]) -> dict[str, A
 
 
 def talk_statements(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
-    """How much the figures of talk depend on choices, and which are missing."""
+    """Yield how much the figures of talk depend on parameters, and which are missing."""
     talk = mapping(documents.get("talk"))
     variants = objects(mapping(talk.get("sensitivity")).get("variants"))
     change = max((number(v.get("largest_change")) or 0.0 for v in variants), default=0.0)

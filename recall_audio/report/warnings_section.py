@@ -1,4 +1,4 @@
-"""Can I trust it? Everything a reader should know, a sentence each in plain words, worst first."""
+"""Collect what a reader should know before using the numbers, a statement each, worst first."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from recall_audio.report.values import (
 )
 
 _MISSING_CODES = {"part_missing", "no_audio_separate", "no_audio_mixed"}
-_TOLD_BETTER = {
+_COVERED_BY = {
     "nominal_start_kept": "alignment",
     "step": "alignment",
     "drift_borrowed": "alignment",
@@ -28,7 +28,7 @@ _TOLD_BETTER = {
     "mix_unexplained": "stems",
     "leakage_decides": "segments",
 }
-"""Findings for which there is a sentence made of the step's own file, where that is there."""
+"""Findings that a statement from the named document covers, where that document exists."""
 _AREAS = {
     "recording": "Download",
     "decode": "Damage",
@@ -51,11 +51,13 @@ _PROBLEMS = {
 
 
 def statements(documents: Documents, people: list[Speaker]) -> list[Statement]:
-    """All statements about a recording, worst first; each once, however many files say it."""
+    """Return all statements about a recording, worst first, without repetitions."""
     sources: tuple[Callable[[Documents, list[Speaker]], Iterator[Statement]], ...] = (
         _pseudonyms,
         _missing_documents,
         _missing_parts,
+        _silent_participants,
+        _missing_mix,
         _damage,
         alignment_statements,
         leakage_statements,
@@ -72,7 +74,7 @@ def statements(documents: Documents, people: list[Speaker]) -> list[Statement]:
 
 
 def _pseudonyms(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
-    """A copy to hand out, whose downloads stayed behind."""
+    """Say that this is a pseudonymised copy without the downloads."""
     recording = mapping(documents.get("recording"))
     media = [mapping(p.get("media")) for p in objects(recording.get("parts"))]
     if any(m.get("problem") == LEFT_OUT for m in (*media, mapping(recording.get("mix")))):
@@ -86,7 +88,7 @@ def _pseudonyms(documents: Documents, _people: list[Speaker]) -> Iterator[Statem
 
 
 def _missing_documents(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
-    """Steps whose result is not there."""
+    """Name the steps without a result."""
     wanted = {
         "recording": "what the API said",
         "alignment": "where each part lies",
@@ -104,18 +106,16 @@ def _missing_documents(documents: Documents, _people: list[Speaker]) -> Iterator
 
 
 def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
-    """Parts that could not be had, and people without any."""
+    """Name the parts that are missing, and why."""
     recording = mapping(documents.get("recording"))
-    told = {
+    reported = {
         key(f.get("where")) for f in objects(recording.get("findings")) if f.get("code") == "part_missing"
     }
-    with_part = set()
     for part in objects(recording.get("parts")):
         media = mapping(part.get("media"))
-        with_part.add(key(part.get("participant_id")))
         if media.get("problem") == LEFT_OUT:
             continue
-        if key(part.get("part_id")) not in told and (media.get("problem") or not media.get("file")):
+        if key(part.get("part_id")) not in reported and (media.get("problem") or not media.get("file")):
             name = name_of_participant(documents, people, part.get("participant_id"))
             why = text(media.get("problem"))
             said = _PROBLEMS.get(why, f"the reason given is {why}" if why else "no file was found")
@@ -126,6 +126,12 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
                 f"The part that starts at {clock(part.get('nominal_start_s'))} is missing: {said}. "
                 "What was said in it is not counted.",
             )
+
+
+def _silent_participants(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
+    """Name the participants without any part."""
+    recording = mapping(documents.get("recording"))
+    with_part = {key(part.get("participant_id")) for part in objects(recording.get("parts"))}
     silent = [
         text(p.get("name")) or f"participant {text(p.get('participant_id'))}"
         for p in objects(recording.get("participants"))
@@ -136,10 +142,15 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
         yield Statement(
             NOTE, "Missing", "", f"{listing(silent)} {verb} no track of their own and count as silent."
         )
+
+
+def _missing_mix(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
+    """Say that there is no mix to check against."""
+    recording = mapping(documents.get("recording"))
     mix = mapping(recording.get("mix"))
-    told_of_mix = any(f.get("code") == "no_audio_mixed" for f in objects(recording.get("findings")))
-    elsewhere = mix.get("problem") == LEFT_OUT
-    if recording and not (told_of_mix or elsewhere) and (mix.get("problem") or not mix.get("file")):
+    mix_reported = any(f.get("code") == "no_audio_mixed" for f in objects(recording.get("findings")))
+    left_out = mix.get("problem") == LEFT_OUT
+    if recording and not (mix_reported or left_out) and (mix.get("problem") or not mix.get("file")):
         yield Statement(
             CHECK,
             "Missing",
@@ -150,7 +161,7 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
 
 
 def _damage(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
-    """Lengths the server never named: a cut file would not show."""
+    """Name files whose length the server did not send, so that a truncation would not show."""
     recording = mapping(documents.get("recording"))
     unsure = [
         name_of_participant(documents, people, part.get("participant_id"))
@@ -169,12 +180,12 @@ def _damage(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
 
 
 def _findings(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
-    """What the steps themselves noted."""
+    """Repeat the findings of the steps."""
     where = {s.label: s.name for s in people}
     for part in objects(mapping(documents.get("recording")).get("parts")):
         where[str(part.get("part_id"))] = name_of_participant(documents, people, part.get("participant_id"))
     for area, finding in _noted(documents):
-        if documents.get(_TOLD_BETTER.get(str(finding.get("code")), "")):
+        if documents.get(_COVERED_BY.get(str(finding.get("code")), "")):
             continue
         place = str(finding.get("where") or "")
         missing = str(finding.get("code")) in _MISSING_CODES
@@ -188,7 +199,7 @@ def _findings(documents: Documents, people: list[Speaker]) -> Iterator[Statement
 
 
 def _noted(documents: Documents) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every finding with the step it comes from, the step's own file before the list of all of them."""
+    """Yield every finding with its step: those of the step's own file first, then ``run.json``'s."""
     for kind, document in documents.items():
         for finding in objects(mapping(document).get("findings")):
             yield _AREAS.get(kind, "Noted"), finding
@@ -201,7 +212,7 @@ def _noted(documents: Documents) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _stages(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
-    """Stages that did not end well, and plain-text warnings."""
+    """Name stages that did not succeed, and repeat plain-text warnings."""
     for stage in objects(mapping(documents.get("run")).get("stages")):
         name, status = text(stage.get("name")), text(stage.get("status"))
         if status and status not in {"done", "ok", "skipped", "kept"}:
@@ -214,7 +225,7 @@ def _stages(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]
 
 
 def verdict(found: list[Statement]) -> str:
-    """One sentence for the top of the page."""
+    """Return one sentence for the top of the page."""
     matters = sum(s.rank == MATTERS for s in found)
     check = sum(s.rank == CHECK for s in found)
     if matters:

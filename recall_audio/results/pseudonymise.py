@@ -1,15 +1,18 @@
-"""A recording's results under codes, as a folder to hand out.
+"""Write a pseudonymised copy of a recording's results, as a folder to share.
 
 ::
 
     OUT/<bot_id>/<recording_id>/            INTO/<code>/<code>/
       recording.json ── codes taken ─────►    recording.json  speakers.json
       alignment.json segments.json ... ──►    the same, every label and id replaced
-      talk.json segments.rttm report.html     measured and drawn anew from those
+      talk.json segments.rttm report.html     measured and rendered from those
       stems/Ann_Lee.wav ─────────────────►    stems/P_....wav: the samples, no name in the header
-      source/, exports, anything else         stay behind
+      source/, exports, anything else         not copied
 
-What comes out is a recording's folder like any other, to look at, export and collect.
+The copy is a recording's folder like any other: it can be inspected, exported and collected.
+
+Every document is built from known fields, never copied with names struck out, so an unknown field cannot
+reach the copy.
 """
 
 import shutil
@@ -42,7 +45,9 @@ _STAGE_KEEPS = ("name", "key", "status", "seconds", "cpu_seconds")
 
 
 def recode_documents(documents: Documents, pseudonyms: Pseudonyms) -> tuple[Documents, Recoded]:
-    """The documents under codes, and what became what; ``talk`` is left out: it is to be measured anew.
+    """Return the documents with codes instead of names and ids, and the codes.
+
+    ``talk`` is left out, because it has to be measured again.
 
     Raises:
         ItemError: there is no ``recording.json``.
@@ -64,7 +69,7 @@ def recode_documents(documents: Documents, pseudonyms: Pseudonyms) -> tuple[Docu
 
 
 def renamed(file: str, known: Recoded) -> str:
-    """Where a stem lies under codes: ``stems/Ann.wav`` is ``stems/P_....wav``."""
+    """Return the coded path of a stem: ``stems/Ann.wav`` becomes ``stems/P_....wav``."""
     folder, _, name = file.rpartition("/")
     label, point, suffix = name.rpartition(".")
     return f"{folder}/{known.labels.get(label, label)}{point}{suffix}"
@@ -126,7 +131,7 @@ def _stems(stems: Mapping[str, Any], known: Recoded) -> dict[str, Any]:
 
 
 def _run(run: Mapping[str, Any], known: Recoded) -> dict[str, Any]:
-    """The manifest without inputs and outputs, which are other files here."""
+    """Return the manifest without inputs and outputs, which are other files in the copy."""
     parameters = {**run["parameters"], "stems": _stem_parameters(run["parameters"]["stems"], known)}
     stages = [
         {
@@ -159,7 +164,7 @@ def _plain_findings(findings: Iterable[dict[str, Any]], known: Recoded) -> list[
 
 
 def read_pseudonyms(key_file: Path | None = None) -> Pseudonyms:
-    """Codes under the key in a file; without one, under that of ``RECALL_PSEUDONYM_KEY``.
+    """Read the key of the codes from a file, or from ``RECALL_PSEUDONYM_KEY`` without one.
 
     Raises:
         UsageError: there is no key, the file cannot be read, or the key is too short.
@@ -183,11 +188,11 @@ def read_pseudonyms(key_file: Path | None = None) -> Pseudonyms:
 
 
 def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
-    """Write a recording's results under codes to ``INTO/<bot's code>/<recording's code>``; gives that folder.
+    """Write a pseudonymised copy to ``INTO/<bot's code>/<recording's code>``, and return that folder.
 
     Raises:
         UsageError: `into` is where the recordings themselves are.
-        ItemError: the recording has no results, or a stem is not there.
+        ItemError: the recording has no results, or a stem is missing.
         MachineError: the disk is full.
     """
     home = folder.resolve()
@@ -213,10 +218,10 @@ def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
 
 
 def copy_stems(documents: Documents, known: Recoded, source: Path, target: Path) -> list[Path]:
-    """Copy every stem below `source` to its name under codes below `target`; gives the files written.
+    """Copy every stem below `source` to its coded name below `target`, and return the files written.
 
     Raises:
-        ItemError: a stem is not there.
+        ItemError: a stem is missing.
         MachineError: the disk is full.
     """
     stems: dict[str, Any] = documents.get("stems", {})
@@ -235,13 +240,13 @@ def _copy_stem(source: Path, target: Path) -> None:
         copy_wav(source, target)
         return
     if not source.is_file():
-        raise ItemError(f"{source} is not there.", "Process the recording again.", code="missing_file")
+        raise ItemError(f"{source} does not exist.", "Process the recording again.", code="missing_file")
     with source.open("rb") as original, atomic(target) as copy:  # encoded without any metadata
         shutil.copyfileobj(original, copy)
 
 
 def _write(coded: Documents, talk: Talk | None, known: Recoded, target: Layout, stems: list[Path]) -> None:
-    """Everything but the stems; ``run.json`` last."""
+    """Write everything but the stems, ``run.json`` last."""
     run = coded.pop("run")
     if talk is not None:
         coded["talk"] = talk.to_json()

@@ -1,4 +1,4 @@
-"""A recording's results as researchers use them: tables, arrays, plots.
+"""Open a recording's results as tables, arrays and plots.
 
 ::
 
@@ -49,49 +49,49 @@ PART_COLUMNS = (
 
 
 class Recording:
-    """One processed recording; every property reads what lies in its folder.
+    """One processed recording. Every property reads the files of its folder.
 
     Attributes:
-        folder: where it lies.
+        folder: the recording's folder.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not (self.folder / "recording.json").is_file():
             raise UsageError(
-                f"{folder} is no recording's folder: it holds no recording.json.",
+                f"{folder} is no recording's folder: it has no recording.json.",
                 "Give OUT/BOT_ID/RECORDING_ID, as `recall-audio run` made it.",
             )
 
     @cached_property
     def documents(self) -> documents.Documents:
-        """Every JSON file of the folder as plain values, by kind."""
+        """Return every JSON file of the folder as plain values, by kind."""
         return documents.read_documents(self.folder)
 
     @property
     def duration_s(self) -> float:
-        """Length of the mix in seconds."""
+        """Return the length of the mix in seconds."""
         return float(documents.need(self.documents, "alignment")["mix"]["duration_s"])
 
     @property
     def segments(self) -> "pd.DataFrame":
-        """Who speaks when: columns speaker, start_s, end_s, in order of time."""
+        """Return who speaks when: speaker, start_s, end_s, in order of time."""
         return data_frame(select(segment_records(self.documents), SEGMENT_COLUMNS))
 
     @property
     def talk(self) -> "pd.DataFrame":
-        """A row a speaker (the index): talk time and its shares."""
+        """Return a row a speaker (the index): talk time and its shares."""
         table = select(speaker_records(self.documents), ("speaker", *TALK_COLUMNS))
         return data_frame(table).set_index("speaker")
 
     @property
     def parts(self) -> "pd.DataFrame":
-        """A row a part: where it lies on the mix's clock."""
+        """Return a row a part: its place on the mix's clock."""
         return data_frame(select(part_records(self.documents), PART_COLUMNS))
 
     @property
     def overlap(self) -> "pd.DataFrame":
-        """Speaker by speaker, seconds of speech at once; the diagonal is each one's talk time."""
+        """Return the overlap of each pair in seconds, with talk time on the diagonal."""
         talk = documents.need(self.documents, "talk")
         talk_s = {label: figures["talk_s"] for label, figures in talk["speakers"].items()}
         table = data_frame((list(talk_s), [[0.0] * len(talk_s) for _ in talk_s]))
@@ -104,24 +104,24 @@ class Recording:
 
     @property
     def warnings(self) -> list[str]:
-        """What to know before trusting the numbers, a sentence each."""
+        """Return what to know before using the numbers, a sentence each."""
         return [w["message"] for w in documents.need(self.documents, "run")["warnings"]]
 
     @property
     def speakers(self) -> dict[str, str | None]:
-        """Labels and the real names behind them."""
+        """Return label to real name."""
         found = documents.need(self.documents, "speakers")["speakers"]
         return {label: person["name"] for label, person in found.items()}
 
     def sources(self) -> "tuple[Samples | None, list[PartAudio]]":
-        """The mix and the parts as downloaded, decoded to 16 kHz: what ``ra.align`` takes."""
+        """Return the downloaded mix and parts, decoded to 16 kHz, for ``ra.align``."""
         from recall_audio.pipeline.job import decoded_sources
 
         ensure_files(self.folder, ("source/",))
         return decoded_sources(self.folder)
 
     def stem(self, label: str) -> Stem:
-        """One participant's track.
+        """Return one participant's track.
 
         Raises:
             ItemError: no stem of that label was written.
@@ -133,10 +133,10 @@ class Recording:
 
     @cached_property
     def features(self) -> "pd.DataFrame":
-        """How each voice sounds where its speaker speaks alone, a row a turn: pitch, level, pace, brightness.
+        """Measure each voice where its speaker speaks alone, a row a turn: pitch, level, pace, brightness.
 
-        Takes about a minute for an hour of talk, once. A figure that cannot be given is NA, never NaN, and
-        the column ``reasons`` says why. The columns: :class:`recall_audio.model.turns.VoiceFeatures`.
+        Takes about a minute for an hour of talk, once. A missing figure is NA, never NaN, and the column
+        ``reasons`` says why. The columns: :class:`recall_audio.model.turns.VoiceFeatures`.
         """
         from recall_audio.results.voice_features import features_table, measure_features
 
@@ -146,11 +146,11 @@ class Recording:
         return found.astype(dict.fromkeys(figures, "Float64"))
 
     def export(self, form: str, into: str | Path | None = None) -> list[Path]:
-        """Write the results in another tool's format; gives the files written.
+        """Write the results in another tool's format, and return the files written.
 
         Args:
             form: as of ``recall-audio export --to``: ``rttm``, ``textgrid``, ``whisper``, ...
-            into: the folder to write to; ``export/<form>`` below the recording's where None.
+            into: the target folder; None writes to ``export/<form>`` below the recording's.
 
         Raises:
             UsageError: there is no such format.
@@ -162,17 +162,17 @@ class Recording:
     def merge_transcripts(
         self, files: Iterable[str | Path], into: str | Path | None = None
     ) -> "pd.DataFrame":
-        """What a transcriber made of the stems as one transcript: written in every format, and as a table.
+        """Merge a transcriber's files into one transcript, write it in every format, and return a table.
 
         Args:
             files: openai-whisper's, faster-whisper's or WhisperX's JSON, one a stem, named after it.
-            into: the folder to write to; ``transcript`` below the recording's where None.
+            into: the target folder; None writes to ``transcript`` below the recording's.
 
         Returns:
             A row an utterance, in order of time: start_s, end_s, speaker, text, in_speech.
 
         Raises:
-            UsageError: a file is no stem's.
+            UsageError: a file belongs to no stem.
             ItemError: a file is no transcript.
         """
         from recall_audio.results.export import merge_files, read_utterances
@@ -184,7 +184,7 @@ class Recording:
         return data_frame((columns, rows))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Who speaks when, a lane a speaker, silent people too; gives the matplotlib Axes."""
+        """Draw who speaks when, a lane a speaker, silent ones too, and return the matplotlib Axes."""
         from recall_audio.pipeline.talk import presence_in
         from recall_audio.report.plots import plot_timeline
 
@@ -192,13 +192,13 @@ class Recording:
         return plot_timeline(spoken, self.duration_s, ax, self.speakers, presence_in(self.documents))
 
     def plot_overlap(self, ax: "Axes | None" = None) -> "Axes":
-        """Who speaks at once with whom, in seconds and as shares; gives the matplotlib Axes."""
+        """Draw who speaks at once with whom, in seconds and shares, and return the matplotlib Axes."""
         from recall_audio.report.plots import plot_overlap
 
         return plot_overlap(documents.need(self.documents, "talk"), ax, self.speakers)
 
     def plot_alignment(self, ax: "Axes | None" = None) -> "Axes":
-        """Where each part lies, how well it fits there, its steps and status; gives the matplotlib Axes."""
+        """Draw how well each part fits where it lies, with steps and status, and return the Axes."""
         from recall_audio.report.plots import plot_alignment
 
         owners = {
@@ -211,19 +211,19 @@ class Recording:
         return f"Recording({str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
-        """Shown by Jupyter: who speaks when, the table of who spoke how much, and the warnings."""
+        """Return what Jupyter shows: who speaks when, who spoke how much, and the warnings."""
         if "talk" not in self.documents:
             return f"<p>{escape(repr(self))}: not processed</p>"
         from recall_audio.report.plots import as_image
 
-        told = "".join(f"<li>{escape(w)}</li>" for w in self.warnings)
+        warnings = "".join(f"<li>{escape(w)}</li>" for w in self.warnings)
         table: Any = self.talk
         shown = as_image(self.plot, f"Who speaks when in {self.folder.name}")
-        return f"<p><b>{escape(self.folder.name)}</b></p>{shown}{table.round(3).to_html()}<ul>{told}</ul>"
+        return f"<p><b>{escape(self.folder.name)}</b></p>{shown}{table.round(3).to_html()}<ul>{warnings}</ul>"
 
 
 def open(folder: str | Path) -> Recording:
-    """A recording's results.
+    """Open a recording's results.
 
     Args:
         folder: ``OUT/BOT_ID/RECORDING_ID``, or a folder that holds just one such; ``s3://...`` too.
@@ -233,8 +233,8 @@ def open(folder: str | Path) -> Recording:
     """
     found = folders_at(parse_location(str(folder)))
     if len(found) != 1:
-        several = f"{folder} holds {len(found)} recordings, one was expected."
-        raise UsageError(several, f"Give e.g. {found[0]}.")
+        message = f"{folder} holds {len(found)} recordings, one was expected."
+        raise UsageError(message, f"Give e.g. {found[0]}.")
     return Recording(found[0])
 
 
@@ -247,7 +247,7 @@ def run(
     settings: Settings | None = None,
     force: bool = False,
 ) -> list[Recording]:
-    """Fetch and process meetings; what is done already costs nothing.
+    """Fetch and process meetings, skipping what is done already.
 
     Args:
         bot_ids: one bot id or several.
@@ -261,7 +261,7 @@ def run(
         The recordings that have results, in order.
 
     Raises:
-        KeyRefused: the API takes no request with this key.
+        KeyRefused: the API refuses the key.
         MachineError: the disk is full, or this machine lacks a decoder.
         ItemError: no recording came to a result; the message says why.
     """

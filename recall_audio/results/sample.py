@@ -1,4 +1,4 @@
-"""The sample meeting, served by a stand-in of the API on loopback."""
+"""Serve the sample meeting through a stand-in of the API on loopback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def sample_folder() -> Path:
-    """Where the sample meeting lies: in an installed package, or beside it in a checkout.
+    """Return the sample meeting's folder, in an installed package or beside it in a checkout.
 
     Raises:
-        MachineError: it is in neither place.
+        MachineError: neither folder exists.
     """
     for folder in (_PACKAGE / "sample_data", _PACKAGE.parent / "sample_data"):
         if (folder / "meeting.json").is_file():
@@ -29,6 +29,6 @@ def sample_folder() -> Path:
 
 @contextmanager
 def sample_meeting() -> Iterator[tuple[str, Settings]]:
-    """Serve the sample; gives its bot id and the settings to reach the stand-in with."""
+    """Serve the sample, and yield its bot id and the settings of the stand-in."""
     with StandIn([sample_folder()]) as server:
         yield server.bot_ids[0], Settings(base_url=server.base_url, region="loopback", key=server.key)

@@ -1,4 +1,4 @@
-"""How well the platform's speaker timeline, or an RTTM file, agrees with the speech found on the tracks.
+"""Score the speech found on the tracks against the platform's speaker timeline, or an RTTM file.
 
 ::
 
@@ -8,10 +8,11 @@
                   missed            missed        confusion   false alarm
 
 Measured by pyannote.metrics (Bredin, Interspeech 2017), whose ``collar`` is the total width around an edge:
-here it is always told as the ± of one side. JER: Ryant et al., DIHARD II, Interspeech 2019.
+here a collar is always given as the ± of one side. JER: Ryant et al., DIHARD II, Interspeech 2019.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,33 +20,31 @@ from typing import TYPE_CHECKING, Literal
 from recall_audio.errors import ItemError, UsageError, missing_extra
 from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.files import read_json
+from recall_audio.model.figures import Figures
 from recall_audio.pipeline.documents import Documents, Layout, labels_by_id, need, read_documents
 from recall_audio.results.records import Table
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
-from dataclasses import dataclass, field
-
-from recall_audio.model.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)
 class Score(Figures):
-    """One account (the hypothesis) held against another (the reference), under one collar.
+    """One annotation (the hypothesis) scored against another (the reference), under one collar.
 
     Attributes:
-        reference: what is taken for true.
-        hypothesis: what is judged by it.
+        reference: name of the annotation that counts as true.
+        hypothesis: name of the annotation that is scored.
         collar: time left out around each of the reference's edges, on both sides: ``±250 ms``.
         scored_s: the reference's speech outside the collars, each speaker counted.
         der: diarization error rate: (missed + false alarm + confusion) / scored, under the best one-to-one
             mapping of speakers; may exceed 1.
         missed_s: speech of the reference that the hypothesis lacks, seconds.
         false_alarm_s: speech of the hypothesis that the reference lacks, seconds.
-        confusion_s: speech given to somebody else, seconds.
+        confusion_s: speech attributed to another speaker, seconds.
         ier: identification error rate: the same with speakers compared by their own labels.
         jer: Jaccard error rate: the mean over the reference's speakers of 1 − intersection / union.
-        detection_error: (missed + false alarm) / speech, of whether anybody speaks at all.
+        detection_error: (missed + false alarm) / speech, of whether any person speaks.
         reasons: why a figure is None.
     """
 
@@ -65,10 +64,10 @@ class Score(Figures):
 
 TIMELINE = "speaker-timeline"
 COLLARS_MS = (0.0, 250.0)
-"""None, and the ±250 ms that most published scores have."""
+"""No collar, and the ±250 ms of most published scores."""
 
 Segments = Mapping[str, Sequence[Sequence[float]]]
-Account = tuple[str, Segments]
+NamedSegments = tuple[str, Segments]
 Role = Literal["reference", "hypothesis"]
 
 
@@ -80,13 +79,13 @@ def score_recording(
     *,
     skip_overlap: bool = False,
 ) -> list[Score]:
-    """One score a collar.
+    """Score a processed recording, once for each collar.
 
     Args:
         folder: the recording's folder.
         against: ``speaker-timeline``, or the path of an RTTM file.
-        role: what `against` is taken for. Where None, an RTTM file is the reference, an annotation that our
-            segments are judged by; the platform's timeline is the hypothesis, judged by our segments.
+        role: the role of `against`. None makes an RTTM file the reference for our segments, and the
+            platform's timeline a hypothesis against our segments.
         collars_ms: time left out on each side of the reference's edges.
         skip_overlap: leave out where the reference has several speakers.
 
@@ -102,32 +101,32 @@ def score_recording(
     timeline = against == TIMELINE
     theirs = timeline_segments(folder, documents, duration_s) if timeline else read_rttm(Path(against))
     name = TIMELINE if timeline else Path(against).name
-    accounts: tuple[Account, Account] = ("segments", ours), (name, theirs)
+    pair: tuple[NamedSegments, NamedSegments] = ("segments", ours), (name, theirs)
     if (role or ("hypothesis" if timeline else "reference")) == "reference":
-        accounts = accounts[1], accounts[0]
-    return [score(*accounts, duration_s, collar_ms, skip_overlap=skip_overlap) for collar_ms in collars_ms]
+        pair = pair[1], pair[0]
+    return [score(*pair, duration_s, collar_ms, skip_overlap=skip_overlap) for collar_ms in collars_ms]
 
 
 def score(
-    reference: Account,
-    hypothesis: Account,
+    reference: NamedSegments,
+    hypothesis: NamedSegments,
     duration_s: float,
     collar_ms: float = 0.0,
     *,
     skip_overlap: bool = False,
 ) -> Score:
-    """Hold one account against another; each is a name and label to ``[[start_s, end_s], ...]``."""
+    """Score one annotation against another; each is a name and label to ``[[start_s, end_s], ...]``."""
     from pyannote.core import Segment, Timeline
     from pyannote.metrics.detection import DetectionErrorRate
     from pyannote.metrics.diarization import DiarizationErrorRate, JaccardErrorRate
     from pyannote.metrics.identification import IdentificationErrorRate
 
-    pair = _annotation(reference[1]), _annotation(hypothesis[1])
+    annotations = _annotation(reference[1]), _annotation(hypothesis[1])
     whole = Timeline([Segment(0.0, duration_s)])
     settings = {"collar": 2.0 * collar_ms / 1000.0, "skip_overlap": skip_overlap}
 
     def parts(metric: type) -> dict[str, float]:
-        return dict(metric(**settings)(*pair, uem=whole, detailed=True))
+        return dict(metric(**settings)(*annotations, uem=whole, detailed=True))
 
     der, detection = parts(DiarizationErrorRate), parts(DetectionErrorRate)
     scored_s = der["total"]
@@ -157,9 +156,9 @@ NO_SPEECH = "the reference has no speech to score"
 
 
 def timeline_segments(folder: Path, documents: Documents, duration_s: float) -> dict[str, list[list[float]]]:
-    """The platform's active-speaker events as segments by label; everybody is there.
+    """Return the platform's active-speaker events as segments by label, for all labels.
 
-    An event whose end never came lasts until the next one begins.
+    An event without an end lasts until the next one begins.
 
     Raises:
         ItemError: the API had no timeline of this recording.
@@ -185,7 +184,7 @@ def timeline_segments(folder: Path, documents: Documents, duration_s: float) -> 
 
 
 def read_rttm(path: Path) -> dict[str, list[list[float]]]:
-    """Segments by speaker of an RTTM file of one recording.
+    """Read an RTTM file of one recording as segments by speaker.
 
     Raises:
         UsageError: there is no such file.
@@ -194,7 +193,7 @@ def read_rttm(path: Path) -> dict[str, list[list[float]]]:
     from pyannote.database.util import load_rttm
 
     if not path.is_file():
-        raise UsageError(f"{path} is not there.", f"Give {TIMELINE}, or the path of an RTTM file.")
+        raise UsageError(f"{path} does not exist.", f"Give {TIMELINE}, or the path of an RTTM file.")
     try:
         held = load_rttm(path)  # type: ignore[no-untyped-call,unused-ignore]
         held = {uri: a for uri, a in held.items() if a and _is_finite(a)}
@@ -212,12 +211,15 @@ def read_rttm(path: Path) -> dict[str, list[list[float]]]:
 
 
 def _is_finite(annotation: "Annotation") -> bool:
-    """Pandas fills what a line lacks with NaN; some versions of pyannote drop such rows, others keep them."""
+    """Return whether all times are finite.
+
+    pandas fills missing fields of a line with NaN, and not every version of pyannote drops such rows.
+    """
     return all(isfinite(segment.start + segment.end) for segment in annotation.itersegments())
 
 
 def _annotation(segments: Segments) -> "Annotation":
-    """Overlapping rows of one speaker are one stretch: a speaker is one voice."""
+    """Return segments as an annotation, a speaker's overlapping rows joined: a speaker has one voice."""
     from pyannote.core import Annotation, Segment, Timeline
 
     annotation = Annotation()

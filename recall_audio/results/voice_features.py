@@ -1,7 +1,7 @@
-"""Voice features of every turn, from a recording's stems.
+"""Measure voice features of every turn from a recording's stems.
 
-Turns, speech and everyone's stems lie on one clock: of each turn the stretches in which its speaker speaks
-alone are read, one stem open at a time, one piece in memory at a time.
+Turns, speech and stems lie on one clock. Of each turn the stretches in which its speaker speaks alone are
+read, one stem open at a time, one piece in memory at a time.
 """
 
 import statistics
@@ -29,10 +29,11 @@ from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ, to_samples
 
 Read = Callable[[int, int], Float32Array]
-"""Samples of a stem at 16 kHz from one moment of the mix's clock to another."""
+"""Reads samples of a stem at 16 kHz, from one sample of the mix's clock to another."""
 
 NO_STEM = "no stem of this speaker was written"
 _IN_PLACE = (".wav", ".flac")
+"""Formats that are read at any place without decoding the whole file."""
 
 
 def measure_features(
@@ -40,15 +41,15 @@ def measure_features(
     options: FeatureOptions = FeatureOptions(),  # noqa: B008 - a frozen value
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[TurnFeatures, ...]:
-    """Features of every turn of a processed recording, by start.
+    """Measure the voice of every turn of a processed recording, by start.
 
     Args:
         folder: the recording's folder.
         options: how much of a turn is analysed, and how.
-        progress: told how many turns are done, of how many.
+        progress: callback with the turns done and their number.
 
     Raises:
-        ItemError: the recording has no results, or a stem is not there.
+        ItemError: the recording has no results, or a stem is missing.
     """
     documents = read_documents(folder)
     talk = talk_again(documents)
@@ -68,7 +69,7 @@ def measure_features(
 
 
 def features_table(found: Sequence[TurnFeatures]) -> Table:
-    """A row a turn; an empty figure's reason stands in the last column."""
+    """Return a row a turn, with the reasons for empty figures in the last column."""
     columns = [*columns_of(TurnFeatures), *columns_of(VoiceFeatures)]
     rows = []
     for turn in found:
@@ -78,7 +79,7 @@ def features_table(found: Sequence[TurnFeatures]) -> Table:
 
 
 def _reasons(reasons: Mapping[str, str]) -> str:
-    """Each reason once, after the figures that it explains; alone where it explains them all."""
+    """Return each reason once, after its figures; without them where it explains all figures."""
     by_reason: dict[str, list[str]] = {}
     for figure, why in reasons.items():
         by_reason.setdefault(why, []).append(figure)
@@ -90,7 +91,7 @@ def _reasons(reasons: Mapping[str, str]) -> str:
 def _against_own(
     turns: Sequence[Turn], stretches: Sequence[Spans], voices: Sequence[VoiceFeatures]
 ) -> list[TurnFeatures]:
-    """Turns with their features, levels set against the speaker's median."""
+    """Combine turns with their features, levels relative to the speaker's median."""
     levels = [v.level_dbfs for v in voices if v.level_dbfs is not None]
     own_median_dbfs = statistics.median(levels) if levels else None
     return [
@@ -110,7 +111,7 @@ def _against_own(
 def _voices(
     stretches: Sequence[Spans], stem: Mapping[str, Any] | None, folder: Path, options: FeatureOptions
 ) -> Iterator[VoiceFeatures]:
-    """The features of one speaker's turns."""
+    """Yield the features of one speaker's turns."""
     if stem is None:
         yield from (VoiceFeatures.missing(NO_STEM) for _ in stretches)
         return
@@ -124,7 +125,7 @@ def _voices(
 
 @contextmanager
 def _opened(path: Path, rate_hz: int) -> Iterator[Read]:
-    """A stem as 16 kHz samples: read in place, or decoded once into a working file."""
+    """Open a stem for reading at 16 kHz, in place or decoded once into a working file."""
     if rate_hz == RATE_HZ and path.suffix in _IN_PLACE:
         yield lambda start, end: read_block(path, start / RATE_HZ, end / RATE_HZ)[0]
         return

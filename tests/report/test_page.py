@@ -130,7 +130,7 @@ def test_a_missing_file_is_no_error(demo: dict[str, Any], missing: str) -> None:
 
 def test_an_empty_folder_gives_a_page_that_says_so() -> None:
     text = Page(render({})).text
-    assert "Nobody is known to have been there" in text
+    assert "No participants are known" in text
     assert "This folder does not hold" in text
 
 

@@ -60,7 +60,7 @@ function each(s, draw) {
 }
 
 // Draws the share of each pixel's time that is covered. Raised to 0.6: of ten people each speaks a tenth of the
-// time, and that must show beside somebody who speaks all of it.
+// time, and that must show beside a person who speaks all of it.
 function shares(s, draw) {
   const width = widthOf();
   let last = coveredTo(s, timeAt(0));
@@ -195,7 +195,7 @@ function placeCursor() {
   element('cursor').style.transform = `translateX(${xOf(shown.cursor) - 1}px)`;
   element('now').textContent = clock(shown.cursor, 1);
   const speaking = lanes.filter((lane) => at(lane.speech, shown.cursor) >= 0).map((lane) => lane.name);
-  const said = `${clock(shown.cursor)}, ${speaking.length ? speaking.join(' and ') + ' speaking' : 'nobody speaking'}`;
+  const said = `${clock(shown.cursor)}, ${speaking.length ? speaking.join(' and ') + ' speaking' : 'no one speaking'}`;
   const second = String(Math.floor(shown.cursor));
   if (stage.getAttribute('aria-valuenow') !== second || !said.startsWith(stage.getAttribute('aria-valuetext'))) {
     stage.setAttribute('aria-valuenow', second);

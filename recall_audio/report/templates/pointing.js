@@ -62,7 +62,7 @@ function hover(p) {
   const lines = [clock(t, fine)];
   if (index >= 0 && index < lanes.length) lines.push(...about(lanes[index], t, fine));
   else if (index === lanes.length && at(swept.together, t) >= 0) lines.push(`${swept.together.counts[at(swept.together, t)]} at once`);
-  else if (index > lanes.length && at(orphan, t) >= 0) lines.push('sound in nobody’s track');
+  else if (index > lanes.length && at(orphan, t) >= 0) lines.push('sound in no track');
   tip.textContent = lines.join('\n');
   tip.hidden = element('hair').hidden = false;
   element('hair').style.transform = `translateX(${p.x}px)`;
@@ -73,7 +73,7 @@ function hover(p) {
 function about(lane, t, fine) {
   const i = at(lane.speech, t), s = lane.speech;
   const line = (name, k, list) => `${name} ${clock(list.start[k], fine)} – ${clock(list.end[k], fine)} (${(list.end[k] - list.start[k]).toFixed(fine)} s)`;
-  if (i >= 0) return [lane.name, line('speaks', i, s), ...(at(lane.over, t) >= 0 ? ['over somebody else'] : [])];
+  if (i >= 0) return [lane.name, line('speaks', i, s), ...(at(lane.over, t) >= 0 ? ['over another person'] : [])];
   const k = at(lane.taken, t);
   if (k >= 0) return [lane.name, line('leaked voice', k, lane.taken)];
   return [lane.name, lane.parts.n && at(lane.parts, t) < 0 ? 'no recording here' : 'silent'];

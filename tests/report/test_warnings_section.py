@@ -111,14 +111,14 @@ def test_a_leaky_track_says_whose_voices_how_loud_and_how_much_was_taken_out() -
     assert shown[1] in ann.sentence
 
 
-def test_sound_in_nobodys_track_is_said_shown_in_a_lane_and_listed(meeting: dict[str, Any]) -> None:
+def test_sound_in_no_track_is_said_shown_in_a_lane_and_listed(meeting: dict[str, Any]) -> None:
     meeting["stems"]["residual"] = {"explained": 0.8712, "unexplained": [[61.0, 64.5], [130.25, 140.25]]}
     meeting["stems"]["findings"] = [
         {"code": "mix_unexplained", "message": "The same in other words.", "where": "", "severity": "warning"}
     ]
     hits = [s for s in said(meeting) if s.area == "Unexplained"]
     assert [s.rank for s in hits] == [CHECK]
-    assert "2 stretches of the mix, 0:00:14 in all, are in nobody's track" in hits[0].sentence
+    assert "2 stretches of the mix, 0:00:14 in all, are in no track" in hits[0].sentence
     assert not [s for s in said(meeting) if "other words" in s.sentence]
     html = render(meeting)
     assert "The tracks explain 87.1 % of the sound" in html
