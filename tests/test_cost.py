@@ -213,7 +213,7 @@ def ask_of_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 def correlate_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(search, "gather", doing(search.gather, 3))
+    patch.setattr(search, "gather_candidates", doing(search.gather_candidates, 3))
 
 
 def look_twice(patch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ What is dear of a stage is a function of the folder and a name, so that it can b
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recall_audio.core.alignment.align import align, align_part, reconcile
-from recall_audio.core.alignment.search import PartFit
+from recall_audio.core.alignment.align import align, reconcile
+from recall_audio.core.alignment.search import PartSearch, search_part
 from recall_audio.core.speech.evidence import part_evidence
 from recall_audio.core.speech.find import join_speech
 from recall_audio.core.stems.residual import check_residual
@@ -80,12 +80,12 @@ def run_align(job: Job, context: StageContext) -> StageResult:
     return StageResult((written,), result.findings)
 
 
-def fit_one(folder: Path, options: Options, part_id: str) -> PartFit:
+def fit_one(folder: Path, options: Options, part_id: str) -> PartSearch:
     """What one part says about its place."""
     job = Job.of(folder, options)
     (part,) = (p for p in job.parts() if p.part_id == part_id)
     assert job.audio.mix is not None  # noqa: S101
-    return align_part(job.audio.mix.samples, part, options.align)
+    return search_part(job.audio.mix.samples, part, options.align)
 
 
 def run_speech(job: Job, context: StageContext) -> StageResult:

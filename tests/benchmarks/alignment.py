@@ -27,7 +27,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent / "sample_data")]
 
 import makers  # noqa: E402
 
-from recall_audio.core.alignment.align import align_part, reconcile  # noqa: E402
+from recall_audio.core.alignment.align import reconcile  # noqa: E402
+from recall_audio.core.alignment.search import search_part  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
 from recall_audio.media.pcm_file import open_work  # noqa: E402
 from recall_audio.model.alignment import (  # noqa: E402
@@ -152,7 +153,7 @@ def scores(folder: Path, condition: Condition) -> Iterator[Score]:
         decode(folder / part["file"], work, part["format"])
         nominal_s = part["start_timestamp"]["relative"]
         parts.append(PartAudio(part["id"], part["participant"]["id"], nominal_s, open_work(work)))
-        fits.append(align_part(mix, parts[-1], AlignOptions()))
+        fits.append(search_part(mix, parts[-1], AlignOptions()))
         cpu.append(time.process_time() - before + shared)
     before = time.process_time()
     found = reconcile(mix, parts, fits, mixed.source.encoder_delay_known)
@@ -299,11 +300,11 @@ def others(folders: list[Path]) -> tuple[list[PartAlignment], list[PartAlignment
         works = [open_work(mine / f"{p['id']}.work") for p in meeting["parts"]]
         starts = [p["start_timestamp"]["relative"] for p in meeting["parts"]]
         parts = [PartAudio(str(i), i, s, w) for i, (s, w) in enumerate(zip(starts, works, strict=True))]
-        fits = [align_part(mix, p, AlignOptions()) for p in parts]
+        fits = [search_part(mix, p, AlignOptions()) for p in parts]
         strangers += reconcile(mix, parts, fits, True).parts
         noise = (np.random.default_rng(len(hushed)).standard_normal(len(works[0])) * 60).astype(np.int16)
         empty = [PartAudio("zeros", 1, 0.0, np.zeros_like(works[0])), PartAudio("noise", 2, 0.0, noise)]
-        hushed += reconcile(mix, empty, [align_part(mix, p, AlignOptions()) for p in empty], True).parts
+        hushed += reconcile(mix, empty, [search_part(mix, p, AlignOptions()) for p in empty], True).parts
     return strangers, hushed
 
 

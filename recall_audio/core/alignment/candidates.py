@@ -1,12 +1,17 @@
-"""Evidence: what every loud cell of a part says about its lag, up to a few answers a cell.
+"""Measure candidate lags of a part: cells of 0.5 s, their levels, and up to three lags of each loud one.
 
-A cell may hold the part's own voice, another's leaked into it, both or neither; so it keeps its best
-peaks, and the path through all cells (steps) decides which of them was meant.
+::
+
+    level        ▁▁▂▁▆█▇▅▁▁▁▂▁▁▇▆█▅▁▁      cells of 0.5 s
+    loud             ▔▔▔▔      ▔▔▔▔        above the part's own floor
+    candidates       ●●×●      ●×●●        lags of each of them
+
+A cell may hold the part's own voice, another's leaked into it, both or neither. So it keeps its best peaks,
+and the path through all cells (:mod:`~recall_audio.core.alignment.lag_path`) decides which of them counts.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 
 import numpy as np
 
@@ -18,19 +23,63 @@ CELL = RATE_HZ // 2
 """Samples of a cell: 0.5 s, a few syllables; the window in which one lag is measured."""
 
 BLOCK_CELLS = 16
-"""Cells read at once: 8 s, 0.5 MB as floats, which stay near the processor."""
+"""Cells read at once: 8 s, 0.5 MB as floats, which stay in the processor's cache."""
 
 QUIET_DB = -70.0
-"""Below this, in dB of full scale, a cell holds nothing that was meant to be heard."""
+"""Level below which a cell never counts as loud, dB of full scale."""
 
-DEAD_DB = -90.0
-"""The level that digital silence stands for: a gated microphone's background."""
+SILENCE_DB = -90.0
+"""Level that digital silence counts as, dB of full scale: a gated microphone's background."""
+
+FLOOR_PERCENTILE = 10
+"""Percentile of a part's levels that is its floor."""
 
 ABOVE_FLOOR_DB = 6.0
-"""A cell with speech stands out from the part's floor by this much, ..."""
+"""A loud cell stands out from the part's floor by this much, ..."""
 
 BELOW_TOP_DB = 12.0
-"""... or is this near the loudest: a part may hold nothing but speech."""
+"""... or is this near the loudest cell: a part may hold nothing but speech."""
+
+REACH = 2560
+"""Samples tried on each side of a cell's expected lag: 160 ms, more than any leaked voice is late."""
+
+PEAKS_A_CELL = 3
+"""Highest peaks kept of each cell."""
+
+PEAKS_APART = 12
+"""Samples within which two peaks of a cell are one: 0.75 ms."""
+
+LEAST_CANDIDATE_PEAK = 5.0
+"""Least height of a peak that is kept, in root mean squares."""
+
+BATCH = 32
+"""Cells transformed at once: arrays of a MB or two, which stay in the processor's cache."""
+
+LOW_PEAK = 4.0
+HIGH_PEAK = 18.0
+"""Heights of a peak, in root mean squares, from which its score rises from 0 to 1."""
+
+BELOW_OWN_FULL_DB = 8.0
+BELOW_OWN_NONE_DB = 18.0
+"""Distances below the part's own gain at which a candidate counts in full, and not at all."""
+
+BELOW_COMPETING_FULL_DB = 4.0
+BELOW_COMPETING_NONE_DB = 8.0
+"""The same for a candidate below another track's gain at that moment of the mix."""
+
+CLEAR_PEAK = 9.0
+CLEAR_COHERENCE = 0.3
+"""Height and coherence of a candidate from which gains are measured."""
+
+STRONGEST_PART = 10
+STRONGEST_COUNT = 5
+"""A part's own gain is the median of the strongest tenth of its clear candidates, five at least."""
+
+MOMENT = RATE_HZ // 4
+"""Samples of one cell of the grid on which tracks are compared: 0.25 s of the mix."""
+
+LEAST_GAIN_DB = -200.0
+"""Stands for a gain of −inf where one is subtracted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +89,7 @@ class Cells:
     Attributes:
         level_db: shape (n,), mean power of each cell after a first difference, dB of full scale; −inf is
             digital silence.
-        floor_db: level of the part's background; digital silence counts as :data:`DEAD_DB`.
+        floor_db: level of the part's background; digital silence counts as :data:`SILENCE_DB`.
     """
 
     level_db: FloatArray
@@ -48,21 +97,24 @@ class Cells:
 
     @property
     def loud(self) -> BoolArray:
-        """Shape (n,): which cells stand out from the floor."""
-        top_db = float(np.max(self.level_db, initial=DEAD_DB))
+        """Return which cells stand out from the floor, shape (n,)."""
+        top_db = float(np.max(self.level_db, initial=SILENCE_DB))
         least_db = min(self.floor_db + ABOVE_FLOOR_DB, top_db - BELOW_TOP_DB)
         return np.asarray(self.level_db > max(least_db, QUIET_DB))
 
     @property
     def range_db(self) -> float:
-        """How far the loudest cell stands out from the floor."""
-        return float(np.max(self.level_db, initial=DEAD_DB)) - self.floor_db
+        """Return how far the loudest cell stands out from the floor, dB."""
+        return float(np.max(self.level_db, initial=SILENCE_DB)) - self.floor_db
 
 
 def measure_cells(samples: Samples) -> Cells:
-    """Levels of the whole cells of `samples` (shape (n,), int16), read in blocks.
+    """Measure the levels of the whole cells of a part.
 
-    A first difference stands before the power, so that hum and rumble do not pass for speech.
+    Power is taken of a first difference, so that hum and rumble do not pass for speech.
+
+    Args:
+        samples: shape (n,), int16; read in blocks.
     """
     n = len(samples) // CELL
     level_db = np.full(n, -np.inf)
@@ -73,47 +125,13 @@ def measure_cells(samples: Samples) -> Cells:
         power = np.einsum("ij,ij->i", d, d) / (CELL * 32768.0**2)
         with np.errstate(divide="ignore"):
             level_db[first:last] = 10.0 * np.log10(power)
-    floor_db = float(np.percentile(np.maximum(level_db, DEAD_DB), 10)) if n else DEAD_DB
+    floor_db = float(np.percentile(np.maximum(level_db, SILENCE_DB), FLOOR_PERCENTILE)) if n else SILENCE_DB
     return Cells(level_db, floor_db)
 
 
-def spread_choice(worth: FloatArray, wanted: int, apart: int) -> IntArray:
-    """Up to `wanted` indices of the greatest `worth` > 0, `apart` from one another, spread over the whole.
-
-    Half of them are the best anywhere, half the best of equal stretches: a voice that is heard
-    once in an hour is found, and so is a clock that drifts over that hour.
-    """
-    n = len(worth)
-    best = np.argsort(-worth, kind="stable")
-    edges = np.linspace(0, n, max(wanted // 2, 1) + 1).astype(int)
-    local = [a + int(np.argmax(worth[a:b])) for a, b in pairwise(edges) if b > a]
-    local.sort(key=lambda i: -worth[i])
-    chosen: list[int] = []
-    for limit, order in ((wanted // 2, best), (wanted, np.array(local, dtype=np.int64)), (wanted, best)):
-        for i in order[: 8 * wanted].tolist():
-            if len(chosen) >= limit:
-                break
-            if worth[i] > 0 and all(abs(i - j) >= apart for j in chosen):
-                chosen.append(i)
-    return np.array(sorted(chosen), dtype=np.int64)
-
-
-REACH = 2560
-"""Lags tried on each side of a cell's expected one: 160 ms, more than any leaked voice is late."""
-
-ANSWERS = 3
-"""Peaks kept of each cell."""
-
-LEAST_PEAK = 5.0
-"""Least height of a peak worth keeping, in root mean squares."""
-
-BATCH = 32
-"""Cells transformed at once: arrays of a MB or two, which stay near the processor."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """Candidate lags, in order of time; several may share a cell. All arrays of shape (n,).
+class Candidates:
+    """Candidate lags in order of time, several of which may share a cell; all arrays of shape (n,).
 
     Attributes:
         cell: index of the 0.5 s cell.
@@ -121,7 +139,7 @@ class Evidence:
         lag: samples to the mix's clock, to a fraction.
         sigma: standard deviation of `lag`, samples.
         height: the peak, in root mean squares of the cell's correlation.
-        gain_db: how strongly the mix is in the part there.
+        gain_db: level in the part of what it shares with the mix there, dB against the mix.
         coherence: 0 to 1, share of the cell that the mix explains.
     """
 
@@ -133,111 +151,119 @@ class Evidence:
     gain_db: FloatArray
     coherence: FloatArray
 
-    def take(self, which: BoolArray | IntArray) -> "Evidence":
-        """The chosen rows."""
-        return Evidence(*(getattr(self, f.name)[which] for f in fields(self)))
+    def take(self, which: BoolArray | IntArray) -> "Candidates":
+        """Return the chosen rows."""
+        return Candidates(*(getattr(self, f.name)[which] for f in fields(self)))
 
     def __len__(self) -> int:
         return len(self.cell)
 
     @staticmethod
-    def join(several: "list[Evidence]") -> "Evidence":
-        """All rows, in order of cells, without the same peak twice."""
-        columns = [np.concatenate([getattr(e, f.name) for e in several]) for f in fields(Evidence)]
-        joined = Evidence(*columns)
+    def join(several: "list[Candidates]") -> "Candidates":
+        """Return all rows in order of cells, without the same peak twice."""
+        columns = [np.concatenate([getattr(c, f.name) for c in several]) for f in fields(Candidates)]
+        joined = Candidates(*columns)
         joined = joined.take(np.lexsort((joined.lag, joined.cell)))
         again = (np.diff(joined.cell) == 0) & (np.diff(joined.lag) < 1.0)
         return joined.take(np.r_[True, ~again]) if len(joined) else joined
 
 
-def no_evidence() -> Evidence:
-    """No rows at all."""
-    return Evidence(np.empty(0, dtype=np.int64), *(np.empty(0) for _ in range(6)))
+def no_candidates() -> Candidates:
+    """Return an empty table of candidates."""
+    return Candidates(np.empty(0, dtype=np.int64), *(np.empty(0) for _ in range(6)))
 
 
-def gather(part: Samples, mix: Samples, cell: IntArray, expected: IntArray) -> Evidence:
-    """Evidence of the given cells about their expected lags (samples, one a cell)."""
+def gather_candidates(part: Samples, mix: Samples, cell: IntArray, expected: IntArray) -> Candidates:
+    """Find the candidates of cells about their expected lags.
+
+    Args:
+        part: the part.
+        mix: the mix.
+        cell: indices of the cells, shape (n,).
+        expected: lag about which each is looked for, shape (n,), samples.
+    """
     batches = [
         _batch(part, mix, cell[k : k + BATCH], expected[k : k + BATCH]) for k in range(0, len(cell), BATCH)
     ]
-    return Evidence.join([no_evidence(), *batches])
+    return Candidates.join([no_candidates(), *batches])
 
 
-def _batch(part: Samples, mix: Samples, cell: IntArray, expected: IntArray) -> Evidence:
+def _batch(part: Samples, mix: Samples, cell: IntArray, expected: IntArray) -> Candidates:
     start = cell * CELL
-    own = correlation.read(part, start, CELL)
-    stretch = correlation.read(mix, start + expected - REACH, CELL + 2 * REACH)
-    column, height = correlation.peaks(correlation.correlations(own, stretch), ANSWERS, 12)
-    row, answer = np.nonzero(height >= LEAST_PEAK)
+    own = correlation.read_windows(part, start, CELL)
+    stretch = correlation.read_windows(mix, start + expected - REACH, CELL + 2 * REACH)
+    column, height = correlation.find_peaks(correlation.correlations(own, stretch), PEAKS_A_CELL, PEAKS_APART)
+    row, rank = np.nonzero(height >= LEAST_CANDIDATE_PEAK)
     if len(row) == 0:
-        return no_evidence()
-    lag = (expected[row] - REACH + column[row, answer]).astype(np.int64)
-    # The same samples once more, now at each answer's own lag.
-    fine = correlation.refine(own[row], correlation.read(mix, start[row] + lag, CELL))
-    return Evidence(
+        return no_candidates()
+    lag = (expected[row] - REACH + column[row, rank]).astype(np.int64)
+    # The same samples once more, now at each candidate's own lag.
+    fine = correlation.refine_lags(own[row], correlation.read_windows(mix, start[row] + lag, CELL))
+    return Candidates(
         cell=cell[row],
         at=start[row] + fine.centre,
         lag=lag + fine.shift,
         sigma=fine.sigma,
-        height=height[row, answer].astype(np.float64),
+        height=height[row, rank].astype(np.float64),
         gain_db=fine.gain_db,
         coherence=fine.coherence,
     )
 
 
-PEAK_RANGE = (4.0, 18.0)
-"""Heights that are worth nothing, and everything."""
+def own_gain(candidates: Candidates, competing_db: FloatArray) -> float:
+    """Return the gain of the part's own voice in dB, −inf without any clear candidate.
 
-BELOW_OWN_DB = (8.0, 18.0)
-"""An answer this far below the part's own gain counts in full, and not at all."""
-
-BELOW_RIVAL_DB = (4.0, 8.0)
-"""The same for an answer below another track's gain at that moment of the mix."""
-
-CLEAR_PEAK, CLEAR_COHERENCE = 9.0, 0.3
-"""An answer by which gains are judged."""
-
-MOMENT = RATE_HZ // 4
-"""Grid of the mix on which tracks are compared, samples."""
-
-
-def own_gain(evidence: Evidence, rivals_db: FloatArray) -> float:
-    """Gain of the part's own voice: the strongest that several clear answers share, dB; −inf without any."""
-    own = (evidence.height > CLEAR_PEAK) & (evidence.gain_db > rivals_db - BELOW_RIVAL_DB[0])
-    clear = evidence.gain_db[own & (evidence.coherence > CLEAR_COHERENCE)]
+    It is the strongest gain that several clear candidates share.
+    """
+    own = (candidates.height > CLEAR_PEAK) & (candidates.gain_db > competing_db - BELOW_COMPETING_FULL_DB)
+    clear = candidates.gain_db[own & (candidates.coherence > CLEAR_COHERENCE)]
     if len(clear) == 0:
-        clear = evidence.gain_db[own]
+        clear = candidates.gain_db[own]
+    if len(clear) == 0:
+        return -np.inf
     strongest = np.sort(clear)[::-1]
-    return float(np.median(strongest[: max(5, len(clear) // 10)])) if len(clear) else -np.inf
+    return float(np.median(strongest[: max(STRONGEST_COUNT, len(clear) // STRONGEST_PART)]))
 
 
-def rivals(evidence: Sequence[Evidence], participants: Sequence[int], n_mix: int) -> list[FloatArray]:
-    """For each answer of each part, the strongest gain of other participants' tracks at its moment, dB."""
+def competing_gains(
+    candidates: Sequence[Candidates], participants: Sequence[int], n_mix: int
+) -> list[FloatArray]:
+    """Return for each candidate the strongest gain of other participants' tracks at its moment.
+
+    Args:
+        candidates: those of each part.
+        participants: whose each part is.
+        n_mix: length of the mix, samples.
+
+    Returns:
+        One array a part, dB, as long as its candidates; −inf where no other track has a voice.
+    """
     n_moments = n_mix // MOMENT + 2
     people = sorted(set(participants))
     strongest = np.full((len(people), n_moments), -np.inf)
-    moments = [np.clip(((e.at + e.lag) / MOMENT).astype(np.int64), 0, n_moments - 1) for e in evidence]
-    for e, who, moment in zip(evidence, participants, moments, strict=True):
-        clear = e.height > CLEAR_PEAK
-        np.maximum.at(strongest[people.index(who)], moment[clear], e.gain_db[clear])
+    moments = [np.clip(((c.at + c.lag) / MOMENT).astype(np.int64), 0, n_moments - 1) for c in candidates]
+    for found, participant, moment in zip(candidates, participants, moments, strict=True):
+        clear = found.height > CLEAR_PEAK
+        np.maximum.at(strongest[people.index(participant)], moment[clear], found.gain_db[clear])
     # Two tracks' cells don't begin together: a neighbour on the grid is the same moment.
     wide = np.maximum(strongest, np.maximum(np.roll(strongest, 1, axis=1), np.roll(strongest, -1, axis=1)))
-    found = []
-    for who, moment in zip(participants, moments, strict=True):
-        others = np.delete(wide, people.index(who), axis=0)
-        found.append(np.max(others, axis=0, initial=-np.inf)[moment])
-    return found
+    competing = []
+    for participant, moment in zip(participants, moments, strict=True):
+        others = np.delete(wide, people.index(participant), axis=0)
+        competing.append(np.max(others, axis=0, initial=-np.inf)[moment])
+    return competing
 
 
-def worth_of(evidence: Evidence, own_gain_db: float, rivals_db: FloatArray) -> FloatArray:
-    """What each answer is worth, 0 to 1."""
-    low, high = PEAK_RANGE
-    clear = np.clip((evidence.height - low) / (high - low), 0.0, 1.0)
-    own = _above(evidence.gain_db, np.full(len(evidence), own_gain_db), BELOW_OWN_DB)
-    return np.asarray(clear * own * _above(evidence.gain_db, rivals_db, BELOW_RIVAL_DB))
+def candidate_scores(candidates: Candidates, own_gain_db: float, competing_db: FloatArray) -> FloatArray:
+    """Return the score of each candidate, 0 to 1: its height, and its gain beside all others."""
+    clear = np.clip((candidates.height - LOW_PEAK) / (HIGH_PEAK - LOW_PEAK), 0.0, 1.0)
+    own_db = np.full(len(candidates), own_gain_db)
+    own = _above(candidates.gain_db, own_db, BELOW_OWN_FULL_DB, BELOW_OWN_NONE_DB)
+    above = _above(candidates.gain_db, competing_db, BELOW_COMPETING_FULL_DB, BELOW_COMPETING_NONE_DB)
+    return np.asarray(clear * own * above)
 
 
-def _above(gain_db: FloatArray, reference_db: FloatArray, below_db: tuple[float, float]) -> FloatArray:
-    """1 down to `below_db[0]` under the reference, 0 from `below_db[1]` under it on."""
-    full, none = below_db
-    return np.clip((gain_db - np.maximum(reference_db, -200.0) + none) / (none - full), 0.0, 1.0)
+def _above(gain_db: FloatArray, reference_db: FloatArray, full_db: float, none_db: float) -> FloatArray:
+    """Return 1 down to `full_db` under the reference, falling to 0 at `none_db` under it."""
+    above_db = gain_db - np.maximum(reference_db, LEAST_GAIN_DB)
+    return np.clip((above_db + none_db) / (none_db - full_db), 0.0, 1.0)

@@ -1,10 +1,17 @@
-"""Anchors: the few windows by which a part is found on the mix, wherever its nominal start says.
+"""Search a part on the mix, near its nominal start and beyond, and gather the candidates of all its cells.
 
-Each anchor is two seconds of the part's best speech against a long stretch of the mix. One alone can
-put a part in its place; where they disagree (leaked voices, a step), the windows between decide later.
+::
+
+    cells        which half seconds of the part may hold speech
+    anchors      a few windows of 2 s, searched over a wide range of lags: roughly where the part lies
+    candidates   all loud cells, searched near the lags that the anchors expect
+
+One anchor alone can put a part in its place. Where anchors disagree (leaked voices, a step), the cells
+between them decide later.
 """
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,12 +21,11 @@ from recall_audio.core.alignment.candidates import (
     CLEAR_COHERENCE,
     CLEAR_PEAK,
     REACH,
+    Candidates,
     Cells,
-    Evidence,
-    gather,
+    gather_candidates,
     measure_cells,
-    no_evidence,
-    spread_choice,
+    no_candidates,
 )
 from recall_audio.model.alignment import PartAudio
 from recall_audio.model.options import AlignOptions
@@ -30,102 +36,197 @@ LONG_CELLS = 4
 """Cells of an anchor's window: 2 s."""
 
 LONG = LONG_CELLS * CELL
+"""Samples of an anchor's window."""
 
-PEAK = 8.0
-"""Least height of a genuine peak, in root mean squares; foreign tracks stay below 6."""
+MOST_ABOVE_FLOOR_DB = 40.0
+"""Levels above a part's floor count up to this for how much speech a window holds."""
 
-RUNNER_UP = 1.3
+FEWEST_WINDOWS = 10
+"""Anchors that are tried of a part; one more for each minute of it."""
+
+LEAST_ANCHOR_PEAK = 8.0
+"""Least height of a genuine peak, in root mean squares; foreign tracks stay below 6 (measured)."""
+
+LEAST_ANCHOR_RATIO = 1.3
 """Least ratio of a genuine peak to the next one that is not its neighbour."""
 
-ALONE = 2.0
-"""Ratio to the runner-up from which an anchor needs no second one."""
-
+ALONE_RATIO = 2.0
 ALONE_PEAK = 14.0
-"""Height from which it doesn't."""
+"""Ratio and height from which an anchor needs no second one that agrees with it."""
 
 APART = 64
 """Samples within which two peaks are one: 4 ms, a pitch period."""
 
 SLACK_S = 0.3
-"""Searched beyond the given range: the encoder's delay, and the range's own edge."""
+"""Searched beyond the given range, seconds: the encoder's delay, and the range's own edge."""
 
 CLOCK_PPM = 200.0
-"""How far off a clock may be at all."""
+"""Largest drift of a clock that is searched for."""
+
+AGREE_SAMPLES = 32.0
+"""Samples by which two anchors may differ beside a clock's drift, and agree: 2 ms."""
 
 MOST_LAGS = 480_000
-"""Lags tried in one transform: 30 s; a longer range is taken in turns."""
+"""Lags tried in one transform: 30 s; a longer range is taken in several."""
+
+REPEATED_S = 20.0
+"""Longest stretch that may be repeated inside a part, seconds."""
+
+LOST_S = 600.0
+"""Longest stretch that may be lost inside a part, seconds."""
+
+LATE_S = 2
+"""Searched beyond the lag at which the part ends with the mix, seconds."""
+
+FEWEST_CELLS = 4
+"""Unexplained strong cells in a row from which a stretch is searched again: 2 s of speech."""
+
+MOST_STRETCHES = 3
+"""Stretches of a part that are searched in one turn."""
+
+WINDOWS_A_STRETCH = 3
+"""Windows of each such stretch that are searched."""
+
+WHOLE_MIX_WINDOWS = 6
+"""Windows that are searched over the whole mix."""
+
+TURNS = 3
+"""Times that what is still unexplained is searched farther away: once a long step."""
+
+QUIETER_DB = 6.0
+"""Cells this much quieter than those that were found need no explanation."""
+
+ONE_LAG = 2000
+"""Anchors whose lags differ by less, in samples, share one expected lag: leaked voices lie nearer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Anchors:
-    """Windows that were looked for, in order of time.
+    """Windows that were searched, in order of time.
 
     Attributes:
         at: shape (n,), the window's first sample on the part's clock.
-        speech: shape (n,), how much speech it seems to hold: its cells' levels above the floor, dB.
         lag: shape (n,), samples to the mix's clock.
         height: shape (n,), the peak, in root mean squares.
         ratio: shape (n,), the peak over the runner-up.
     """
 
     at: IntArray
-    speech: FloatArray
     lag: IntArray
     height: FloatArray
     ratio: FloatArray
 
     def take(self, which: BoolArray | IntArray) -> "Anchors":
-        """The chosen windows."""
+        """Return the chosen windows."""
         return Anchors(*(getattr(self, f.name)[which] for f in fields(self)))
 
-    def join(self, other: "Anchors") -> "Anchors":
-        """Both, in order of time."""
-        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
-        both = Anchors(*(np.concatenate(p) for p in pairs))
-        return both.take(np.argsort(both.at, kind="stable"))
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartSearch:
+    """What was found of one part by itself, before the parts are compared.
+
+    Attributes:
+        cells: levels of its cells.
+        candidates: candidate lags of the loud ones; none where no anchor was found.
+    """
+
+    cells: Cells
+    candidates: Candidates
 
 
-def anchor_windows(cells: Cells, wanted: int) -> tuple[IntArray, FloatArray]:
-    """First samples of the windows worth looking for, and the speech each seems to hold (dB)."""
-    above = np.clip(np.nan_to_num(cells.level_db - cells.floor_db, neginf=0.0), 0.0, 40.0) * cells.loud
-    if len(above) < LONG_CELLS:
-        above = np.pad(above, (0, LONG_CELLS - len(above)))
-    speech = np.convolve(above, np.full(LONG_CELLS, 1.0 / LONG_CELLS), mode="valid")
-    chosen = spread_choice(speech, wanted, LONG_CELLS)
-    return chosen * CELL, speech[chosen]
+def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSearch:
+    """Search one part on the mix; a pure function of arrays, fit for a process pool.
+
+    Args:
+        mix: shape (n,), int16, 16 kHz.
+        part: the part and its nominal start.
+        options: how far to search.
+    """
+    cells = measure_cells(part.samples)
+    nominal: int | None = round(part.nominal_start_s * RATE_HZ)
+    if options.whole_mix:
+        nominal = search_whole_mix(part.samples, mix, cells)
+    if nominal is None or not np.any(cells.loud):
+        return PartSearch(cells, no_candidates())
+    anchors = find_anchors(part.samples, mix, cells, nominal, options.search_s)
+    if len(anchors.at) == 0:
+        return PartSearch(cells, no_candidates())
+    candidates = _near_anchors(mix, part.samples, cells, anchors)
+    for _ in range(TURNS):
+        unexplained, lag_before = _unexplained(cells, candidates)
+        cell, expected = search_beyond_steps(part.samples, mix, cells, unexplained, lag_before)
+        if len(cell) == 0:
+            break
+        candidates = Candidates.join([candidates, gather_candidates(part.samples, mix, cell, expected)])
+    return PartSearch(cells, candidates)
 
 
 def find_anchors(part: Samples, mix: Samples, cells: Cells, nominal: int, search_s: float) -> Anchors:
-    """The trusted anchors of a part about its nominal lag (samples), `search_s` each way."""
-    at, speech = anchor_windows(cells, 10 + len(part) // (60 * RATE_HZ))
+    """Find the trusted anchors of a part about its nominal lag (samples), `search_s` each way."""
+    at = choose_anchor_windows(cells, FEWEST_WINDOWS + len(part) // (60 * RATE_HZ))
     reach = ((search_s + SLACK_S) * RATE_HZ + at * CLOCK_PPM * 1e-6).astype(np.int64)
-    first, n_lags = nominal - reach, int(2 * reach.max(initial=1) + 1)
-    return trusted(look_for(part, mix, at, speech, (first, n_lags)))
+    n_lags = int(2 * reach.max(initial=1) + 1)
+    return trusted_anchors(search_windows(part, mix, at, nominal - reach, n_lags))
 
 
-def look_for(
-    part: Samples, mix: Samples, at: IntArray, speech: FloatArray, lags: tuple[IntArray, int]
-) -> Anchors:
-    """Look for the windows of `part` that start at `at`, each over a range of lags.
+def choose_anchor_windows(cells: Cells, wanted: int) -> IntArray:
+    """Return the first samples of up to `wanted` windows that seem to hold most speech."""
+    above_db = np.nan_to_num(cells.level_db - cells.floor_db, neginf=0.0)
+    above_db = np.clip(above_db, 0.0, MOST_ABOVE_FLOOR_DB) * cells.loud
+    if len(above_db) < LONG_CELLS:
+        above_db = np.pad(above_db, (0, LONG_CELLS - len(above_db)))
+    speech = np.convolve(above_db, np.full(LONG_CELLS, 1.0 / LONG_CELLS), mode="valid")
+    return choose_spread(speech, wanted, LONG_CELLS) * CELL
+
+
+def choose_spread(score: FloatArray, wanted: int, apart: int) -> IntArray:
+    """Choose indices of high scores, at least `apart` from one another and spread over the whole.
+
+    Half of them are the best of all, half the best of equal stretches: a voice that is heard once in an hour
+    is found, and so is a clock that drifts over that hour.
+
+    Args:
+        score: shape (n,); indices of scores ≤ 0 are never chosen.
+        wanted: largest number of indices.
+        apart: least distance of two indices.
+
+    Returns:
+        Sorted indices.
+    """
+    best = np.argsort(-score, kind="stable")
+    edges = np.linspace(0, len(score), max(wanted // 2, 1) + 1).astype(int)
+    local = [a + int(np.argmax(score[a:b])) for a, b in pairwise(edges) if b > a]
+    local.sort(key=lambda i: -score[i])
+    chosen: list[int] = []
+    for limit, order in ((wanted // 2, best), (wanted, np.array(local, dtype=np.int64)), (wanted, best)):
+        for i in order[: 8 * wanted].tolist():
+            if len(chosen) >= limit:
+                break
+            if score[i] > 0 and all(abs(i - j) >= apart for j in chosen):
+                chosen.append(i)
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def search_windows(part: Samples, mix: Samples, at: IntArray, first: IntArray, n_lags: int) -> Anchors:
+    """Search windows of a part on the mix, each over a range of lags.
 
     Args:
         part: the part.
         mix: the mix.
         at: shape (n,), first samples of the windows.
-        speech: shape (n,), passed on.
-        lags: the first lag of each window, shape (n,), and how many are tried.
+        first: shape (n,), the first lag of each window.
+        n_lags: how many lags are tried from there on.
     """
-    first, n_lags = lags
     lag = np.zeros(len(at), dtype=np.int64)
     best, second = np.zeros(len(at)), np.full(len(at), 1e-3)
     for low in range(0, n_lags, MOST_LAGS):
         width = min(MOST_LAGS, n_lags - low)
         for i in range(len(at)):
-            window = correlation.read(part, at[i : i + 1], LONG)
-            stretch = correlation.read(mix, at[i : i + 1] + first[i] + low, LONG + width - 1)
+            window = correlation.read_windows(part, at[i : i + 1], LONG)
+            stretch = correlation.read_windows(mix, at[i : i + 1] + first[i] + low, LONG + width - 1)
             if not np.any(stretch):
                 continue
-            column, peak = correlation.peaks(correlation.correlations(window, stretch), 2, APART)
+            column, peak = correlation.find_peaks(correlation.correlations(window, stretch), 2, APART)
             high, next_high = float(peak[0, 0]), float(peak[0, 1])
             if high > best[i]:
                 lag[i], next_high = first[i] + low + column[0, 0], max(next_high, best[i])
@@ -133,40 +234,35 @@ def look_for(
             else:
                 next_high = high
             second[i] = max(second[i], next_high)
-    return Anchors(np.asarray(at, dtype=np.int64), speech, lag, best, best / second)
+    return Anchors(np.asarray(at, dtype=np.int64), lag, best, best / second)
 
 
-def trusted(anchors: Anchors) -> Anchors:
-    """Anchors that stand out by themselves, or that another one agrees with."""
-    found = anchors.take((anchors.height >= PEAK) & (anchors.ratio >= RUNNER_UP))
-    room = 32.0 + np.abs(found.at[:, None] - found.at[None, :]) * CLOCK_PPM * 1e-6
-    agree = np.sum(np.abs(found.lag[:, None] - found.lag[None, :]) <= room, axis=1) > 1
-    return found.take(agree | ((found.ratio >= ALONE) & (found.height >= ALONE_PEAK)))
+def trusted_anchors(anchors: Anchors) -> Anchors:
+    """Return the anchors that stand out by themselves, or that another one agrees with."""
+    found = anchors.take((anchors.height >= LEAST_ANCHOR_PEAK) & (anchors.ratio >= LEAST_ANCHOR_RATIO))
+    apart = np.abs(found.at[:, None] - found.at[None, :])
+    off = np.abs(found.lag[:, None] - found.lag[None, :])
+    agree = np.sum(off <= AGREE_SAMPLES + apart * CLOCK_PPM * 1e-6, axis=1) > 1
+    return found.take(agree | ((found.ratio >= ALONE_RATIO) & (found.height >= ALONE_PEAK)))
 
 
-REPEATED_S = 20.0
-"""Longest stretch that may be repeated inside a part."""
+def search_whole_mix(part: Samples, mix: Samples, cells: Cells) -> int | None:
+    """Return the lag of a part that may lie anywhere on the mix, samples; None where it is not found.
 
-LOST_S = 600.0
-"""Longest stretch that may be lost inside a part."""
-
-FEWEST_CELLS = 4
-"""Strong cells in a row that nothing explains, from which a stretch is looked for anew: 2 s of speech."""
-
-STRETCHES = 3
-"""Stretches of a part that are looked for in one turn."""
-
-PROBES = 3
-"""Windows of each."""
-
-WHOLE_WINDOWS = 6
-"""Windows that are looked for over the whole mix."""
+    The windows with most speech are searched over the whole mix: about a second a window and hour.
+    """
+    at = choose_anchor_windows(cells, WHOLE_MIX_WINDOWS)
+    found = trusted_anchors(search_windows(part, mix, at, -at - LONG, len(mix) + LONG))
+    if len(found.at) == 0:
+        return None
+    agree = np.abs(found.lag[:, None] - found.lag[None, :]) < RATE_HZ
+    return int(found.lag[np.argmax(agree @ found.height)])
 
 
-def beyond_steps(
-    part: Samples, mix: Samples, cells: Cells, lost: IntArray, beside: IntArray
+def search_beyond_steps(
+    part: Samples, mix: Samples, cells: Cells, unexplained: IntArray, lag_before: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Cells that were found farther away, and the lag each was found at (samples).
+    """Search cells that nothing explains farther away from their place.
 
     What was lost inside a part moves all that follows to later in the mix, at most so far that the part
     still ends with the mix; what was repeated moves it back.
@@ -175,34 +271,39 @@ def beyond_steps(
         part: the part.
         mix: the mix.
         cells: the part's levels.
-        lost: strong cells that nothing explains, in order of time.
-        beside: for every cell of the part, the lag of the nearest explained one before it.
+        unexplained: strong cells that nothing explains, in order of time.
+        lag_before: for every cell of the part, the lag of the nearest explained one before it, samples.
+
+    Returns:
+        The cells that were found, and the lag each was found at, samples.
     """
     found_cells, found_lags = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for stretch in _stretches(lost, beside)[:STRETCHES]:
-        only = np.zeros(len(cells.level_db), dtype=np.bool_)
-        only[stretch] = True
-        at, speech = anchor_windows(Cells(np.where(only, cells.level_db, -np.inf), cells.floor_db), PROBES)
-        near = int(beside[stretch[0]])
+    for stretch in _stretches(unexplained, lag_before)[:MOST_STRETCHES]:
+        level_db = np.full(len(cells.level_db), -np.inf)
+        level_db[stretch] = cells.level_db[stretch]
+        at = choose_anchor_windows(Cells(level_db, cells.floor_db), WINDOWS_A_STRETCH)
+        lag = int(lag_before[stretch[0]])
         back = int(REPEATED_S * RATE_HZ)
-        room = int(np.clip(len(mix) - len(part) - near, 0, LOST_S * RATE_HZ)) + 2 * RATE_HZ
-        first = np.full(len(at), near - back)
-        there = trusted(look_for(part, mix, at, speech, (first, back + room)))
-        for lag in _apart(there.lag):
+        ahead = int(np.clip(len(mix) - len(part) - lag, 0, LOST_S * RATE_HZ)) + LATE_S * RATE_HZ
+        first = np.full(len(at), lag - back)
+        anchors = trusted_anchors(search_windows(part, mix, at, first, back + ahead))
+        for found in _distinct(anchors.lag):
             found_cells.append(stretch)
-            found_lags.append(np.full(len(stretch), lag))
+            found_lags.append(np.full(len(stretch), found))
     return np.concatenate(found_cells), np.concatenate(found_lags)
 
 
-def _stretches(lost: IntArray, beside: IntArray) -> list[IntArray]:
-    """Lost cells between which nothing was explained, the longest stretch first."""
-    edges = np.flatnonzero(np.diff(beside[lost])) + 1 if len(lost) else np.empty(0, dtype=np.int64)
-    stretches = [s for s in np.split(lost, edges) if len(s) >= FEWEST_CELLS]
+def _stretches(unexplained: IntArray, lag_before: IntArray) -> list[IntArray]:
+    """Return runs of cells between which nothing is explained, the longest first."""
+    if len(unexplained) == 0:
+        return []
+    edges = np.flatnonzero(np.diff(lag_before[unexplained])) + 1
+    stretches = [s for s in np.split(unexplained, edges) if len(s) >= FEWEST_CELLS]
     return sorted(stretches, key=len, reverse=True)
 
 
-def _apart(lags: IntArray) -> list[int]:
-    """Lags that differ by more than a cell's reach, one of each."""
+def _distinct(lags: IntArray) -> list[int]:
+    """Return one of each group of lags that lie within a cell's reach."""
     kept: list[int] = []
     for lag in lags.tolist():
         if all(abs(lag - k) > REACH // 2 for k in kept):
@@ -210,77 +311,20 @@ def _apart(lags: IntArray) -> list[int]:
     return kept
 
 
-def anywhere(part: Samples, mix: Samples, cells: Cells) -> int | None:
-    """Lag of a part that may lie anywhere on the mix, in samples; None where it is not found.
-
-    The windows with most speech are looked for over the whole mix, about a second a window and hour.
-    """
-    at, speech = anchor_windows(cells, WHOLE_WINDOWS)
-    found = trusted(look_for(part, mix, at, speech, (-at - LONG, len(mix) + LONG)))
-    if len(found.at) == 0:
-        return None
-    agree = np.abs(found.lag[:, None] - found.lag[None, :]) < RATE_HZ
-    return int(found.lag[np.argmax(agree @ found.height)])
-
-
-TURNS = 3
-"""How often what is still unexplained is looked for farther away: once a long step."""
-
-QUIETER_DB = 6.0
-"""Cells this much quieter than those that were found are not missed."""
-
-ONE_BASE = 2000
-"""Anchors whose lags differ by less, in samples, share one expected lag: leaked voices lie nearer."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PartFit:
-    """What one part says about its place, before the others were heard.
-
-    Attributes:
-        cells: levels of its cells.
-        evidence: all answers of the loud ones; none where no anchor was found.
-    """
-
-    cells: Cells
-    evidence: Evidence
-
-
-def fit_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartFit:
-    """Gather a part's evidence."""
-    cells = measure_cells(part.samples)
-    nominal: int | None = round(part.nominal_start_s * RATE_HZ)
-    if options.whole_mix:
-        nominal = anywhere(part.samples, mix, cells)
-    if nominal is None or not np.any(cells.loud):
-        return PartFit(cells, no_evidence())
-    known = find_anchors(part.samples, mix, cells, nominal, options.search_s)
-    if len(known.at) == 0:
-        return PartFit(cells, no_evidence())
-    evidence = _evidence(mix, part.samples, cells, known)
-    for _ in range(TURNS):
-        lost, beside = _unexplained(cells, evidence)
-        cell, expected = beyond_steps(part.samples, mix, cells, lost, beside)
-        if len(cell) == 0:
-            break
-        evidence = Evidence.join([evidence, gather(part.samples, mix, cell, expected)])
-    return PartFit(cells, evidence)
-
-
-def _unexplained(cells: Cells, evidence: Evidence) -> tuple[IntArray, IntArray]:
-    """Strong cells that no clear answer explains, and for every cell the clear lag nearest before it."""
-    clear = evidence.take((evidence.height > CLEAR_PEAK) & (evidence.coherence > CLEAR_COHERENCE))
+def _unexplained(cells: Cells, candidates: Candidates) -> tuple[IntArray, IntArray]:
+    """Return strong cells without a clear candidate, and each cell's nearest clear lag before it."""
+    clear = candidates.take((candidates.height > CLEAR_PEAK) & (candidates.coherence > CLEAR_COHERENCE))
     if len(clear) == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     strong = cells.loud & (cells.level_db >= np.median(cells.level_db[clear.cell]) - QUIETER_DB)
-    strong[evidence.cell[evidence.height > CLEAR_PEAK]] = False
+    strong[candidates.cell[candidates.height > CLEAR_PEAK]] = False
     every = np.arange(len(cells.level_db))
     before = np.clip(np.searchsorted(clear.cell, every, side="right") - 1, 0, None)
     return np.flatnonzero(strong), np.rint(clear.lag[before]).astype(np.int64)
 
 
-def _evidence(mix: Samples, part: Samples, cells: Cells, anchors: Anchors) -> Evidence:
-    """Evidence of all loud cells about the lags that the anchors before and after them expect."""
+def _near_anchors(mix: Samples, part: Samples, cells: Cells, anchors: Anchors) -> Candidates:
+    """Gather candidates of all loud cells about the lags that the anchors around them expect."""
     cell = np.flatnonzero(cells.loud).astype(np.int64)
     middle = cell * CELL + CELL // 2
     after = np.searchsorted(anchors.at, middle)
@@ -289,8 +333,8 @@ def _evidence(mix: Samples, part: Samples, cells: Cells, anchors: Anchors) -> Ev
     apart = np.maximum(anchors.at[after] - anchors.at[before], 1)
     share = np.clip((middle - anchors.at[before]) / apart, 0.0, 1.0)
     between = np.rint(low + (high - low) * share).astype(np.int64)
-    split = np.abs(high - low) > ONE_BASE
-    first = gather(part, mix, cell, np.where(split, low, between))
+    split = np.abs(high - low) > ONE_LAG
+    candidates = gather_candidates(part, mix, cell, np.where(split, low, between))
     if not np.any(split):
-        return first
-    return Evidence.join([first, gather(part, mix, cell[split], high[split])])
+        return candidates
+    return Candidates.join([candidates, gather_candidates(part, mix, cell[split], high[split])])

@@ -10,7 +10,8 @@ import makers
 import numpy as np
 import pytest
 
-from recall_audio.core.alignment.align import align, align_part, reconcile
+from recall_audio.core.alignment.align import align, reconcile
+from recall_audio.core.alignment.search import search_part
 from recall_audio.model.alignment import Alignment, PartAlignment, PartAudio
 from recall_audio.model.options import AlignOptions
 
@@ -267,7 +268,7 @@ def test_silence_before_the_mix_moves_every_start_by_its_length() -> None:
 
 def test_parts_may_be_measured_elsewhere_and_reconciled_here() -> None:
     made = meeting(seed=3, leakage_db=-26.0)
-    sent = [pickle.loads(pickle.dumps(align_part(made.mix, p, PLAIN))) for p in made.audio()]  # noqa: S301
+    sent = [pickle.loads(pickle.dumps(search_part(made.mix, p, PLAIN))) for p in made.audio()]  # noqa: S301
     assert reconcile(made.mix, made.audio(), sent, True) == aligned(seed=3, leakage_db=-26.0)
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from recall_audio.core.alignment import correlation
-from recall_audio.core.alignment.candidates import CELL, measure_cells, spread_choice
+from recall_audio.core.alignment.candidates import CELL, measure_cells
 from recall_audio.core.alignment.lag_lines import common_slope, fit_lines
 from recall_audio.core.alignment.lag_path import PathRules, best_path
+from recall_audio.core.alignment.search import choose_spread
 
 RNG = np.random.default_rng(20)
 RULES = PathRules(step_price=2.5, tolerance=4.0, creep=1e-6)
@@ -24,7 +25,7 @@ def noise(n: int, shift: float = 0.0) -> np.ndarray:
 @pytest.mark.parametrize("shift", [-0.9, -0.31, 0.0, 0.005, 0.5, 1.2])
 def test_a_fraction_of_a_sample_is_read_from_the_phase(shift: float) -> None:
     # The mix later by `shift` than the part means: the part's window must move back by it.
-    fine = correlation.refine(noise(CELL)[None, :], noise(CELL, shift)[None, :])
+    fine = correlation.refine_lags(noise(CELL)[None, :], noise(CELL, shift)[None, :])
     assert fine.shift[0] == pytest.approx(shift, abs=2e-3)
     assert fine.gain_db[0] == pytest.approx(0.0, abs=0.2)
     assert fine.coherence[0] > 0.95
@@ -33,20 +34,20 @@ def test_a_fraction_of_a_sample_is_read_from_the_phase(shift: float) -> None:
 def test_the_fine_sigma_is_the_spread_of_the_shifts() -> None:
     clean = noise(CELL * 64).reshape(64, CELL)
     noisy = clean + RNG.standard_normal(clean.shape).astype(np.float32) * clean.std()
-    fine = correlation.refine(clean, noisy)
+    fine = correlation.refine_lags(clean, noisy)
     spread = float(np.std(fine.shift))
     assert 0.5 * spread < float(np.median(fine.sigma)) < 2.0 * spread
 
 
 def test_the_gain_is_how_strongly_the_mix_is_in_the_part() -> None:
     voice, others = noise(CELL)[None, :], RNG.standard_normal((1, CELL)).astype(np.float32) * 10
-    assert correlation.refine(voice * 0.1 + others, voice).gain_db[0] == pytest.approx(-20.0, abs=1.0)
+    assert correlation.refine_lags(voice * 0.1 + others, voice).gain_db[0] == pytest.approx(-20.0, abs=1.0)
 
 
 def test_the_peak_stands_where_the_window_was_cut() -> None:
     mix = noise(CELL * 3)[None, :]
     r = correlation.correlations(mix[:, 5000 : 5000 + CELL], mix)
-    column, height = correlation.peaks(r, 2, 12)
+    column, height = correlation.find_peaks(r, 2, 12)
     assert column[0, 0] == 5000
     assert height[0, 0] > 5 * height[0, 1]
 
@@ -62,7 +63,7 @@ def test_correlation_agrees_with_the_sum_it_stands_for(monkeypatch: pytest.Monke
 
 def test_reading_outside_the_audio_gives_silence() -> None:
     x = np.arange(1, 11, dtype=np.int16)
-    rows = correlation.read(x, np.array([-3, 8, 50]), 4)
+    rows = correlation.read_windows(x, np.array([-3, 8, 50]), 4)
     assert rows.tolist() == [[0, 0, 0, 1], [9, 10, 0, 0], [0, 0, 0, 0]]
 
 
@@ -123,8 +124,8 @@ def test_drift_alone_never_makes_a_step() -> None:
 def test_a_cell_gives_at_most_one_answer() -> None:
     cell = np.repeat(np.arange(30), 3)
     level = np.tile((10.0, 400.0, -900.0), 30)
-    worth = np.tile((0.9, 0.5, 0.4), 30)
-    rows, _ = best_path((cell, cell * 8000.0, level, worth), RULES)
+    score = np.tile((0.9, 0.5, 0.4), 30)
+    rows, _ = best_path((cell, cell * 8000.0, level, score), RULES)
     assert np.unique(cell[rows]).tolist() == list(range(30))
     assert set(level[rows]) == {10.0}
 
@@ -144,13 +145,13 @@ def test_levels_are_relative_to_full_scale_and_silence_is_minus_infinity() -> No
     assert cells.level_db[1] == pytest.approx(0.0, abs=0.01)
 
 
-def test_chosen_windows_are_apart_spread_and_worth_something() -> None:
-    worth = RNG.uniform(0.1, 1.0, 400)
-    worth[200:] *= 0.05
-    worth[50:100] = 0.0
-    chosen = spread_choice(worth, 20, 4)
+def test_chosen_windows_are_apart_spread_and_score_something() -> None:
+    score = RNG.uniform(0.1, 1.0, 400)
+    score[200:] *= 0.05
+    score[50:100] = 0.0
+    chosen = choose_spread(score, 20, 4)
     assert len(chosen) == 20
     assert np.diff(chosen).min() >= 4
-    assert np.all(worth[chosen] > 0)
+    assert np.all(score[chosen] > 0)
     assert np.sum(chosen >= 200) >= 5, "the quiet half is looked at as well"
-    assert int(np.argmax(worth)) in chosen
+    assert int(np.argmax(score)) in chosen
