@@ -1,48 +1,50 @@
-"""What there is to do, bot by bot: what is here already, what has to be fetched, what nobody can have.
+"""Fetch the bots of a batch: reuse what is on disk, ask the API for the rest.
 
-The only place of a batch that talks to the API. It is a generator that one thread draws from, so that there
-is one fetcher however many recordings are processed side by side; it may fetch several bots at once.
+No other module of a batch talks to the API. One thread draws from the fetcher, so that there is only one
+however many recordings are processed side by side; it may fetch several bots at once.
 """
 
 import itertools
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from recall_audio import fetch
-from recall_audio.batch import previous_runs, tasks
+from recall_audio.batch import previous_runs
 from recall_audio.batch.request import Request, SettingsSource
 from recall_audio.batch.workspace import Workspace
 from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.model.options import FetchOptions
 from recall_audio.model.outcome import Outcome, ProgressCallback, Status
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class BotRecordings:
-    """What came of one bot.
+    """What fetching one bot gave.
 
     Attributes:
-        at: its place in the batch.
-        recordings: in the API's order: a folder that is to be processed, or an outcome that stands already.
+        index: the bot's index in the batch.
+        recordings: in the API's order: a folder that is to be processed, or an outcome that is final.
     """
 
-    at: int
+    index: int
     recordings: tuple[Path | Outcome, ...]
 
 
 def given_folders(folders: Iterable[Path]) -> Iterator[BotRecordings]:
-    """Recordings that are on disk."""
-    for at, folder in enumerate(folders):
-        yield BotRecordings(at, (folder,))
+    """Yield recordings that are on disk, each as a bot of its own."""
+    for index, folder in enumerate(folders):
+        yield BotRecordings(index, (folder,))
 
 
 @dataclass(slots=True)
@@ -51,21 +53,21 @@ class Fetcher:
 
     Attributes:
         request: what to do.
-        reach: gives key and region; called only where something has to be asked for.
+        read_settings: returns key and region; called only where the API has to be asked.
         workspace: where recordings are kept.
-        report: told how far downloads are.
+        progress: called as downloads advance.
         stop: ends everything under way.
     """
 
     request: Request
-    reach: SettingsSource
+    read_settings: SettingsSource
     workspace: Workspace
-    report: ProgressCallback
-    stop: Event
-    _first_asked: dict[int, float] = field(default_factory=dict)
+    progress: ProgressCallback
+    stop: threading.Event
+    _first_tried: dict[int, float] = field(default_factory=dict)
 
     def fetch_all(self, bot_ids: Sequence[str]) -> Iterator[BotRecordings]:
-        """Every bot once; those that have to be waited for come last, so that they hold nobody up.
+        """Fetch every bot once; those that have to be waited for come last, and delay no others.
 
         Raises:
             KeyRefused: the API takes no request with this key.
@@ -73,181 +75,128 @@ class Fetcher:
             UsageError: there is no key, or no such region.
         """
         wait_s = self.request.fetch.wait_s
-        at_once = replace(self.request.fetch, wait_s=0.0) if len(bot_ids) > 1 else self.request.fetch
-        later: list[int] = []
+        first_try = replace(self.request.fetch, wait_s=0.0) if len(bot_ids) > 1 else self.request.fetch
+        postponed: list[int] = []
 
-        def one(numbered: tuple[int, str]) -> BotRecordings:
-            self._first_asked[numbered[0]] = time.monotonic()
-            return self.fetch_bot(*numbered, at_once)
+        def fetch_numbered(numbered: tuple[int, str]) -> BotRecordings:
+            self._first_tried[numbered[0]] = time.monotonic()
+            return self.fetch_bot(*numbered, first_try)
 
-        for arrival in thread_map(self.request.fetch.bots_at_once, enumerate(bot_ids), one):
-            if at_once.wait_s < wait_s and _is_waiting(arrival):
-                later.append(arrival.at)
+        for bot in thread_map(self.request.fetch.bots_at_once, enumerate(bot_ids), fetch_numbered):
+            if first_try.wait_s < wait_s and _is_waiting(bot):
+                postponed.append(bot.index)
             else:
-                yield arrival
-        for at in later:
-            left_s = max(self._first_asked[at] + wait_s - time.monotonic(), 0.0)
-            yield self.fetch_bot(at, bot_ids[at], replace(self.request.fetch, wait_s=left_s))
+                yield bot
+        for index in postponed:
+            remaining_s = max(self._first_tried[index] + wait_s - time.monotonic(), 0.0)
+            yield self.fetch_bot(index, bot_ids[index], replace(self.request.fetch, wait_s=remaining_s))
 
-    def fetch_bot(self, at: int, bot_id: str, options: FetchOptions) -> BotRecordings:
-        """What comes of one bot; raises as :meth:`fetch_all`."""
-        began = time.monotonic()
+    def fetch_bot(self, index: int, bot_id: str, options: FetchOptions) -> BotRecordings:
+        """Return the recordings of one bot, fetched where they are not here; raise as :meth:`fetch_all`."""
+        started = time.monotonic()
         try:
             self.workspace.load_state(bot_id)
         except TransientError as error:
-            return BotRecordings(at, (tasks.failure(bot_id, error, time.monotonic() - began),))
-        here = self._here(bot_id)
-        if here is None:
-            return BotRecordings(at, self._fetched(bot_id, options))
-        return BotRecordings(at, tuple(self._known(folder) for folder in here))
+            return BotRecordings(
+                index, (Outcome.of_error(error, bot_id, seconds=time.monotonic() - started),)
+            )
+        folders = previous_runs.fetched_folders(bot_id, self.request)
+        if folders is None:
+            return BotRecordings(index, self._ask_api(bot_id, options))
+        for folder in folders:
+            fetch.remove_leftovers(folder)  # of a killed run: finished recordings are not opened again
+        return BotRecordings(index, tuple(self._reuse(folder) for folder in folders))
 
-    def _here(self, bot_id: str) -> list[Path] | None:
-        """Folders of a bot that nothing has to be asked for; None where something has."""
-        if self.request.force:
-            return None
-        try:
-            if self.request.verify:
-                for folder in fetch.known_recordings(self.request.out, bot_id):
-                    previous_runs.discard_inputs(folder)
-            folders = previous_runs.fetched_recordings(self.request.out, bot_id)
-        except ItemError:
-            return None
-        if (
-            folders is not None
-            and self.request.options is None
-            and not all(map(previous_runs.is_whole, folders))
-        ):
-            return None  # only the API can say whether what is missing is missing for good
-        for folder in folders or ():
-            fetch.remove_leftovers(
-                folder
-            )  # after a run that was killed: whoever is done is not looked into again
-        return folders
-
-    def _known(self, folder: Path) -> Path | Outcome:
-        """A recording that is here: finished, or to be processed."""
+    def _reuse(self, folder: Path) -> Path | Outcome:
+        """Return the folder of a fetched recording, or its outcome where nothing is to be processed."""
         if self.request.options is None:
             return Outcome(folder.parent.name, "done", folder.name, str(folder), reused=True)
         return folder
 
-    def _fetched(self, bot_id: str, options: FetchOptions) -> tuple[Path | Outcome, ...]:
+    def _ask_api(self, bot_id: str, options: FetchOptions) -> tuple[Path | Outcome, ...]:
         self.workspace.space.check()
-        started, reach = time.monotonic(), self.reach()
+        started, settings = time.monotonic(), self.read_settings()
         try:
             fetched = fetch.fetch_bot(
                 bot_id,
                 self.request.out,
-                reach,
+                settings,
                 options,
-                progress=lambda file, done, total: self.report(bot_id, f"fetch {file}", done, total),
+                progress=lambda file, done, total: self.progress(bot_id, f"fetch {file}", done, total),
                 stop=self.stop,
-                is_fetched=None if self.request.force else previous_runs.has_its_media,
+                is_fetched=None if self.request.force else previous_runs.has_media,
             )
-            for one in fetched.recordings:
-                if one.status in ("complete", "partial") and not one.reused:
-                    self.workspace.publish_download(one.folder)
+            for recording in fetched.recordings:
+                if recording.status in ("complete", "partial") and not recording.reused:
+                    self.workspace.publish_download(recording.folder)
         except (ItemError, TransientError, UsageError) as error:
-            return (tasks.failure(bot_id, error, time.monotonic() - started),)
+            return (Outcome.of_error(error, bot_id, seconds=time.monotonic() - started),)
         seconds = time.monotonic() - started
         _log.info(
             "fetched bot %s: %d recordings, %d retries", bot_id, len(fetched.recordings), fetched.retries
         )
-        return tuple(self._recording(bot_id, r, seconds) for r in fetched.recordings)
+        return tuple(self._outcome(bot_id, recording, seconds) for recording in fetched.recordings)
 
-    def _recording(self, bot_id: str, one: "fetch.FetchedRecording", seconds: float) -> Path | Outcome:
-        if one.status in ("complete", "partial") and self.request.options is not None:
-            return one.folder
+    def _outcome(self, bot_id: str, recording: "fetch.FetchedRecording", seconds: float) -> Path | Outcome:
+        """Return the folder of a recording that is to be processed, or its outcome."""
+        if recording.status in ("complete", "partial") and self.request.options is not None:
+            return recording.folder
         statuses: dict[str, Status] = {"complete": "done", "partial": "partial", "waiting": "waiting"}
         return Outcome(
             bot_id=bot_id,
-            recording_id=one.folder.name,
-            status=statuses.get(one.status, "failed"),
-            folder=str(one.folder) if one.folder.is_dir() else "",
-            code=one.code,
-            message=one.reason,
+            recording_id=recording.folder.name,
+            status=statuses.get(recording.status, "failed"),
+            folder=str(recording.folder) if recording.folder.is_dir() else "",
+            code=recording.code,
+            message=recording.reason,
             seconds=round(seconds, 3),
         )
 
 
-def _is_waiting(arrival: BotRecordings) -> bool:
-    return any(isinstance(one, Outcome) and one.status == "waiting" for one in arrival.recordings)
+def _is_waiting(bot: BotRecordings) -> bool:
+    return any(isinstance(r, Outcome) and r.status == "waiting" for r in bot.recordings)
 
 
-T = TypeVar("T")
-R = TypeVar("R")
+def thread_map(n_threads: int, items: Iterator[T], function: Callable[[T], R]) -> Iterator[R]:
+    """Call a function on each item, up to `n_threads` at once, and yield the results as they come.
 
-_LOOK_S = 0.25
-
-
-def thread_map(n: int, items: Iterator[T], one: Callable[[T], R]) -> Iterator[R]:
-    """``one(item)`` of each item, up to `n` at once, as they come to an end.
-
-    The first goes alone: what would fail for all of them, fails once. Each thread is at most one result ahead
-    of who draws.
+    The first item goes alone: what would fail for all of them fails once. No thread is more than one result
+    ahead of the consumer.
 
     Args:
-        n: calls at once; 1 makes each in the drawing thread.
-        items: drawn from by one thread at a time; may wait.
-        one: called from several threads.
+        n_threads: calls at once; 1 makes each in the consumer's thread.
+        items: advanced by one thread at a time; may block.
+        function: called from several threads.
 
     Raises:
-        Exception: what `items` or `one` raised first; nothing more is begun then.
+        Exception: the first that `items` or `function` raised; no further call is begun then.
     """
     for item in items:
-        yield one(item)
-        if n > 1:
-            yield from _Workers(items, one).results(n)
+        yield function(item)
+        if n_threads > 1:
+            yield from _map_in_pool(n_threads, items, function)
 
 
-class _Ended:
-    """What a thread says last: nothing, or the error that ended it."""
+def _map_in_pool(n_threads: int, items: Iterator[T], function: Callable[[T], R]) -> Iterator[R]:
+    advancing, is_over = threading.Lock(), threading.Event()
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
+    def call_next() -> list[R]:
+        """Return the result of the next item in a list, or an empty list after the last."""
+        with advancing:
+            drawn = [] if is_over.is_set() else list(itertools.islice(items, 1))
+        return [function(item) for item in drawn]
 
-
-class _Workers(Generic[T, R]):
-    """Threads at work."""
-
-    def __init__(self, items: Iterator[T], one: Callable[[T], R]) -> None:
-        self._items, self._one = items, one
-        self._made: queue.Queue[R | _Ended] = queue.Queue(1)
-        self._drawing, self._is_over = threading.Lock(), threading.Event()
-
-    def results(self, n: int) -> Iterator[R]:
-        """What `n` threads make."""
-        for _ in range(n):
-            threading.Thread(target=self._work, name="fetching", daemon=True).start()
-        try:
-            while n:
-                made = self._made.get()
-                if not isinstance(made, _Ended):
-                    yield made
-                elif made.error is not None:
-                    raise made.error
-                else:
-                    n -= 1
-        finally:
-            self._is_over.set()
-
-    def _work(self) -> None:
-        try:
-            while item := self._drawn():
-                self._hand_over(self._one(item[0]))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, who draws has to hear of it
-            self._hand_over(_Ended(error))
-        else:
-            self._hand_over(_Ended())
-
-    def _drawn(self) -> list[T]:
-        """The next item, or nothing."""
-        with self._drawing:
-            return [] if self._is_over.is_set() else list(itertools.islice(self._items, 1))
-
-    def _hand_over(self, made: R | _Ended) -> None:
-        while not self._is_over.is_set():
-            try:
-                self._made.put(made, timeout=_LOOK_S)
-            except queue.Full:
-                continue
-            return
+    # Items are drawn in the threads, because drawing may block and results must not wait for it.
+    pool = ThreadPoolExecutor(n_threads, "fetching")
+    running = {pool.submit(call_next) for _ in range(n_threads)}
+    try:
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                results = future.result()
+                if results:
+                    running.add(pool.submit(call_next))
+                yield from results
+    finally:
+        is_over.set()
+        pool.shutdown(wait=False, cancel_futures=True)

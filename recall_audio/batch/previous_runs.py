@@ -1,28 +1,169 @@
-"""What earlier runs left: recordings that are here, that are done, that are set aside."""
+"""Answer what earlier runs left of a recording: whether it is fetched, processed, changed or quarantined.
+
+This is the only module of the package that answers "is this recording here already?"::
+
+    open_known_recordings    known at all              its recording.json
+    fetched_folders          needs no request          its files, by size; with --verify by hash
+    standing_outcome         needs no processing       its run.json, and the files and options named there
+    stages_to_redo           what a run would redo     its run.json
+    has_results              something to show         its run.json
+
+Sizes are asked of :func:`recall_audio.storage.size_of`, which counts files in a store as present.
+"""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from recall_audio import __version__, fetch, storage
+from recall_audio.batch.request import Request
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sha256, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
+from recall_audio.model.outcome import Outcome
 from recall_audio.pipeline.documents import Layout, read_meeting
-from recall_audio.pipeline.manifest import earlier
+from recall_audio.pipeline.manifest import earlier, intact
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
-from recall_audio.pipeline.process import parameters_of
-from recall_audio.storage import discard
+from recall_audio.pipeline.process import finished, parameters_of
+
+CRASHES_FILE = "crashes.json"
+"""Name of the file that counts how often a recording ended its process."""
+
+_MAX_CRASHES = 2
+"""Crashes after which a recording is quarantined: one may be the machine's fault."""
+
+
+@contextlib.contextmanager
+def open_known_recordings(location: storage.Location, bot_ids: Sequence[str]) -> Iterator[list[Path]]:
+    """Yield the folders of the known recordings of some bots; of a store, temporary ones with their state.
+
+    Raises:
+        TransientError, MachineError: the store cannot be read.
+    """
+    if isinstance(location, Path):
+        yield [folder for bot_id in bot_ids for folder in fetch.known_recordings(location, bot_id)]
+        return
+    store = storage.Store(location)
+    with storage.temporary_workspace() as root:
+        yield [folder for bot_id in bot_ids for folder in storage.load_states(store, bot_id, root)]
+
+
+def fetched_folders(bot_id: str, request: Request) -> list[Path] | None:
+    """Return the folders of a bot that needs no request, or None where the API has to be asked.
+
+    With ``verify``, downloads whose bytes have changed are deleted first, so that they are fetched again.
+    """
+    if request.force:
+        return None
+    try:
+        if request.verify:
+            for folder in fetch.known_recordings(request.out, bot_id):
+                discard_changed_inputs(folder)
+        folders = _complete_bot(request.out, bot_id)
+        if folders is not None and request.options is None and not all(map(is_complete, folders)):
+            return None  # only the API knows whether what is missing is missing for good
+    except ItemError:
+        return None
+    return folders
+
+
+def _complete_bot(out: Path, bot_id: str) -> list[Path] | None:
+    """Return the folders of a bot that has ended and of which every recording and file is here."""
+    folders = fetch.known_recordings(out, bot_id)
+    meetings = [read_meeting(Layout(folder)) for folder in folders]
+    wanted = {i for m in meetings for i in m.bot.get("recording_ids", [])}
+    is_over = all(m.bot.get("is_over") for m in meetings)
+    if not meetings or not is_over or wanted != {m.recording_id for m in meetings}:
+        return None
+    return folders if all(map(has_media, folders)) else None
+
+
+def has_media(folder: Path) -> bool:
+    """Tell whether a recording was fetched and every file that came is here, by its size."""
+    with contextlib.suppress(ItemError, OSError):
+        return intact(folder, {m.file: {"bytes": m.n_bytes} for m in media_of(folder) if m.file})
+    return False
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether nothing was missing or odd when a recording was fetched.
+
+    Raises:
+        ItemError: ``recording.json`` cannot be read.
+    """
+    meeting = read_meeting(Layout(folder))
+    is_odd = any(finding.severity == "warning" for finding in meeting.findings)
+    return not is_odd and not any(m.problem or not m.file for m in _media(meeting))
+
+
+def media_of(folder: Path) -> list[MediaFile]:
+    """Return what was downloaded of a recording, or should have been; raise as :func:`is_complete`."""
+    return _media(read_meeting(Layout(folder)))
+
+
+def _media(meeting: Meeting) -> list[MediaFile]:
+    return [p.media for p in meeting.parts] + ([meeting.mix] if meeting.mix else [])
+
+
+def standing_outcome(folder: Path, request: Request) -> Outcome | None:
+    """Return the outcome of a recording that is not to be processed, or None where it is.
+
+    It is not where it is done under these options, where its ``recording.json`` cannot be read, and where it
+    is quarantined. ``force`` processes it in any case and clears its crashes.
+    """
+    if request.force:
+        clear_crashes(folder)
+        return None
+    bot_id = folder.parent.name
+    if not request.verify:
+        try:
+            outcome = finished(folder, request.options or Options())
+        except ItemError as error:
+            return Outcome.of_error(error, bot_id, folder)
+        if outcome is not None:
+            return outcome
+    if is_quarantined(folder):
+        return Outcome.of_error(quarantine_error(folder), bot_id, folder)
+    return None
+
+
+def stages_to_redo(folder: Path, options: Options) -> tuple[str, list[str]]:
+    """Return the version that left a recording's results, and the stages that these options would run again.
+
+    The version is empty where there are no results.
+
+    Raises:
+        ItemError: ``recording.json`` cannot be read.
+    """
+    layout = Layout(folder)
+    meeting = read_meeting(layout)
+    version = ""
+    for path in (layout.work / "run.json", layout.run):
+        with contextlib.suppress(ItemError):
+            version = str(read_json(path, "run").get("version", version))
+    stale = stale_stages(earlier(layout, parameters_of(options)), stage_keys(meeting, options))
+    return version, [name for name in STAGES if name in stale]
+
+
+def has_results(location: storage.Location) -> bool:
+    """Tell whether a recording's folder, or its address in a store, holds results.
+
+    Raises:
+        TransientError, MachineError: the store cannot be read.
+    """
+    if isinstance(location, Path):
+        return Layout(location).run.is_file()
+    return storage.Store(location).facts("run.json") is not None
 
 
 def discard_changed(folder: Path) -> list[str]:
-    """Delete results whose bytes have changed, so that their stages run again; gives their paths.
+    """Delete results whose bytes have changed, so that their stages run again; return their paths.
 
     Raises:
-        ItemError: ``changed_input``: a downloaded file has changed, and only the API can mend that.
+        ItemError: ``changed_input``: a downloaded file has changed, and only the API can replace it.
     """
     changed = changed_inputs(folder)
     if changed:
@@ -33,12 +174,12 @@ def discard_changed(folder: Path) -> list[str]:
         )
     discarded = [name for name, facts in _outputs(folder) if _differs(folder / name, facts)]
     for name in discarded:
-        discard(folder, name)
+        storage.discard(folder, name)
     return discarded
 
 
 def changed_inputs(folder: Path) -> list[str]:
-    """Downloaded files of a recording whose bytes are not those that came, by path below its folder.
+    """Return the downloaded files whose bytes are not those that came, by path below the folder.
 
     Raises:
         ItemError: ``recording.json`` cannot be read.
@@ -50,17 +191,11 @@ def changed_inputs(folder: Path) -> list[str]:
     ]
 
 
-def media_of(folder: Path) -> list[MediaFile]:
-    """What was downloaded of a recording, or should have been; raises as :func:`changed_inputs`."""
-    meeting = read_meeting(Layout(folder))
-    return [p.media for p in meeting.parts] + ([meeting.mix] if meeting.mix else [])
-
-
-def discard_inputs(folder: Path) -> bool:
-    """Delete downloaded files that have changed, so that they are fetched again; whether there were any."""
+def discard_changed_inputs(folder: Path) -> bool:
+    """Delete downloaded files that have changed; return whether there were any."""
     changed = changed_inputs(folder)
     for name in changed:
-        discard(folder, name)
+        storage.discard(folder, name)
     return bool(changed)
 
 
@@ -73,103 +208,52 @@ def _outputs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _differs(path: Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a file is not what it was; a missing one differs too."""
+    """Tell whether a file's bytes are not those of `facts`; a missing file differs too."""
     try:
         return bool(path.stat().st_size != facts["bytes"] or sha256(path) != facts["sha256"])
     except OSError:
         return True
 
 
-CRASHES_FILE = "crashes.json"
-"""Name of the file that counts how often a recording ended its process."""
-
-_MOST_CRASHES = 2
-
-
-def fetched_recordings(out: Path, bot_id: str) -> list[Path] | None:
-    """Folders of a bot of which everything is here; None where something is to be asked for."""
-    folders = fetch.known_recordings(out, bot_id)
-    try:
-        meetings = [read_meeting(Layout(folder)) for folder in folders]
-    except ItemError:
-        return None
-    wanted = {i for m in meetings for i in m.bot.get("recording_ids", [])}
-    is_over = all(m.bot.get("is_over") for m in meetings)
-    if not meetings or not is_over or wanted != {m.recording_id for m in meetings}:
-        return None
-    return folders if all(map(has_its_media, folders)) else None
-
-
-def has_its_media(folder: Path) -> bool:
-    """Whether a recording was fetched and every file that came is here, by its size."""
-    with contextlib.suppress(ItemError, OSError):
-        media = _media(read_meeting(Layout(folder)))
-        return all(storage.size_of(folder, m.file) == m.n_bytes for m in media if m.file)
-    return False
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether nothing was missing or odd when a recording was fetched."""
-    meeting = read_meeting(Layout(folder))
-    odd = any(f.severity == "warning" for f in meeting.findings)
-    return not odd and not any(m.problem or not m.file for m in _media(meeting))
-
-
-def _media(meeting: Meeting) -> list[MediaFile]:
-    return [p.media for p in meeting.parts] + ([meeting.mix] if meeting.mix else [])
-
-
-def to_redo(folder: Path, options: Options) -> tuple[str, list[str]]:
-    """The version that left a recording's results, and the stages that these options would run again.
-
-    The version is empty where there are no results.
-    """
-    layout = Layout(folder)
-    meeting = read_meeting(layout)
-    version = ""
-    for path in (layout.work / "run.json", layout.run):
-        with contextlib.suppress(ItemError):
-            version = str(read_json(path, "run").get("version", version))
-    stale = stale_stages(earlier(layout, parameters_of(options)), stage_keys(meeting, options))
-    return version, [name for name in STAGES if name in stale]
-
-
 def is_quarantined(folder: Path) -> bool:
-    """Whether a recording has ended its process so often that it is not tried again."""
-    return _crashes(folder) >= _MOST_CRASHES
+    """Tell whether a recording has ended its process so often that it is not tried again."""
+    return _crashes(folder) >= _MAX_CRASHES
 
 
 def quarantine_error(folder: Path) -> ItemError:
-    """Why a recording is not tried again."""
+    """Return the error of a recording that is not tried again."""
     return ItemError(
-        f"Processing it ended its process {_crashes(folder)} times; it is set aside.",
-        "--force tries it again; another version of this package does so by itself.",
+        f"It is quarantined: processing it ended its process {_crashes(folder)} times.",
+        "Try again with --force; another version of this package tries again by itself.",
         code="set_aside",
     )
 
 
 def record_crash(folder: Path, code: str, message: str, more_times: int = 1) -> bool:
-    """Remember that a recording ended its process (or had to be ended); True where it is now set aside.
+    """Count that a recording ended its process, or had to be ended; return whether it is now quarantined.
 
-    Another version of the package counts from the start: it may have learnt to live with it.
+    Another version of the package counts from the start: it may have fixed the cause.
+
+    Raises:
+        MachineError: the count cannot be written.
     """
     times = _crashes(folder) + more_times
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    body = {"version": __version__, "times": times, "last": {"at": at, "code": code, "message": message}}
-    write_json(folder / CRASHES_FILE, "crashes", body)
-    return times >= _MOST_CRASHES
+    ended_at = datetime.now(UTC).isoformat(timespec="seconds")
+    last = {"at": ended_at, "code": code, "message": message}
+    write_json(folder / CRASHES_FILE, "crashes", {"version": __version__, "times": times, "last": last})
+    return times >= _MAX_CRASHES
 
 
 def clear_crashes(folder: Path) -> None:
-    """Forget earlier crashes of a recording."""
+    """Delete the crash count of a recording."""
     with contextlib.suppress(OSError):
         (folder / CRASHES_FILE).unlink(missing_ok=True)
 
 
 def _crashes(folder: Path) -> int:
     try:
-        known: dict[str, Any] = read_json(folder / CRASHES_FILE, "crashes")
+        value: dict[str, Any] = read_json(folder / CRASHES_FILE, "crashes")
     except ItemError:
         return 0
-    times = known.get("times")
-    return times if isinstance(times, int) and known.get("version") == __version__ else 0
+    times = value.get("times")
+    return times if isinstance(times, int) and value.get("version") == __version__ else 0

@@ -1,13 +1,13 @@
-"""The queue worked off: what the listener kept, bot by bot, once or for ever.
+"""Process the bots of a queue, once or for ever.
 
 ::
 
-    queue ──take──▶ fetcher ──▶ running ──▶ every outcome of the bot is here ──▶ done or failed
-      ▲                                                     │
-      └───────── put back, to be looked at later ◀──────────┘  waiting, transient
+    queue ──take──▶ fetcher ──▶ runner ──▶ all outcomes of the bot ──▶ done or failed
+      ▲                                              │
+      └────── put back, to be tried later ◀──────────┘  waiting, transient
 
-An entry leaves the queue only when there is nothing left to do for its bot. Whoever is killed leaves taken
-entries behind; the next start puts them back, and what was finished by then is only looked at.
+An entry leaves the queue only when nothing remains to be done for its bot. A killed process leaves taken
+entries behind; the next start puts them back, and finds what was finished by then.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from threading import Event
 
-from recall_audio.batch.executors import defer_signals, ignore_progress, open_executor
+from recall_audio.batch.executors import defer_signals, do_nothing, open_executor
 from recall_audio.batch.executors.processes import with_secrets
 from recall_audio.batch.fetcher import BotRecordings, Fetcher, thread_map
 from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource
@@ -28,13 +28,13 @@ from recall_audio.errors import MachineError
 from recall_audio.listen import Entry, Queue
 from recall_audio.model.outcome import Outcome, ProgressCallback
 
-_LOOK_EVERY_S = 1.0
-_TIDY_EVERY_S = 3600.0
+_POLL_S = 1.0
+_CLEAN_UP_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the work comes from.
+    """Where the bots come from.
 
     Attributes:
         queue: the queue.
@@ -45,7 +45,7 @@ class Source:
     follow: bool = False
 
 
-def work_off(
+def process_queue(
     source: Source,
     settings: SettingsSource,
     request: Request,
@@ -54,113 +54,119 @@ def work_off(
     on_outcome: OutcomeCallback | None = None,
     executor: Executor | None = None,
 ) -> list[Outcome]:
-    """Fetch and process the bots of a queue that are due; one outcome a recording.
+    """Fetch and process the bots of a queue that are due and return one outcome for each recording.
 
-    Nothing in it is waited for here: what is not there yet is put back, and looked at again after a minute,
-    then two, and so on up to an hour, or as soon as a message tells of it.
+    A bot without its artifacts is not waited for but put back, and tried again after a minute, then two, and
+    so on up to an hour, or as soon as a message names it.
 
     Args:
-        source: the queue, and whether to wait for more; then no outcomes are given at the end.
+        source: the queue, and whether to wait for more; then no outcomes are returned.
         settings, request, progress, on_outcome, executor: as for :func:`recall_audio.batch.run`.
 
     Raises:
-        UsageError: another process works this queue off.
+        UsageError: another process is processing this queue.
         KeyRefused, MachineError, KeyboardInterrupt: as :func:`recall_audio.batch.run`.
     """
-    report, stop, enough = progress or ignore_progress, Event(), Event()
-    desk = QueueClaims(source, on_outcome or ignore_progress, enough)
+    progress, stop, enough = progress or do_nothing, Event(), Event()
+    claims = QueueClaims(source, on_outcome or do_nothing, enough)
     with source.queue.exclusive():
         source.queue.recover()
         try:
             with defer_signals(request, executor, stop), open_workspace(request) as workspace:
                 request = workspace.request
-                callbacks = Callbacks(report, desk.hear, workspace.journal, at_the_end=not source.follow)
-                fetcher = Fetcher(request, cache(with_secrets(settings)), workspace, report, stop)
-                with open_executor(request, report, executor) as pool:
-                    running = Runner(request, pool, workspace, callbacks, stop, enough)
-                    return running.run(desk.fetch_all(fetcher))
+                callbacks = Callbacks(claims.on_outcome, workspace.journal, keeps_outcomes=not source.follow)
+                fetcher = Fetcher(request, cache(with_secrets(settings)), workspace, progress, stop)
+                with open_executor(request, progress, executor) as pool:
+                    runner = Runner(request, pool, workspace, callbacks, stop, enough)
+                    return runner.run(claims.fetch_all(fetcher))
         finally:
-            desk.put_back_all()
+            claims.put_back_all()
 
 
 @dataclass(slots=True)
-class _Open:
-    """A bot that is being worked on.
+class _Claim:
+    """A bot that is being processed.
 
     Attributes:
         entry: its entry.
-        n: how many outcomes it will have; None until it has been fetched.
+        n_outcomes: outcomes it will have; None until it has been fetched.
         outcomes: those it has.
     """
 
     entry: Entry
-    n: int | None = None
+    n_outcomes: int | None = None
     outcomes: list[Outcome] = field(default_factory=list)
 
 
 class QueueClaims:
-    """Takes entries, and gives them back once all outcomes of their bot are here."""
+    """Takes entries of a queue, and finishes each once all outcomes of its bot are there.
+
+    Args:
+        source: the queue.
+        on_outcome: called with each outcome.
+        enough: set once no further bot is to be begun.
+    """
 
     def __init__(self, source: Source, on_outcome: OutcomeCallback, enough: Event) -> None:
         self._queue, self._follow = source.queue, source.follow
-        self._ended, self._enough = on_outcome, enough
-        self._open: dict[str, _Open] = {}
-        self._tidy_at = time.monotonic() + _TIDY_EVERY_S
+        self._pass_on, self._enough = on_outcome, enough
+        self._claims: dict[str, _Claim] = {}
+        self._clean_up_at = time.monotonic() + _CLEAN_UP_EVERY_S
 
     def fetch_all(self, fetcher: Fetcher) -> Iterator[BotRecordings]:
-        """Bot after bot, for :class:`Runner`; in a thread of its own."""
+        """Fetch one bot after another, for :class:`Runner`; runs in a thread of its own."""
         options = replace(fetcher.request.fetch, wait_s=0.0)
 
-        def one(numbered: tuple[int, _Open]) -> BotRecordings:
-            at, opened = numbered
-            recordings = opened.entry.recordings.items()
-            told = tuple((r, kind, i) for r, kinds in recordings for kind, i in kinds.items())
-            arrival = fetcher.fetch_bot(at, opened.entry.bot_id, replace(options, known_artifacts=told))
-            opened.n = len(arrival.recordings)
-            return arrival
+        def fetch_claimed(numbered: tuple[int, _Claim]) -> BotRecordings:
+            index, claim = numbered
+            recordings = claim.entry.recordings.items()
+            known = tuple((r, kind, i) for r, kinds in recordings for kind, i in kinds.items())
+            bot = fetcher.fetch_bot(index, claim.entry.bot_id, replace(options, known_artifacts=known))
+            claim.n_outcomes = len(bot.recordings)
+            return bot
 
-        yield from thread_map(options.bots_at_once, enumerate(self._taken(fetcher.stop)), one)
+        yield from thread_map(options.bots_at_once, enumerate(self._take(fetcher.stop)), fetch_claimed)
 
-    def _taken(self, stop: Event) -> Iterator[_Open]:
-        """Entries as they come due; those of bots that are being worked on come later."""
+    def _take(self, stop: Event) -> Iterator[_Claim]:
+        """Yield entries as they come due, but not of bots that are being processed."""
         while not (stop.is_set() or self._enough.is_set()):
-            due = self._queue.due(time.time(), list(self._open))
+            due = self._queue.due(time.time(), list(self._claims))
             for bot_id in due:
-                if bot_id not in self._open and (entry := self._queue.take(bot_id)) is not None:
-                    self._open[bot_id] = _Open(entry)
-                    yield self._open[bot_id]
+                if bot_id not in self._claims and (entry := self._queue.take(bot_id)) is not None:
+                    self._claims[bot_id] = _Claim(entry)
+                    yield self._claims[bot_id]
             if not due and not self._follow:
                 return
             if not due:
-                self._rest(stop)
+                self._idle(stop)
 
-    def _rest(self, stop: Event) -> None:
-        stop.wait(_LOOK_EVERY_S)
-        if time.monotonic() >= self._tidy_at:
-            self._tidy_at = time.monotonic() + _TIDY_EVERY_S
+    def _idle(self, stop: Event) -> None:
+        stop.wait(_POLL_S)
+        if time.monotonic() >= self._clean_up_at:
+            self._clean_up_at = time.monotonic() + _CLEAN_UP_EVERY_S
             self._queue.clean_up()
 
-    def hear(self, outcome: Outcome) -> None:
-        """One outcome more; the last one of a bot closes its entry."""
-        opened = self._open[outcome.bot_id]
-        opened.outcomes.append(outcome)
-        if len(opened.outcomes) == opened.n:
-            self._close(opened)
-            del self._open[outcome.bot_id]
-        self._ended(outcome)
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Add an outcome to its bot's claim, and finish the claim with the last one."""
+        claim = self._claims[outcome.bot_id]
+        claim.outcomes.append(outcome)
+        if len(claim.outcomes) == claim.n_outcomes:
+            self._finish(claim)
+            del self._claims[outcome.bot_id]
+        self._pass_on(outcome)
 
-    def _close(self, opened: _Open) -> None:
-        statuses = {o.status for o in opened.outcomes}
+    def _finish(self, claim: _Claim) -> None:
+        statuses = {o.status for o in claim.outcomes}
         if not statuses & {"waiting", "transient"}:
-            outcomes = [o.to_json() for o in opened.outcomes]
-            self._queue.finish(opened.entry, outcomes, failed="failed" in statuses)
+            outcomes = [o.to_json() for o in claim.outcomes]
+            self._queue.finish(claim.entry, outcomes, failed="failed" in statuses)
         else:
-            unfinished = [o for o in opened.outcomes if o.status in ("waiting", "transient")]
+            unfinished = [o for o in claim.outcomes if o.status in ("waiting", "transient")]
             was_stopped = all(o.code == "interrupted" for o in unfinished)
-            self._queue.put_back(opened.entry, unfinished[0].code, at_once=was_stopped)
+            self._queue.put_back(claim.entry, unfinished[0].code, at_once=was_stopped)
 
     def put_back_all(self) -> None:
-        """What was taken and has not on_outcome: it is begun anew by the next start."""
-        for opened in list(self._open.values()):
-            with contextlib.suppress(OSError, MachineError):  # else the next start does it
-                self._queue.put_back(opened.entry, at_once=True)
+        """Put back entries that were taken and have not ended, to be begun anew."""
+        for claim in list(self._claims.values()):
+            with contextlib.suppress(OSError, MachineError):  # the next start recovers them anyway
+                self._queue.put_back(claim.entry, at_once=True)

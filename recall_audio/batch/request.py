@@ -1,4 +1,4 @@
-"""What a batch is asked to do."""
+"""Describe what a batch is asked to do."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from recall_audio.fetch.api.settings import Settings
 
 OutcomeCallback = Callable[[Outcome], None]
-"""Called with each outcome as it comes, once it stands in the journal; always from the calling thread."""
+"""Called with each outcome as it comes, after the journal was written, from the calling thread."""
 
 SettingsSource = Callable[[], "Settings"]
-"""Gives key and region; called only where something has to be asked for."""
+"""Returns key and region; called only where the API has to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +25,21 @@ class Request:
 
     Attributes:
         out: the output folder. With a store, recordings are worked on below a temporary one instead.
-        store: address of the output in an object store, or None.
         fetch: how to download.
         options: how to process; None stops after the download.
         jobs: recordings processed side by side.
-        force: do everything again, what was set aside after crashes too.
+        force: do everything again, quarantined recordings included.
         keep_work: keep decoded working files.
-        isolate: process in processes of their own, so that a crash or a hang is one recording's alone; always
-            so with more than one job. False works in the calling process.
-        item_timeout_s: longest time for processing one recording, seconds; None for no limit. Isolated only.
+        isolate: use processes, so that a crash or a hang costs one recording only; implied by more than one
+            job. False works in the calling process.
+        item_timeout_s: longest time for processing one recording, seconds; None for no limit. It needs
+            `isolate`.
         max_failures: begin no further bot after so many have failed for good; None for no limit.
         verify: hash what earlier runs left, downloads and results, and redo what has changed.
         cluster: address of a Dask scheduler whose workers process, ``tcp://HOST:8786``; empty for this
-            machine. Then `jobs` is how many recordings it is given at once, if that is more than its threads.
+            machine. `jobs` is then the number of recordings handed over at once, if that exceeds its threads.
         jobs_each: processes for the pieces of one recording; see :meth:`shared_by`.
+        store: address of the output in an object store, or None.
     """
 
     out: Path
@@ -56,17 +57,17 @@ class Request:
     store: Url | None = None
 
     @classmethod
-    def at(cls, place: Location, fetch: FetchOptions, options: Options | None) -> "Request":
-        """For results in a folder, or in a store."""
-        if isinstance(place, Url):
-            return cls(Path(), fetch, options, store=place)
-        return cls(place, fetch, options)
+    def at(cls, location: Location, fetch: FetchOptions, options: Options | None) -> "Request":
+        """Return a request for results in a folder or in a store."""
+        if isinstance(location, Url):
+            return cls(Path(), fetch, options, store=location)
+        return cls(location, fetch, options)
 
     def shared_by(self, n_recordings: int) -> "Request":
-        """The same for a batch of so few recordings that each can have several processes."""
+        """Return the request with the jobs shared out, where there are more jobs than recordings."""
         return replace(self, jobs_each=1 if self.cluster else max(1, self.jobs // max(n_recordings, 1)))
 
 
 def unique(ids: Iterable[str]) -> list[str]:
-    """Ids in order, each once, blanks dropped."""
+    """Return ids in order, each once, without blank ones."""
     return list(dict.fromkeys(i.strip() for i in ids if i.strip()))

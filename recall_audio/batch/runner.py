@@ -1,10 +1,10 @@
-"""The batch under way: arrivals in, recordings handed to an executor, outcomes out as they come.
+"""Run a batch: take fetched recordings, hand them to an executor, pass on outcomes as they come.
 
 ::
 
-    fetcher (thread) ──▶ arrivals ──▶ this thread ──▶ executor (processes) ──▶ outcomes
-            ▲                              │
-            └───────── a free slot ◀───────┘       so the fetcher is never far ahead
+    fetcher (thread) ──▶ events ──▶ this thread ──▶ executor (processes) ──▶ outcomes
+            ▲                            │
+            └──────── a free slot ◀──────┘       so that the fetcher is never far ahead
 
 Only the calling thread decides anything; the others put events into one queue.
 """
@@ -26,30 +26,37 @@ from recall_audio.batch.fetcher import BotRecordings
 from recall_audio.batch.request import OutcomeCallback, Request
 from recall_audio.batch.tasks import Task
 from recall_audio.batch.workspace import Journal, StoreJournal, Workspace
-from recall_audio.errors import ItemError, MachineError, RecallAudioError
+from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError
 from recall_audio.files import remove_parts_of
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import Outcome, ProgressCallback
-from recall_audio.pipeline.process import finished
+from recall_audio.model.outcome import Outcome
 
 _log = logging.getLogger(__name__)
+
+_POLL_S = 0.25
+_SHUTDOWN_S = 6.0
+"""Longest wait for work under way once the batch is stopped, seconds."""
+_AHEAD_FACTOR = 2
+_AHEAD_BOTS = 2
+"""Bots fetched or in work at once: twice the executor's slots and two more."""
+
+_Position = tuple[int, int]
+"""Index of a recording's bot in the batch, and of the recording in the bot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Who is told what comes of a batch.
+    """What is called and written as a batch advances.
 
     Attributes:
-        report: hears how far the work is.
-        ended: hears each outcome.
-        journal: keeps each outcome, or None.
-        at_the_end: all outcomes are given at the end, too; a service has no end.
+        on_outcome: called with each outcome.
+        journal: takes each outcome, or None.
+        keeps_outcomes: whether all outcomes are returned at the end; a service has no end.
     """
 
-    report: ProgressCallback
-    ended: OutcomeCallback
+    on_outcome: OutcomeCallback
     journal: Journal | StoreJournal | None
-    at_the_end: bool = True
+    keeps_outcomes: bool = True
 
 
 @runtime_checkable
@@ -57,90 +64,26 @@ class Cancellable(Protocol):
     """An executor whose work can be ended at once."""
 
     def cancel_all(self) -> None:
-        """End all work now; does not wait."""
-
-
-def outcome_of(
-    future: "Future[Outcome]", folder: Path, seconds: float
-) -> tuple[Outcome, RecallAudioError | None]:
-    """The outcome of a future that has ended, and the error that ends the whole batch, if it is one.
-
-    A recording that ended its process may be tried once more (status ``transient``); from the second time on
-    it is set aside (``failed``).
-    """
-    bot_id = folder.parent.name
-    try:
-        outcome = future.result()
-    except CancelledError:
-        return tasks.interrupted(folder, seconds), None
-    except MachineError as error:
-        return tasks.failure(bot_id, error, seconds, folder), error
-    except ItemError as error:
-        if error.code not in ("crashed", "timeout"):
-            return tasks.failure(bot_id, error, seconds, folder), None
-        crash: RecallAudioError = error
-    except RecallAudioError as error:
-        _sweep_after(error, folder)
-        return tasks.failure(bot_id, error, seconds, folder), None
-    except Exception as error:  # noqa: BLE001 - an executor's own word for work that it lost
-        crash = ItemError(f"The process that worked on it was lost ({type(error).__name__}).", code="crashed")
-    else:
-        previous_runs.clear_crashes(folder)
-        return outcome, None
-    return _crashed(folder, crash, seconds)
-
-
-def _crashed(
-    folder: Path, error: RecallAudioError, seconds: float
-) -> tuple[Outcome, RecallAudioError | None]:
-    _sweep_after(error, folder)
-    full: RecallAudioError | None = None
-    is_quarantined = False
-    try:
-        times = error.facts.get("times", 1)  # a cluster has tried it several times already
-        is_quarantined = previous_runs.record_crash(folder, error.code, error.message, times)
-    except MachineError as disk:
-        full = disk
-    hint = "It is set aside: --force tries again." if is_quarantined else "The next run tries it once more."
-    shown = ItemError(error.message, hint, code=error.code)
-    return tasks.failed(folder, shown, seconds, for_good=is_quarantined), full
-
-
-def _sweep_after(error: RecallAudioError, folder: Path) -> None:
-    """Remove what a process that was ended may have left half-written, where the error says which it was."""
-    if isinstance(pid := error.facts.get("pid"), int):
-        remove_parts_of(folder, pid)
-
-
-def say_what_is_redone(folder: Path, options: Options) -> None:
-    """Log which stages another version's results are redone from."""
-    with contextlib.suppress(ItemError):
-        version, stages = previous_runs.to_redo(folder, options)
-        if version and version != __version__ and stages:
-            _log.warning(
-                "Recording %s was made by version %s; this is %s, which redoes %s.",
-                folder.name,
-                version,
-                __version__,
-                ", ".join(stages),
-            )
-
-
-_LOOK_S = 0.25
-_LAST_S = 6.0
-# Once stopped, what has not ended by then is not waited for.
-
-_Position = tuple[int, int]
-"""A recording's place: its bot's in the batch, and its own among the bot's."""
+        """End all work now, without waiting."""
 
 
 @dataclass(slots=True)
-class _Begun:
-    """A recording that is being processed."""
+class _Running:
+    """A recording that is being processed.
 
-    place: _Position
+    Attributes:
+        position: its position in the batch.
+        folder: its folder.
+        started: when it was handed over, on the monotonic clock.
+    """
+
+    position: _Position
     folder: Path
-    at: float
+    started: float
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
 
 class Runner:
@@ -148,11 +91,11 @@ class Runner:
 
     Args:
         request: what to do.
-        executor: does the processing.
+        executor: processes the recordings.
         workspace: where recordings are kept.
-        callbacks: who is told.
+        callbacks: what is called as the batch advances.
         stop: ends everything at once; what is unfinished then is ``interrupted``.
-        enough: set once nothing more is to be begun; arrivals that would wait for ever look at it.
+        enough: set once no further bot is to be begun; an iterator of bots that blocks has to look at it.
     """
 
     def __init__(
@@ -166,170 +109,162 @@ class Runner:
     ) -> None:
         self._request, self._executor = request, executor
         self._workspace, self._callbacks = workspace, callbacks
-        self._stop = stop
-        self._enough = enough or threading.Event()
+        self._stop, self._enough = stop, enough or threading.Event()
         self._stopped_by: RecallAudioError | None = None
         self._events: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         at_once = max(request.jobs, getattr(executor, "at_once", 0))  # a cluster knows its own size
-        self._slots = threading.Semaphore(2 * at_once + 2)
-        self._left: dict[int, int] = {}
-        self._begun: dict[Future[Outcome], _Begun] = {}
-        self._held: list[tuple[_Position, Path]] = []
+        self._slots = threading.Semaphore(_AHEAD_FACTOR * at_once + _AHEAD_BOTS)
+        self._n_open: dict[int, int] = {}
+        self._running: dict[Future[Outcome], _Running] = {}
+        self._waiting_for_space: list[tuple[_Position, Path]] = []
         self._outcomes: dict[_Position, Outcome] = {}
         self._n_failed = 0
-        self._is_fed = False
+        self._has_all_bots = False
 
-    def run(self, arrivals: Iterator[BotRecordings]) -> list[Outcome]:
-        """Every outcome, in the batch's order.
+    def run(self, bots: Iterator[BotRecordings]) -> list[Outcome]:
+        """Process the recordings of all bots and return their outcomes, in the batch's order.
 
         Raises:
-            KeyRefused, MachineError, UsageError: what ended the batch early; what was under way was finished.
+            KeyRefused, MachineError, UsageError: what ended the batch early; work under way was finished.
         """
-        feeder = threading.Thread(target=self._feed, args=(arrivals,), daemon=True)
+        feeder = threading.Thread(target=self._feed, args=(bots,), daemon=True)
         feeder.start()
         try:
-            self._until_all_ended()
+            self._handle_events()
         except BaseException:
             self._stop.set()
             raise
         finally:
             self._enough.set()
-            feeder.join(_LAST_S)
+            feeder.join(_SHUTDOWN_S)
         if self._stopped_by is not None:
             raise self._stopped_by
-        return [self._outcomes[place] for place in sorted(self._outcomes)]
+        return [self._outcomes[position] for position in sorted(self._outcomes)]
 
-    def _feed(self, arrivals: Iterator[BotRecordings]) -> None:
-        """Draw arrivals while there is a free slot; runs in a thread of its own."""
+    def _feed(self, bots: Iterator[BotRecordings]) -> None:
+        """Draw bots while there is a free slot; runs in a thread of its own."""
         error: RecallAudioError | None = None
         try:
-            while self._may_draw():
-                arrival = next(arrivals, None)
-                if arrival is None:
+            while self._acquire_slot():
+                bot = next(bots, None)
+                if bot is None:
                     break
-                self._events.put((self._arrived, arrival))
+                self._events.put((self._on_bot, bot))
         except RecallAudioError as known_error:
             error = known_error
-        except Exception as foreign:  # noqa: BLE001 - whatever it is, the main thread has to hear of it
-            error = tasks.unexpected(foreign)
-        self._events.put((self._fed, error))
+        except Exception as foreign:  # noqa: BLE001 - the main thread has to handle it, whatever it is
+            error = tasks.unexpected_error(foreign)
+        self._events.put((self._on_all_bots, error))
 
-    def _may_draw(self) -> bool:
+    def _acquire_slot(self) -> bool:
         while not self._stop.is_set() and not self._enough.is_set():
-            if self._slots.acquire(timeout=_LOOK_S):
+            if self._slots.acquire(timeout=_POLL_S):
                 return True
         return False
 
-    def _until_all_ended(self) -> None:
-        until: float | None = None
-        while not self._is_fed or self._begun or self._held:
-            if self._stop.is_set() and until is None:
-                until = time.monotonic() + _LAST_S
+    def _handle_events(self) -> None:
+        """Handle events until all recordings have ended, or for some seconds once stopped."""
+        deadline: float | None = None
+        while not self._has_all_bots or self._running or self._waiting_for_space:
+            if self._stop.is_set() and deadline is None:
+                deadline = time.monotonic() + _SHUTDOWN_S
                 self._cancel_all()
-            if until is not None and time.monotonic() > until:
+            if deadline is not None and time.monotonic() > deadline:
                 break
             try:
-                handle, what = self._events.get(timeout=_LOOK_S)
+                handle, argument = self._events.get(timeout=_POLL_S)
             except queue.Empty:
                 continue
-            handle(what)
-        for begun in self._begun.values():
-            self._note(begun.place, tasks.interrupted(begun.folder, time.monotonic() - begun.at))
+            handle(argument)
+        for running in self._running.values():
+            self._add_outcome(running.position, _interrupted(running.folder, running.seconds))
 
     def _cancel_all(self) -> None:
-        """End what is under way: processes of ours are ended, others' are asked to."""
-        self._held.clear()
+        """End work under way: processes of our own are ended, others are asked to end."""
+        self._waiting_for_space.clear()
         self._enough.set()
         if isinstance(self._executor, Cancellable):
             self._executor.cancel_all()
-        for future in list(self._begun):
+        for future in list(self._running):
             future.cancel()
 
-    def _fed(self, error: RecallAudioError | None) -> None:
-        self._is_fed = True
+    def _on_all_bots(self, error: RecallAudioError | None) -> None:
+        self._has_all_bots = True
         if error is not None:
             self._end_early(error)
 
     def _end_early(self, error: RecallAudioError) -> None:
-        """Begin nothing more; what is being worked on is finished."""
+        """Begin nothing more; work under way is finished."""
         self._stopped_by = self._stopped_by or error
         self._enough.set()
-        self._held.clear()
-        for future in list(self._begun):
+        self._waiting_for_space.clear()
+        for future in list(self._running):
             future.cancel()
 
-    def _arrived(self, arrival: BotRecordings) -> None:
-        self._left[arrival.at] = len(arrival.recordings)
-        for i, one in enumerate(arrival.recordings):
-            if isinstance(one, Outcome):
-                self._workspace.discard(Path(one.folder) if one.folder else None)
-                self._note((arrival.at, i), one)
+    def _on_bot(self, bot: BotRecordings) -> None:
+        self._n_open[bot.index] = len(bot.recordings)
+        for i, recording in enumerate(bot.recordings):
+            if isinstance(recording, Outcome):
+                self._workspace.discard(Path(recording.folder) if recording.folder else None)
+                self._add_outcome((bot.index, i), recording)
             elif not self._stopped_by and not self._stop.is_set():
-                self._take((arrival.at, i), one)
+                self._process_if_needed((bot.index, i), recording)
 
-    def _take(self, place: _Position, folder: Path) -> None:
-        """Process a recording, unless that is done already or it has crashed too often."""
-        request, options = self._request, self._request.options or Options()
-        try:
-            done = None if request.force or request.verify else finished(folder, options)
-        except ItemError as error:
-            done = tasks.failure(folder.parent.name, error, 0.0, folder)
-        if request.force:
-            previous_runs.clear_crashes(folder)
-        elif done is None and previous_runs.is_quarantined(folder):
-            done = tasks.failure(folder.parent.name, previous_runs.quarantine_error(folder), 0.0, folder)
-        if done is not None:
-            self._workspace.discard(folder)
-            self._note(place, done)
+    def _process_if_needed(self, position: _Position, folder: Path) -> None:
+        outcome = previous_runs.standing_outcome(folder, self._request)
+        if outcome is None:
+            self._process_if_space(position, folder)
         else:
-            self._admit(place, folder, options)
+            self._workspace.discard(folder)
+            self._add_outcome(position, outcome)
 
-    def _admit(self, place: _Position, folder: Path, options: Options) -> None:
-        """Begin on a recording if there is room for what it writes; else it waits for others to end."""
+    def _process_if_space(self, position: _Position, folder: Path) -> None:
+        """Process a recording if there is space for what it writes, else once others have ended."""
+        options = self._request.options or Options()
         try:
-            has_room = not self._held and self._workspace.space.reserve(folder, options)
+            has_space = not self._waiting_for_space and self._workspace.space.reserve(folder, options)
         except MachineError as error:
             self._end_early(error)
             return
-        if has_room:
-            self._submit(place, folder, options)
+        if has_space:
+            self._submit(position, folder, options)
         else:
-            self._held.append((place, folder))
+            self._waiting_for_space.append((position, folder))
 
-    def _submit(self, place: _Position, folder: Path, options: Options) -> None:
-        say_what_is_redone(folder, options)
-        asked = self._request
-        task = Task(folder, options, asked.force, asked.keep_work, asked.verify, asked.jobs_each)
+    def _submit(self, position: _Position, folder: Path, options: Options) -> None:
+        _log_redone_stages(folder, options)
+        request = self._request
+        task = Task(folder, options, request.force, request.keep_work, request.verify, request.jobs_each)
         task = self._workspace.task_for(folder, task)
-        begun = _Begun(place, folder, time.monotonic())
+        running = _Running(position, folder, time.monotonic())
         future: Future[Outcome] = self._executor.submit(tasks.process_safely, task)
-        self._begun[future] = begun
-        future.add_done_callback(lambda f: self._events.put((self._ended, f)))
+        self._running[future] = running
+        future.add_done_callback(lambda done: self._events.put((self._on_done, done)))
 
-    def _ended(self, future: "Future[Outcome]") -> None:
-        begun = self._begun.pop(future, None)
-        if begun is None:
+    def _on_done(self, future: "Future[Outcome]") -> None:
+        running = self._running.pop(future, None)
+        if running is None:
             return
-        self._workspace.space.release(begun.folder)
-        outcome, error = outcome_of(future, begun.folder, time.monotonic() - begun.at)
-        self._workspace.publish_crashes(begun.folder)
-        self._workspace.discard(begun.folder)
-        self._note(begun.place, outcome)
+        self._workspace.space.release(running.folder)
+        outcome, error = outcome_of(future, running.folder, running.seconds)
+        self._workspace.publish_crashes(running.folder)
+        self._workspace.discard(running.folder)
+        self._add_outcome(running.position, outcome)
         if error is not None:
             self._end_early(error)
-        waiting, self._held = self._held, []
-        for place, folder in waiting:
+        waiting, self._waiting_for_space = self._waiting_for_space, []
+        for position, folder in waiting:
             if self._stopped_by is None:
-                self._take(place, folder)
+                self._process_if_needed(position, folder)
 
-    def _note(self, place: _Position, outcome: Outcome) -> None:
-        """Keep an outcome; its bot's slot is free once all its recordings have one."""
+    def _add_outcome(self, position: _Position, outcome: Outcome) -> None:
+        """Pass on an outcome; release the bot's slot with the outcome of its last recording."""
         outcome = self._workspace.with_location(outcome)
-        if self._callbacks.at_the_end:
-            self._outcomes[place] = outcome
-        self._left[place[0]] -= 1
-        if self._left[place[0]] <= 0:
-            del self._left[place[0]]
+        if self._callbacks.keeps_outcomes:
+            self._outcomes[position] = outcome
+        self._n_open[position[0]] -= 1
+        if self._n_open[position[0]] <= 0:
+            del self._n_open[position[0]]
             self._slots.release()
         _log.info("%s %s: %s %s", outcome.bot_id, outcome.recording_id, outcome.status, outcome.code)
         if self._callbacks.journal is not None:
@@ -337,7 +272,87 @@ class Runner:
                 self._callbacks.journal.add(outcome)
             except MachineError as error:
                 self._end_early(error)
-        self._callbacks.ended(outcome)
+        self._callbacks.on_outcome(outcome)
         self._n_failed += outcome.status == "failed"
         if self._request.max_failures is not None and self._n_failed >= self._request.max_failures:
             self._enough.set()
+
+
+def outcome_of(
+    future: "Future[Outcome]", folder: Path, seconds: float
+) -> tuple[Outcome, RecallAudioError | None]:
+    """Return the outcome of a future that has ended, and the error that ends the whole batch, if any.
+
+    A recording that ended its process may be tried once more (status ``transient``); from the second time on
+    it is quarantined (``failed``).
+    """
+    bot_id = folder.parent.name
+    try:
+        outcome = future.result()
+    except CancelledError:
+        return _interrupted(folder, seconds), None
+    except MachineError as error:
+        return Outcome.of_error(error, bot_id, folder, seconds=seconds), error
+    except ItemError as error:
+        if error.code not in ("crashed", "timeout"):
+            return Outcome.of_error(error, bot_id, folder, seconds=seconds), None
+        crash: RecallAudioError = error
+    except RecallAudioError as error:
+        _remove_parts(error, folder)
+        return Outcome.of_error(error, bot_id, folder, seconds=seconds), None
+    except Exception as error:  # noqa: BLE001 - an executor's own error for work that it lost
+        crash = ItemError(f"The process that worked on it was lost ({type(error).__name__}).", code="crashed")
+    else:
+        previous_runs.clear_crashes(folder)
+        return outcome, None
+    return _crashed(folder, crash, seconds)
+
+
+def _crashed(
+    folder: Path, error: RecallAudioError, seconds: float
+) -> tuple[Outcome, RecallAudioError | None]:
+    _remove_parts(error, folder)
+    disk_full: RecallAudioError | None = None
+    is_quarantined = False
+    try:
+        times = error.facts.get("times", 1)  # a cluster has tried it several times already
+        is_quarantined = previous_runs.record_crash(folder, error.code, error.message, times)
+    except MachineError as machine_error:
+        disk_full = machine_error
+    hint = (
+        "It is quarantined; try again with --force." if is_quarantined else "The next run tries it once more."
+    )
+    return Outcome.of_error(
+        ItemError(error.message, hint, code=error.code),
+        folder.parent.name,
+        folder,
+        seconds=seconds,
+        status="failed" if is_quarantined else "transient",
+    ), disk_full
+
+
+def _remove_parts(error: RecallAudioError, folder: Path) -> None:
+    """Remove half-written files of a process that was ended, where the error names it."""
+    if isinstance(pid := error.facts.get("pid"), int):
+        remove_parts_of(folder, pid)
+
+
+def _interrupted(folder: Path, seconds: float) -> Outcome:
+    error = TransientError(
+        "Stopped before it was finished.", "Run the same command again.", code="interrupted"
+    )
+    return Outcome.of_error(error, folder.parent.name, folder, seconds=seconds)
+
+
+def _log_redone_stages(folder: Path, options: Options) -> None:
+    """Log which stages of another version's results are redone."""
+    with contextlib.suppress(ItemError):
+        version, stages = previous_runs.stages_to_redo(folder, options)
+        if version and version != __version__ and stages:
+            _log.warning(
+                "Recording %s was made by version %s; this is %s, which redoes %s.",
+                folder.name,
+                version,
+                __version__,
+                ", ".join(stages),
+            )

@@ -1,43 +1,32 @@
-"""What is computed, as plain picklable calls: a folder and options in, a small outcome out.
+"""Process one recording as a plain picklable call: a folder and options in, a small outcome out.
 
-They run wherever an executor puts them, and know neither the API nor the key.
+Tasks run wherever an executor puts them, and know neither the API nor the key.
 """
 
+import contextlib
 import hashlib
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recall_audio import storage
 from recall_audio.batch import previous_runs
 from recall_audio.batch.executors import worker_process
-from recall_audio.errors import ItemError, MachineError, RecallAudioError, TransientError, UsageError, Waiting
+from recall_audio.batch.executors.processes import ProcessExecutor
+from recall_audio.errors import ItemError, MachineError, TransientError
 from recall_audio.files import FULL, disk_error, state_folder
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import Outcome, Status
+from recall_audio.model.outcome import Outcome
 from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import earlier
 from recall_audio.pipeline.plan import stage_keys, stale_stages
 from recall_audio.pipeline.process import parameters_of, process
 
-
-def lock_file(folder: Path) -> Path:
-    """The lock of a recording's folder, one of 4096 files.
-
-    Folders that share a lock wait for each other, now and then, for nothing.
-
-    Locks lie apart from the results: a results' folder may be on a file system that knows no locks.
-    """
-    name = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:3]
-    root = state_folder() / "locks"
-    with suppress(OSError):
-        root.mkdir(parents=True, exist_ok=True)
-        return root / f"{name}.lock"
-    return Path(tempfile.gettempdir()) / f"recall-audio-{name}.lock"
+_LOCK_DIGITS = 3
+"""Hex digits of a folder's hash that name its lock: 4096 locks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +35,13 @@ class Task:
 
     Attributes:
         folder: the recording's folder.
-        options: how.
+        options: how to process it.
         force: run every stage again.
         keep_work: keep decoded working files.
         verify: hash what earlier runs left.
-        jobs: processes for its pieces; more than one where no other recording wants them.
-        store: the recording's address in a store, or empty; then the folder is where it is worked on, or
-            only its name, ``BOT_ID/RECORDING_ID``.
+        jobs: processes for its pieces; more than one where no other recording needs them.
+        store: the recording's address in a store, or empty. With a store, the folder is a temporary one, or
+            only a name, ``BOT_ID/RECORDING_ID``.
     """
 
     folder: Path
@@ -65,33 +54,35 @@ class Task:
 
 
 def process_safely(task: Task) -> Outcome:
-    """:func:`process`, with a recording's own failure as its outcome instead of an exception.
+    """Process a recording; return its own failure as an outcome instead of raising it.
 
     Raises:
-        MachineError: the disk is full, or this machine lacks a decoder: the others would fail as well.
+        MachineError: the disk is full, or this machine lacks a decoder: other recordings would fail as well.
     """
     started = time.monotonic()
+    bot_id = task.folder.parent.name
     try:
-        with _alone(task.folder), _at_work(task) as at_work:
+        with _lock(task.folder), _local_copy(task) as local:
             if task.verify:
-                previous_runs.discard_changed(at_work.folder)
-            return _processed(at_work)
+                previous_runs.discard_changed(local.folder)
+            return _process(local)
     except (ItemError, TransientError) as error:
-        return failure(task.folder.parent.name, error, time.monotonic() - started, task.folder)
+        return Outcome.of_error(error, bot_id, task.folder, seconds=time.monotonic() - started)
     except MachineError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever one recording does to us is its own
+    except Exception as error:  # noqa: BLE001 - an error of one recording must not end the batch
         if not (isinstance(error, OSError) and error.errno in FULL):
-            return failed(task.folder, unexpected(error), time.monotonic() - started, for_good=True)
+            seconds = time.monotonic() - started
+            return Outcome.of_error(unexpected_error(error), bot_id, task.folder, seconds=seconds)
         full = disk_error(error, task.folder)
     raise full
 
 
-def _processed(task: Task) -> Outcome:
-    """One recording; where somebody else works on the same folder without a lock, what they left counts."""
-    for is_last in (False, True):
+def _process(task: Task) -> Outcome:
+    """Process one recording; accept the results of a process that worked on the same folder meanwhile."""
+    for is_last_try in (False, True):
         try:
-            with _side_by_side(task.jobs) as executor:
+            with _piece_executor(task.jobs) as executor:
                 return process(
                     task.folder,
                     task.options,
@@ -101,45 +92,35 @@ def _processed(task: Task) -> Outcome:
                     executor=executor,
                 )
         except ItemError as error:
-            # A file that was there is gone: another process has finished and tidied up.
-            if is_last or error.code not in ("missing_file", "damaged_file"):
+            # A file that was there is gone: another process has finished and cleaned up.
+            if is_last_try or error.code not in ("missing_file", "damaged_file"):
                 raise
     raise AssertionError
 
 
-def _at_work(task: Task) -> AbstractContextManager[Task]:
-    """The task where its folder can be worked in."""
-    if not task.store:
-        return nullcontext(task)
-
-    return workplace(task)
-
-
-@contextmanager
-def _side_by_side(jobs: int) -> Iterator[Executor | None]:
-    """Processes for the pieces of one recording, where there are to be several."""
+@contextlib.contextmanager
+def _piece_executor(jobs: int) -> Iterator[Executor | None]:
+    """Yield processes for the pieces of one recording, or None where it has a single one."""
     if jobs < 2:
         yield None
         return
-    from recall_audio.batch.executors.processes import ProcessExecutor
-
-    workers = ProcessExecutor(jobs)
+    executor = ProcessExecutor(jobs)
     try:
-        yield workers
+        yield executor
     finally:
-        workers.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
     """Keep other processes of this machine off the folder, so that work is not done twice.
 
-    Only a courtesy: files appear whole or not at all, so where the lock does not hold, nothing breaks.
+    Nothing breaks where the file system has no locks: files appear whole or not at all.
     """
     import filelock
 
     lock = filelock.FileLock(lock_file(folder))
-    with suppress(OSError, NotImplementedError):  # no such thing on this file system
+    with contextlib.suppress(OSError, NotImplementedError):
         lock.acquire()
     try:
         yield
@@ -147,8 +128,23 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def unexpected(error: Exception) -> ItemError:
-    """The error for an exception nobody foresaw: its kind and place; its text may hold anything."""
+def lock_file(folder: Path) -> Path:
+    """Return the lock of a recording's folder, one of 4096 files.
+
+    Two folders that share a lock wait for each other now and then, without need. Locks lie apart from the
+    results, whose file system may have no locks.
+    """
+    digest = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    name = digest[:_LOCK_DIGITS]
+    root = state_folder() / "locks"
+    with contextlib.suppress(OSError):
+        root.mkdir(parents=True, exist_ok=True)
+        return root / f"{name}.lock"
+    return Path(tempfile.gettempdir()) / f"recall-audio-{name}.lock"
+
+
+def unexpected_error(error: Exception) -> ItemError:
+    """Return the error for an unforeseen exception: its kind and place, without its text."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -160,78 +156,39 @@ def unexpected(error: Exception) -> ItemError:
     )
 
 
-def failure(bot_id: str, error: RecallAudioError, seconds: float, folder: Path | None = None) -> Outcome:
-    """The outcome of a bot or recording that failed."""
-    kinds: dict[type[RecallAudioError], Status] = {
-        Waiting: "waiting",
-        TransientError: "transient",
-        ItemError: "failed",
-        UsageError: "failed",
-    }
-    # An error of the machine is no fault of the item: it may work once there is room.
-    status: Status = next((s for kind, s in kinds.items() if isinstance(error, kind)), "transient")
-    return Outcome(
-        bot_id=bot_id,
-        recording_id=folder.name if folder else "",
-        status=status,
-        folder=str(folder) if folder else "",
-        code=error.code,
-        message=str(error),
-        seconds=round(seconds, 3),
-    )
-
-
-def failed(folder: Path, error: RecallAudioError, seconds: float, *, for_good: bool) -> Outcome:
-    """The outcome of a recording that failed, for good or for now."""
-    outcome = failure(folder.parent.name, error, seconds, folder)
-    return replace(outcome, status="failed" if for_good else "transient")
-
-
-def interrupted(folder: Path, seconds: float) -> Outcome:
-    """The outcome of a recording whose processing was broken off."""
-    error = TransientError(
-        "Stopped before it was finished.", "Run the same command again.", code="interrupted"
-    )
-    return failure(folder.parent.name, error, seconds, folder)
-
-
-@contextmanager
-def workplace(task: Task) -> Iterator[Task]:
-    """The task with a folder that can be worked in; if the block ends well, what is in it is published.
-
-    Args:
-        task: its folder is one of this machine, or just ``BOT_ID/RECORDING_ID``.
+@contextlib.contextmanager
+def _local_copy(task: Task) -> Iterator[Task]:
+    """Yield the task with a local folder; with a store, publish the folder if the block ends well.
 
     Raises:
         ItemError: the recording is not in the store.
         TransientError, MachineError: the store failed, or refuses.
     """
-    if task.folder.is_absolute():
-        yield from _published(task)
+    if not task.store:
+        yield task
+    elif task.folder.is_absolute():
+        yield from _downloaded_and_published(task)
     else:
         with storage.temporary_workspace() as root:
-            yield from _published(replace(task, folder=root / task.folder))
+            yield from _downloaded_and_published(replace(task, folder=root / task.folder))
 
 
-def _published(task: Task) -> Iterator[Task]:
+def _downloaded_and_published(task: Task) -> Iterator[Task]:
     store, folder = storage.Store(storage.Url(task.store)), task.folder
     if not storage.load_state(store, folder):
         raise ItemError(f"{store.url} holds no recording.json.", "Fetch it again.", code="missing_file")
-    there = set(storage.stored_names(folder))
+    stored = set(storage.stored_names(folder))
     storage.download_documents(store, folder)
     if task.verify:
         storage.download_missing(store, folder, storage.stored_names(folder))
     elif task.force or _needs_audio(folder, task.options):
-        storage.download_missing(store, folder, _sources(folder))
+        sources = [m.file for m in previous_runs.media_of(folder) if m.file]
+        storage.download_missing(store, folder, sources)
     yield task
-    storage.publish(store, folder, doubted=there - set(storage.stored_names(folder)))
+    storage.publish(store, folder, doubted=stored - set(storage.stored_names(folder)))
 
 
 def _needs_audio(folder: Path, options: Options) -> bool:
     layout = Layout(folder)
     keys = stage_keys(read_meeting(layout), options)
     return "decode" in stale_stages(earlier(layout, parameters_of(options)), keys)
-
-
-def _sources(folder: Path) -> list[str]:
-    return [m.file for m in previous_runs.media_of(folder) if m.file]

@@ -1,10 +1,12 @@
-"""Where a batch keeps its recordings: a folder of this machine, or a store behind one.
+"""Keep a batch's recordings and journal, in a folder of this machine or in a store behind one.
 
 ::
 
-    look ──▶ fetch ──▶ fetched ──▶ process ──▶ ended          a folder: none of it does anything
-      ▲                   │           │           │
-    facts              sources     results     scratch gone   a store
+    load_state ─▶ fetch ─▶ publish_download ─▶ process ─▶ discard
+        ▲                        │                │          │
+    from a store:            sources          results     local copy deleted
+
+In a folder of this machine every file is in its place from the start, so that these steps do nothing.
 """
 
 import contextlib
@@ -14,7 +16,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,21 +28,27 @@ from recall_audio.batch.tasks import Task
 from recall_audio.errors import MachineError, TransientError
 from recall_audio.files import disk_error
 from recall_audio.model.outcome import Outcome
-from recall_audio.storage import Store
 
 JOURNAL_FILE = "journal.jsonl"
-_PART_LINES, _PART_S = 100, 60.0
+_PART_LINES = 100
+"""Lines after which a part of a journal in a store is written."""
+_PART_S = 60.0
+"""Time after which it is written with fewer lines, seconds."""
 
 
 class Journal:
-    """Appends lines, each in one write, so that several processes can share a journal.
+    """``OUT/journal.jsonl``: a line for each outcome, as it comes. ``run.json`` is the truth, this is a log.
 
-    A line that a killed process left half-written is ended first.
+    Each line is appended in one write, so that several processes can share a journal. A line that a killed
+    process left half-written is ended first.
+
+    Args:
+        out: the output folder.
     """
 
     def __init__(self, out: Path) -> None:
         self._path = out / JOURNAL_FILE
-        self._begin = b"\n" if _is_torn(self._path) else b""
+        self._begin = b"\n" if _ends_midline(self._path) else b""
 
     def add(self, outcome: Outcome) -> None:
         """Append one line.
@@ -49,7 +56,7 @@ class Journal:
         Raises:
             MachineError: it cannot be written.
         """
-        line = self._begin + _line(outcome)
+        line = self._begin + _journal_line(outcome)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             journal = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -66,52 +73,52 @@ class Journal:
 
 
 class StoreJournal:
-    """A journal in a store, which appends to nothing: an object for so many lines, none written twice.
+    """A journal in a store, which cannot append: an object for each group of lines, written once.
 
-    ``journal/<when the run began>-<random>-<number>.jsonl``; by name they are in order.
+    ``journal/<when the run began>-<random>-<number>.jsonl``, in order by name.
 
     Args:
         store: the output's.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: storage.Store) -> None:
         began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._store, self._run = store, f"journal/{began}-{secrets.token_hex(4)}"
         self._lines: list[bytes] = []
-        self._n_parts, self._since = 0, time.monotonic()
+        self._n_parts, self._written_at = 0, time.monotonic()
 
     def add(self, outcome: Outcome) -> None:
-        """Keep one line; written soon, at the latest when the run ends.
+        """Add one line, to be written soon, at the latest when the run ends.
 
         Raises:
             MachineError: the store refuses.
         """
-        self._lines.append(_line(outcome))
-        if len(self._lines) >= _PART_LINES or time.monotonic() - self._since >= _PART_S:
+        self._lines.append(_journal_line(outcome))
+        if len(self._lines) >= _PART_LINES or time.monotonic() - self._written_at >= _PART_S:
             self.write()
 
     def write(self) -> None:
-        """Write what has been kept as one more part."""
-        self._since = time.monotonic()
+        """Write the lines added since as one more part."""
+        self._written_at = time.monotonic()
         if self._lines:
-            with contextlib.suppress(TransientError):  # a log: the next part takes these lines along
+            with contextlib.suppress(TransientError):  # the next part takes these lines along
                 self._store.write(f"{self._run}-{self._n_parts:05d}.jsonl", b"".join(self._lines))
                 self._n_parts += 1
                 self._lines.clear()
 
 
-def _line(outcome: Outcome) -> bytes:
+def _journal_line(outcome: Outcome) -> bytes:
     facts = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **outcome.to_json()}
     return json.dumps(facts, allow_nan=False).encode("ascii") + b"\n"
 
 
-def _is_torn(path: Path) -> bool:
+def _ends_midline(path: Path) -> bool:
     try:
         with path.open("rb") as stream:
             stream.seek(-1, os.SEEK_END)
             return stream.read(1) != b"\n"
     except OSError:
-        return False  # not there, or empty
+        return False  # missing or empty
 
 
 @dataclass(slots=True)
@@ -120,7 +127,7 @@ class Workspace:
 
     Attributes:
         request: what to do; its output folder is where recordings are worked on.
-        room: the free space there.
+        space: the free space there.
         journal: keeps outcomes.
     """
 
@@ -135,17 +142,17 @@ class Workspace:
         """Keep what was downloaded."""
 
     def publish_crashes(self, folder: Path) -> None:
-        """Keep that a recording ended its process."""
+        """Keep the crash count of a recording."""
 
     def discard(self, folder: Path | None) -> None:
-        """Nothing of a recording is needed here any more."""
+        """Delete the local copy of a recording, if there is one."""
 
     def task_for(self, folder: Path, task: Task) -> Task:
-        """What a worker is told of a recording."""
+        """Return the task with the folder as a worker sees it."""
         return replace(task, folder=folder.absolute()) if self.request.cluster else task
 
     def with_location(self, outcome: Outcome) -> Outcome:
-        """An outcome with the place where its recording really is."""
+        """Return the outcome with the lasting location of its recording."""
         return outcome
 
 
@@ -160,25 +167,25 @@ class RemoteWorkspace(Workspace):
     store: storage.Store
 
     def load_state(self, bot_id: str) -> None:
-        """Download what says how far the recordings of a bot are."""
+        """Download what says how far a bot's recordings are."""
         for folder in storage.load_states(self.store, bot_id, self.request.out):
-            if self.request.verify:  # of downloads, whose bytes are looked at before anything is asked
+            if self.request.verify:  # downloads are hashed before anything is requested
                 sources = [n for n in storage.stored_names(folder) if n.startswith("source/")]
-                storage.download_missing(self._at(folder), folder, sources)
+                storage.download_missing(self._store_of(folder), folder, sources)
 
-    def _at(self, folder: Path) -> storage.Store:
+    def _store_of(self, folder: Path) -> storage.Store:
         return storage.Store(self.store.url / folder.parent.name / folder.name)
 
     def publish_download(self, folder: Path) -> None:
-        """Upload the downloaded files of a recording."""
-        storage.publish_fetched(self._at(folder), folder)
+        """Upload what was downloaded; with a cluster, delete it here."""
+        storage.publish_fetched(self._store_of(folder), folder)
         if self.request.cluster:
             shutil.rmtree(folder / "source", ignore_errors=True)
 
     def publish_crashes(self, folder: Path) -> None:
         """Upload the crash count of a recording."""
         with contextlib.suppress(OSError, MachineError, TransientError):
-            self._at(folder).write(CRASHES_FILE, (folder / CRASHES_FILE).read_bytes())
+            self._store_of(folder).write(CRASHES_FILE, (folder / CRASHES_FILE).read_bytes())
 
     def discard(self, folder: Path | None) -> None:
         """Delete the local copy of a recording."""
@@ -186,20 +193,21 @@ class RemoteWorkspace(Workspace):
             shutil.rmtree(folder, ignore_errors=True)
 
     def task_for(self, folder: Path, task: Task) -> Task:
-        """Address a task to the recording in the store."""
+        """Return the task with the recording's address in the store."""
         name = Path(folder.parent.name) / folder.name
-        return replace(task, folder=name if self.request.cluster else folder, store=self._at(folder).url.text)
+        address = self._store_of(folder).url.text
+        return replace(task, folder=name if self.request.cluster else folder, store=address)
 
     def with_location(self, outcome: Outcome) -> Outcome:
-        """Replace the folder of an outcome by its address in the store."""
+        """Return the outcome with its recording's address in the store."""
         if not outcome.folder:
             return outcome
         return replace(outcome, folder=str(self.store.url / outcome.bot_id / outcome.recording_id))
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_workspace(request: Request) -> Iterator[Workspace]:
-    """Where a request wants its recordings.
+    """Open the folder or the store that a request names.
 
     Raises:
         MachineError: the store refuses, or its extra is not installed.
@@ -211,12 +219,10 @@ def open_workspace(request: Request) -> Iterator[Workspace]:
     store = storage.Store(request.store)
     store.check()
     with storage.temporary_workspace() as out:
-        here = replace(request, out=out)
         journal = StoreJournal(store)
+        space = (DownloadSpace if request.cluster else FreeSpace)(out)
         try:
-            yield RemoteWorkspace(
-                here, (DownloadSpace if request.cluster else FreeSpace)(out), journal, store
-            )
+            yield RemoteWorkspace(replace(request, out=out), space, journal, store)
         finally:
             with contextlib.suppress(MachineError):
                 journal.write()

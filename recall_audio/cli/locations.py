@@ -1,8 +1,4 @@
-"""Read locations from the command line: folders of this machine, and addresses in an object store.
-
-Every function takes either. The storage and pipeline packages are imported where they are used, so that
-``--help`` stays quick.
-"""
+"""Places on the command line: a folder of this machine, or an address in a store."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,15 +9,19 @@ import click
 
 if TYPE_CHECKING:
     from recall_audio.storage import Location
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recall_audio.storage import Location
 
 
-class LocationType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A folder, or an address such as ``s3://BUCKET/PREFIX``."""
+class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A folder, or ``s3://BUCKET/PREFIX`` and its like."""
 
     name = "DIR|URL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Location":
-        """Convert text to a path or an address."""
+        """Text to a path or an address."""
         from recall_audio.errors import UsageError
         from recall_audio.storage import parse_location
 
@@ -33,11 +33,11 @@ class LocationType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             self.fail(str(error), param, ctx)
 
 
-def request_fields(place: "Location") -> dict[str, Any]:
-    """Return the fields of a batch request that name the output.
+def where(place: "Location") -> dict[str, Any]:
+    """The fields of a request that say where results go.
 
     Raises:
-        UsageError: `place` is a file.
+        UsageError: it is a file.
     """
     from recall_audio.errors import UsageError
 
@@ -48,15 +48,11 @@ def request_fields(place: "Location") -> dict[str, Any]:
     return {"out": place}
 
 
-def find_recordings(places: "Sequence[Location]") -> tuple[dict[str, Any], list[Path]]:
-    """Find the recordings at or below some locations.
-
-    Returns:
-        The fields of a batch request that name the output, and the recordings' folders. Of a store they are
-        relative: ``BOT_ID/RECORDING_ID``.
+def found_at(places: "Sequence[Location]") -> tuple[dict[str, Any], list[Path]]:
+    """The fields of a request that say where recordings are, and their folders; of a store only their names.
 
     Raises:
-        UsageError: a location holds no recording, or the locations belong to several outputs.
+        UsageError: there is none at one of the places, or they are of several outputs.
     """
     from recall_audio.errors import UsageError
     from recall_audio.pipeline.documents import recording_folders
@@ -69,56 +65,39 @@ def find_recordings(places: "Sequence[Location]") -> tuple[dict[str, Any], list[
     looked = [recordings_below(place) for place in places if not isinstance(place, Path)]
     roots = {root for root, _ in looked}
     if folders or len(roots) > 1:
-        raise UsageError(
-            "The recordings belong to several outputs.", "Process each output in a command of its own."
-        )
+        raise UsageError("These are in several outputs.", "Process each by itself.")
     pairs = dict.fromkeys(pair for _, found_there in looked for pair in found_there)
     return {"out": Path(), "store": roots.pop()}, [Path(bot) / recording for bot, recording in pairs]
 
 
 @contextmanager
-def states_of_bots(place: "Location", bot_ids: Sequence[str]) -> Iterator[list[Path]]:
-    """Yield folders with the state of each recording of some bots; of a store, with its documents alone."""
-    from recall_audio import fetch, storage
-
-    if isinstance(place, Path):
-        yield [f for i in bot_ids for f in fetch.known_recordings(place, i)]
-        return
-    store = storage.Store(place)
-    with storage.temporary_workspace() as root:
-        yield [f for i in bot_ids for f in storage.load_states(store, i, root)]
-
-
-@contextmanager
-def states_of_recordings(place: dict[str, Any], found: Sequence[Path]) -> Iterator[list[Path]]:
-    """Yield folders with the state of recordings, given what :func:`find_recordings` returned."""
+def known_at(place: dict[str, Any], found: Sequence[Path]) -> Iterator[list[Path]]:
+    """Folders that say how far these recordings are; arguments as :func:`found_at` gave them."""
     if "store" not in place:
         yield list(found)
         return
-    with states_of_bots(place["store"], list(dict.fromkeys(f.parent.name for f in found))) as known:
+    from recall_audio.batch.previous_runs import open_known_recordings
+
+    bot_ids = list(dict.fromkeys(f.parent.name for f in found))
+    with open_known_recordings(place["store"], bot_ids) as known:
         yield [f for f in known if Path(f.parent.name) / f.name in found]
 
 
 format_option = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="Print a table for people, JSON or CSV.",
+    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
 )
-folder_argument = click.argument("folder", metavar="DIR|URL", type=LocationType())
+folder_argument = click.argument("folder", metavar="DIR|URL", type=PlaceType())
 
 
 def one_recording(folder: "Location", *needed: str) -> Path:
-    """Return the folder of the only recording at or below `folder`; of a store, its mirror on this machine.
+    """The one recording's folder at or below `folder`; of a store, the one that mirrors it here.
 
     Args:
         folder: where to look.
-        needed: prefixes of files to download from a store beside the documents, e.g. ``stems/``.
+        needed: beginnings of the names of files that have to be here, beside the documents: ``stems/``.
 
     Raises:
-        UsageError: there is no recording, or more than one.
+        UsageError: there is none, or several.
     """
     from recall_audio.errors import UsageError
 
@@ -132,28 +111,28 @@ def one_recording(folder: "Location", *needed: str) -> Path:
 
 
 def folders_at(place: "Location", *needed: str) -> list[Path]:
-    """Return the folder of every recording; see :func:`recall_audio.results.locations.folders_at`."""
+    """Every recording's folder at or below a place; see :func:`recall_audio.results.locations.folders_at`."""
     from recall_audio.results import locations
 
     return locations.folders_at(place, *needed)
 
 
 def root_of(place: "Location") -> Path:
-    """Return the folder itself, or the mirror of an address on this machine."""
+    """The folder that is or mirrors a place."""
     from recall_audio.results import locations
 
     return locations.root_of(place)
 
 
-def publish(path: Path) -> str:
-    """Upload a file just written if its folder mirrors a store, and return where it is."""
+def told(path: Path) -> str:
+    """Where a file just written is: one that is of a mirrored place goes into its store first."""
     from recall_audio.storage import upload_if_mirrored
 
     return upload_if_mirrored(path)
 
 
 def load_journal(place: "Location") -> None:
-    """Download the journal of a store into its mirror; do nothing for a folder."""
+    """Bring the journal of a store's output to the folder that mirrors it; a folder has its own."""
     if not isinstance(place, Path):
         from recall_audio.storage import Mirror
 

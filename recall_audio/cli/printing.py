@@ -26,7 +26,7 @@ from recall_audio.report.values import (
     title,
 )
 from recall_audio.report.warnings_section import statements, verdict
-from recall_audio.storage import Location, Store, parse_location
+from recall_audio.storage import Location, parse_location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,35 +35,21 @@ if TYPE_CHECKING:
 
 _IDS = ("part", "bot", "recording")
 _FEW = 3
-"""Up to this many recordings each get a summary; more get one table."""
-
+# Up to this many recordings each get their own summary; more get one table.
 _MANY = 50
-"""Of more recordings than this, the table lists only those that are not done."""
-
-_ID_COLUMNS = 36
-"""Columns of a whole id."""
-
-_CUT_ID_COLUMNS = 12
-"""Columns of an id that is cut."""
-
-_WIDE_COLUMNS = 100
-"""A terminal of this width has room for a bot's whole id."""
-
-_PIPE_COLUMNS = 110
-"""Width of tables where stdout is no terminal."""
+# Of more than this many the table only lists those that are not done.
+_WHOLE_ID, _CUT_ID, _WIDE = 36, 12, 100
 
 
 def console() -> "Console":
-    """Return rich's console for stdout; of a fixed width where stdout is no terminal."""
+    """Rich on stdout; 110 columns where stdout is no terminal, so that a log reads the same everywhere."""
     from rich.console import Console
 
-    return Console(
-        width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False, emoji=False, markup=False
-    )
+    return Console(width=None if sys.stdout.isatty() else 110, highlight=False, emoji=False, markup=False)
 
 
 def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
-    """Print how a batch ended and return its exit code."""
+    """Show how a batch ended and give its exit code."""
     if as_json:
         for outcome in outcomes:
             click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
@@ -73,31 +59,32 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
         for outcome in finished:
             print_summary(parse_location(outcome.folder))
     if len(outcomes) > _FEW or len(finished) < len(outcomes) or any(o.status != "done" for o in outcomes):
-        listed = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
-        rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in listed]
+        shown_ones = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
+        rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in shown_ones]
         if rows:
             print_table(["bot", "recording", "status", "reason"], rows, "table")
     return exit_code(list(outcomes))
 
 
 def _has_results(outcome: Outcome, *, look: bool) -> bool:
-    """Return True where there are results to print; a store is asked only if `look` is True."""
+    """Tell whether there are results to summarise; ask a store only where that will be done."""
+    from recall_audio.batch.previous_runs import has_results
+
     place = parse_location(outcome.folder)
     if isinstance(place, Path):
-        return (place / "run.json").is_file()
-    is_done = outcome.status in ("done", "partial")
-    return is_done and (not look or Store(place).facts("run.json") is not None)
+        return has_results(place)
+    return outcome.status in ("done", "partial") and (not look or has_results(place))
 
 
 def print_summary(place: Location) -> None:
-    """Print the summary of one recording: a bar for each speaker, warnings, where the files are."""
+    """The summary of one recording: a bar a speaker, warnings, where the files are."""
     from recall_audio.pipeline.documents import read_documents
 
     print_documents(read_documents(one_recording(place)), console(), folder=str(place))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
-    """Print rows as a table for people, as JSON objects, or as CSV."""
+    """Rows as a table for people, as JSON objects, or as CSV."""
     rows = [list(row) for row in rows]
     if form == "json":
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
@@ -121,18 +108,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str
                 max_width=_id_width(name) if name in _IDS else None,
             )
         for row in rows:
-            table.add_row(*(cell_text(cell) for cell in row))
+            table.add_row(*(shown(cell) for cell in row))
         console().print(table)
 
 
 def _id_width(name: str) -> int:
-    """Return how wide an id's column is; a bot's id is whole where there is room, because users copy it."""
-    is_whole = name == "bot" and console().width >= _WIDE_COLUMNS
-    return _ID_COLUMNS if is_whole else _CUT_ID_COLUMNS
+    """A bot's id is what one copies: whole, where there is room for it."""
+    return _WHOLE_ID if name == "bot" and console().width >= _WIDE else _CUT_ID
 
 
-def cell_text(cell: Any) -> str:
-    """Return a cell as a terminal shows it: no control characters, and a dash for an absent value."""
+def shown(cell: Any) -> str:
+    """A cell for a terminal: no control characters, absent values as a dash."""
     if cell is None:
         return "–"
     if isinstance(cell, float):
@@ -140,16 +126,12 @@ def cell_text(cell: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(cell))
 
 
-_BAR_COLUMNS = 24
-"""Width of a bar for a share of 1."""
-
-_MOST_STATEMENTS = 6
-"""The summary shows this many statements; the report has them all."""
-
+_BAR = 24
+_MOST_SAID = 6
 _PLAIN = str.maketrans(
     {"−": "-", "–": "-", "…": "...", "\u202f": " ", "’": "'", "“": '"', "”": '"', "±": "+-"}
 )
-"""Replacements for marks that an encoding may lack."""
+"""The marks of these texts for an encoding that may lack them."""
 
 
 def print_documents(documents: Documents, console: "Console", folder: PurePath | str | None = None) -> None:
@@ -157,10 +139,10 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
 
     Args:
         documents: as for :func:`~recall_audio.report.render`.
-        console: where to print; its width and colours apply.
-        folder: the recording's folder, printed at the end; None leaves it out.
+        console: where to; its width and colours are kept to.
+        folder: the recording's folder, to say where the files are; None leaves that out.
     """
-    shown = _Encoder(console)
+    shown = _Shown(console)
     people = speakers(documents)
     console.print(shown(title(documents), "bold"))
     console.print(shown(_facts(documents, people)))
@@ -168,16 +150,16 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
         console.print()
         console.print(_bars(people, shown))
     console.print()
-    _print_statements(statements(documents, people), shown)
+    _said(statements(documents, people), shown)
     if folder is not None:
         console.print()
-        # Neither wrapped nor cut: users copy the path.
+        # Neither wrapped nor cut: a path is there to be copied.
         console.print(shown(f"Files in {text(folder, 4096)}"), soft_wrap=True)
         console.print(shown(f"  {_files(documents)}"))
 
 
-class _Encoder:
-    """Text for a console: never markup, and marks that its encoding lacks replaced."""
+class _Shown:
+    """Text as a console can show it: never markup, and what its encoding lacks replaced."""
 
     def __init__(self, console: "Console") -> None:
         self.console = console
@@ -206,13 +188,13 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     return ", ".join(said)
 
 
-def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
+def _bars(people: list[Speaker], shown: _Shown) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     # rich's ellipsis is a character that not every encoding has.
     table.add_column("Speaker", overflow="ellipsis" if shown.blocks else "crop", no_wrap=True, max_width=22)
-    table.add_column("Share of all talk", no_wrap=True, min_width=_BAR_COLUMNS)
+    table.add_column("Share of all talk", no_wrap=True, min_width=_BAR)
     for name in ("", "Talk", "Turns"):
         table.add_column(name, justify="right", no_wrap=True)
     whole = sum(s.talk_s for s in people)
@@ -227,28 +209,28 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
 
 
 def _bar(share: float | None, *, blocks: bool) -> str:
-    """Return a bar of whole and eighth blocks; any share above 0 shows."""
-    eighths = 0 if share is None or share <= 0 else max(1, round(8 * _BAR_COLUMNS * min(1.0, share)))
+    """Whole and eighth blocks; whoever spoke at all shows."""
+    eighths = 0 if share is None or share <= 0 else max(1, round(8 * _BAR * min(1.0, share)))
     if not blocks:
         return "#" * -(-eighths // 8)
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
-def _print_statements(found: list[Statement], shown: _Encoder) -> None:
+def _said(found: list[Statement], shown: _Shown) -> None:
     from rich.table import Table
 
     shown.console.print(shown(verdict(found)))
-    to_check = [s for s in found if s.rank >= CHECK]
+    worth = [s for s in found if s.rank >= CHECK]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    for s in to_check[:_MOST_STATEMENTS]:
+    for s in worth[:_MOST_SAID]:
         style = "bold red" if s.rank == MATTERS else "yellow"
         table.add_row(shown(s.word, style), shown(f"{s.where}: {s.sentence}" if s.where else s.sentence))
-    if to_check:
+    if worth:
         shown.console.print(table)
-    if len(to_check) > _MOST_STATEMENTS:
-        shown.console.print(shown(f"... and {len(to_check) - _MOST_STATEMENTS} more, in report.html"))
+    if len(worth) > _MOST_SAID:
+        shown.console.print(shown(f"... and {len(worth) - _MOST_SAID} more, in report.html"))
 
 
 def _files(documents: Documents) -> str:

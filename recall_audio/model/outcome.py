@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+from recall_audio.errors import ItemError, RecallAudioError, UsageError, Waiting
 
 CountCallback = Callable[[int, int], None]
 """Progress of one stage: called with units done and units in all."""
@@ -75,6 +78,39 @@ class Outcome:
     def told(self) -> str:
         """How it ended, in a word or two for people."""
         return f"{self.status} before" if self.reused else self.status
+
+    @staticmethod
+    def of_error(
+        error: RecallAudioError,
+        bot_id: str,
+        folder: Path | None = None,
+        *,
+        seconds: float = 0.0,
+        status: Status | None = None,
+    ) -> "Outcome":
+        """Return the outcome of a bot or recording that failed.
+
+        Args:
+            error: why it failed.
+            bot_id: the bot.
+            folder: the recording's folder, if it came to one.
+            seconds: wall time spent on it.
+            status: by default ``waiting`` or ``failed`` by the error's class; ``transient`` for errors that
+                are no fault of the item, as those of the machine.
+        """
+        if status is None and isinstance(error, Waiting):
+            status = "waiting"
+        elif status is None:
+            status = "failed" if isinstance(error, ItemError | UsageError) else "transient"
+        return Outcome(
+            bot_id=bot_id,
+            recording_id=folder.name if folder else "",
+            status=status,
+            folder=str(folder) if folder else "",
+            code=error.code,
+            message=str(error),
+            seconds=round(seconds, 3),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, one line of the journal."""

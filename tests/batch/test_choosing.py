@@ -92,10 +92,10 @@ def test_row_36_without_room_nothing_is_begun_and_the_exit_code_is_4(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk_space.shutil, "disk_usage", lambda _: Full)
-        patch.setattr("recall_audio.fetch.download.file._Download._check_disk", lambda *_: None)
+        patch.setattr("recall_audio.fetch.download.file._Transfer._check_disk", lambda *_: None)
         ran = lab.batch()
     assert ran.code == 4
-    assert "room on the disk" in ran.err
+    assert "space on the disk" in ran.err
     assert bool(server.requests) is asks
     assert not list(lab.out.glob("*/*/talk.json"))
     assert [o.status for o in lab.here()] == ["done"] * 3
@@ -108,7 +108,7 @@ def test_a_summary_has_a_row_a_bot_and_its_reason(lab: Lab) -> None:
     assert ran.code == 1
     for bot_id in [*server.bot_ids, unknown]:
         assert bot_id[:10] in ran.out
-    assert "knows no bot" in " ".join(ran.out.split())
+    assert "has no bot" in " ".join(ran.out.split())
     assert ran.err.splitlines()[-1] == "4 done, 1 failed."
     assert "5 of 5" in ran.err
 

@@ -243,8 +243,8 @@ def test_whoever_waits_for_the_cluster_can_be_a_library(lab: Lab, cluster: str) 
 def test_a_cluster_that_has_lost_all_its_workers_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recall_audio.batch.executors.dask.PATIENCE_S", 0.2)
-    monkeypatch.setattr("recall_audio.batch.executors.dask.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("recall_audio.batch.executors.dask.NO_WORKER_S", 0.2)
+    monkeypatch.setattr("recall_audio.batch.executors.dask.POLL_S", 0.01)
     alive = {"tcp://worker": 1}
 
     class Deserted:

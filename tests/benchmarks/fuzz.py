@@ -323,11 +323,11 @@ def own_files(folder: Path) -> Callable[[Mutator], None]:
         (folder / name).write_bytes(m.body(rights[name]))
         try:
             previous_runs.fetched_recordings(out, bot_id)
-            previous_runs.has_its_media(folder)
+            previous_runs.has_media(folder)
             previous_runs.is_quarantined(folder)
             finished(folder, options)
-            previous_runs.to_redo(folder, options)
-            previous_runs.is_whole(folder)
+            previous_runs.stages_to_redo(folder, options)
+            previous_runs.is_complete(folder)
         finally:
             (folder / name).write_text(json.dumps(rights[name]), "utf-8")
 

@@ -1,4 +1,4 @@
-"""Where recordings are processed: in this process, in worker processes, or on a Dask cluster."""
+"""Choose where recordings are processed: in this process, in worker processes, or on a Dask cluster."""
 
 import signal
 import threading
@@ -20,80 +20,96 @@ T = TypeVar("T")
 
 
 class InlineExecutor(Executor):
-    """Works where it is called: for one recording at a time, in a notebook or a test.
+    """An executor that calls at once, in the calling thread: for one recording, a notebook or a test.
 
     Args:
-        report: hears how far each call's first argument, a task, has come.
+        progress: called as a call's first argument, a task, advances.
     """
 
-    def __init__(self, report: ProgressCallback) -> None:
-        self._report = report
+    def __init__(self, progress: ProgressCallback) -> None:
+        self._progress = progress
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        """Make the call; what it returns or raises is in the future. Ctrl-C goes through."""
+        """Make the call and return what came of it in a future; Ctrl-C is raised."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
-        with progress_to(partial(self._report, args[0].folder.name)):
+        with progress_to(partial(self._progress, args[0].folder.name)):
             try:
                 future.set_result(fn(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001 - an executor hands on whatever was raised
+            except Exception as error:  # noqa: BLE001 - an executor passes on whatever was raised
                 future.set_exception(error)
         return future
 
 
-def _is_here(request: Request, given: Executor | None) -> bool:
-    """Whether recordings are processed in the calling thread itself."""
+def _is_inline(request: Request, given: Executor | None) -> bool:
+    """Tell whether recordings are processed in the calling thread itself."""
     if given is not None or request.cluster:
         return False
     return request.options is not None and not request.isolate and request.jobs == 1
 
 
 def defer_signals(request: Request, given: Executor | None, stop: Event) -> AbstractContextManager[object]:
-    """What Ctrl-C does while a batch runs: ends it in good order."""
-    # What computes in this very thread has to be interruptible where it is.
-    return nullcontext() if _is_here(request, given) else DeferredSignals(stop)
+    """Return the context in which Ctrl-C ends a batch in good order."""
+    # Work in the calling thread has to be interrupted where it is.
+    return nullcontext() if _is_inline(request, given) else DeferredSignals(stop)
 
 
 @contextmanager
 def open_executor(
-    request: Request, report: ProgressCallback, given: Executor | None, folders: Iterable[Path] = ()
+    request: Request, progress: ProgressCallback, given: Executor | None, folders: Iterable[Path] = ()
 ) -> Iterator[Executor]:
-    """Where recordings are processed: those of `folders`, or what comes below the output folder."""
+    """Open the executor that a request asks for.
 
-    def told(task: Any, what: str, done: int, total: int) -> None:
-        report(task.folder.name, what, done, total)
+    Args:
+        request: what to do.
+        progress: called as recordings advance.
+        given: the caller's own executor, which is not shut down, or None.
+        folders: the recordings, where they are known; otherwise all lie below the output folder.
+
+    Raises:
+        UsageError, MachineError: the cluster is not available; see
+            :func:`~recall_audio.batch.executors.dask.connect`.
+    """
+
+    def on_call_progress(task: Any, stage: str, done: int, total: int) -> None:
+        progress(task.folder.name, stage, done, total)
 
     if given is not None:
         yield given
-    elif _is_here(request, given):
-        yield InlineExecutor(report)
+    elif _is_inline(request, given):
+        yield InlineExecutor(progress)
     elif request.cluster:
         from recall_audio.batch.executors.dask import connect
 
         shared = {folder.parent.parent for folder in folders} or {request.out}
         shared = set() if request.store is not None else shared
-        with connect(request.cluster, shared, request.jobs, told, request.item_timeout_s) as pool:
-            yield pool
+        with connect(
+            request.cluster, shared, request.jobs, on_call_progress, request.item_timeout_s
+        ) as cluster:
+            yield cluster
     else:
-        workers = ProcessExecutor(request.jobs, request.item_timeout_s, told)
+        workers = ProcessExecutor(request.jobs, request.item_timeout_s, on_call_progress)
         try:
             yield workers
         finally:
             workers.shutdown(wait=True, cancel_futures=True)
 
 
-def ignore_progress(*_: object) -> None:
-    """Tell nobody."""
+def do_nothing(*_: object) -> None:
+    """Ignore the arguments; stands for a callback that was not given."""
 
 
-_CAUGHT = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 
 class DeferredSignals:
-    """Within the block a signal sets `stop`; what it used to do is done when the block ends.
+    """A block in which SIGINT and SIGTERM set an event; their own handlers run when the block ends.
 
-    A second one changes nothing: the end is bounded as it is. Outside the main thread, where Python takes no
-    handlers, this does nothing.
+    A signal therefore never strikes between two steps that belong together. A second one changes nothing: the
+    time to the end is bounded. Outside the main thread, where Python takes no handlers, this does nothing.
+
+    Args:
+        stop: the event.
     """
 
     def __init__(self, stop: threading.Event) -> None:
@@ -103,7 +119,7 @@ class DeferredSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in _CAUGHT:
+            for number in _SIGNALS:
                 before = signal.getsignal(number)
                 if before not in (signal.SIG_IGN, None):
                     self._before[number] = before
@@ -122,6 +138,6 @@ class DeferredSignals:
         if self._caught is not None:
             handler: Callable[[int, FrameType | None], Any] | Any = self._before[self._caught]
             if callable(handler):
-                handler(self._caught, None)  # raises KeyboardInterrupt, or whatever the caller arranged
+                handler(self._caught, None)  # raises KeyboardInterrupt, or what the caller arranged
             else:
                 signal.raise_signal(self._caught)

@@ -1,7 +1,7 @@
-"""What a worker of a cluster does: see that it fits the client, then make the call it was sent.
+"""Run inside a Dask worker: check that it fits the client, then run the call that was sent.
 
 A call comes as bytes inside a call of this module, so that a worker that lacks the package, or has another
-version of it, can say so: what cannot be unpickled on arrival would end the worker's connection instead.
+version of it, can report that: what cannot be unpickled on arrival would end the worker's connection instead.
 """
 
 import os
@@ -22,11 +22,11 @@ from recall_audio.model.options import Options
 from recall_audio.pipeline.plan import STAGES, key_of
 from recall_audio.pipeline.process import parameters_of
 
-_TELL_EVERY_S = 1.0
+_REPORT_EVERY_S = 1.0
 
 
 class RemoteCall:
-    """A call of a function of this module; pickled, it is only the function's name and plain arguments."""
+    """A call of a function of this module, pickled as the function's name and plain arguments only."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._parts = function, arguments
@@ -37,25 +37,25 @@ class RemoteCall:
 
 @cache
 def build_id() -> str:
-    """This version of the package, and a digest of its steps' revisions and of all its options."""
+    """Return this version of the package, with a digest of its stages' revisions and of all its options."""
     revisions = {name: stage.revision for name, stage in STAGES.items()}
     return f"{__version__} ({key_of(revisions, parameters_of(Options()))[:8]})"
 
 
-def answer(requirements: tuple[str, tuple[str, ...]], topic: str, at: int, call: bytes) -> Any:
-    """Make a pickled call ``(function, arguments)``, telling on a topic how far it is.
+def run_call(requirements: tuple[str, tuple[str, ...]], topic: str, number: int, call: bytes) -> Any:
+    """Run a pickled call ``(function, arguments)`` and report its progress on a topic.
 
     Raises:
-        MachineError: this worker cannot do it; see :func:`check`.
+        MachineError: this worker is unfit; see :func:`check`.
     """
     check(requirements)
-    function, arguments = pickle.loads(call)  # noqa: S301 - from the client that the cluster trusts anyhow
-    with worker_process.progress_to(_Teller(topic, at)):
+    function, arguments = pickle.loads(call)  # noqa: S301 - from the client, which the cluster trusts anyway
+    with worker_process.progress_to(_TopicProgress(topic, number)):
         return function(*arguments)
 
 
 def check(requirements: tuple[str, tuple[str, ...]]) -> str:
-    """Whether this worker can work for the client; gives its host's name.
+    """Check that this worker can run the client's calls; return its host's name.
 
     Args:
         requirements: the client's :func:`build_id`, and files that it has put into the shared folders.
@@ -63,23 +63,23 @@ def check(requirements: tuple[str, tuple[str, ...]]) -> str:
     Raises:
         MachineError: ``other_version``; ``not_shared``: it does not see what the client has written.
     """
-    for name in SECRET_VARIABLES:  # whoever started the worker may have had them
+    for name in SECRET_VARIABLES:  # the worker's environment may have held them when it started
         os.environ.pop(name, None)
-    theirs, tokens = requirements
-    if theirs != build_id():
+    expected, tokens = requirements
+    if expected != build_id():
         raise MachineError(
-            f"A worker on {socket.gethostname()} has recall_audio {build_id()}; expected {theirs}, as here.",
+            f"A worker on {socket.gethostname()} has recall_audio {build_id()}, expected {expected} as here.",
             "Install the same version on the cluster's workers and here.",
             code="other_version",
         )
     for token in tokens:
-        _see(Path(token))
+        _check_shared(Path(token))
     return socket.gethostname()
 
 
 @cache
-def _see(token: Path) -> None:
-    """Once in each worker process."""
+def _check_shared(token: Path) -> None:
+    """Check, once in each worker process, that a shared folder can be read and written."""
     beside = token.with_name(f"{token.name}.{socket.gethostname()}.{os.getpid()}")
     try:
         token.read_bytes()
@@ -97,29 +97,29 @@ def _see(token: Path) -> None:
     )
 
 
-class _Teller:
-    """Sends progress to the client now and then, and ends work that the client has given up."""
+class _TopicProgress:
+    """Sends progress to the client now and then, and ends a call that the client has cancelled."""
 
-    def __init__(self, topic: str, at: int) -> None:
-        self._topic, self._item, self._at = topic, at, 0.0
+    def __init__(self, topic: str, number: int) -> None:
+        self._topic, self._number, self._sent_at = topic, number, 0.0
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if done < total and now - self._at < _TELL_EVERY_S:
+        if done < total and now - self._sent_at < _REPORT_EVERY_S:
             return
         from distributed import get_worker
 
-        self._at = now
+        self._sent_at = now
         try:
             worker = get_worker()
         except ValueError:
             return  # not on a worker
-        worker.log_event(self._topic, (self._item, what, done, total))
-        if _is_given_up(worker):
+        worker.log_event(self._topic, (self._number, stage, done, total))
+        if _is_cancelled(worker):
             raise TransientError("Stopped before it was finished.", code="interrupted")
 
 
-def _is_given_up(worker: Any) -> bool:
+def _is_cancelled(worker: Any) -> bool:
     with suppress(AttributeError, KeyError):  # the worker's own bookkeeping, which may change
         return str(worker.state.tasks[worker.get_current_task()].state) == "cancelled"
     return False

@@ -1,4 +1,4 @@
-"""Worker processes, each behind a pipe of its own: what ends one of them costs one item.
+"""Run calls in worker processes, each behind a pipe of its own, so that a crash costs one call.
 
 ::
 
@@ -6,9 +6,9 @@
                             ▲                            │
                             └── progress, result, or its end
 
-An own pool because those at hand share more than that. With ``concurrent.futures`` and loky a killed worker
-loses every item that waits; pebble survives a death at work, but not that of an idle worker (the whole pool
-breaks, measured with 5.2), and its workers share one pipe and its locks. Here there is nothing to share.
+Existing pools share more than that. With ``concurrent.futures`` and loky a killed worker loses every call
+that waits; pebble survives the death of a busy worker, but not that of an idle one (the whole pool breaks,
+measured with 5.2), and its workers share one pipe and its locks. Workers of this pool share nothing.
 """
 
 import atexit
@@ -29,16 +29,17 @@ from typing import Any, TypeVar
 from recall_audio.batch.executors import worker_process
 from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import ItemError, TransientError
+from recall_audio.model.outcome import StageCallback
 
 T = TypeVar("T")
-Told = Callable[[Any, str, int, int], None]
-"""Called with a job's first argument, what is being done, units done and units in all."""
+CallProgress = Callable[[Any, str, int, int], None]
+"""Called with a call's first argument, its stage, units done and units in all."""
 
 # Spawned: a forked worker would inherit threads' locks, and the parent's memory with the key in it.
 _SPAWNED = multiprocessing.get_context("spawn")
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _GRACE_S = 2.0
-# A worker that is ended has so long to remove its temporary files.
+"""Time for a worker that is ended to remove its temporary files, seconds."""
 
 
 _environment = threading.RLock()
@@ -46,7 +47,7 @@ _environment = threading.RLock()
 
 @contextlib.contextmanager
 def hidden_secrets() -> Iterator[None]:
-    """Within the block, which others wait for, no secret is in the environment that a child would get."""
+    """Take secrets out of the environment that children get, within a block of one thread at a time."""
     with _environment:
         hidden = {name: os.environ.pop(name) for name in SECRET_VARIABLES if name in os.environ}
         try:
@@ -56,13 +57,13 @@ def hidden_secrets() -> Iterator[None]:
 
 
 def with_secrets(read: Callable[[], T]) -> Callable[[], T]:
-    """`read`, never while the key is hidden."""
+    """Return `read`, made to wait while secrets are hidden."""
 
-    def careful() -> T:
+    def read_when_visible() -> T:
         with _environment:
             return read()
 
-    return careful
+    return read_when_visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +73,19 @@ class _Job:
 
 
 class ProcessExecutor(Executor):
-    """An executor of at most `n` processes; one is started when an item finds no idle one.
+    """An executor of at most `n` processes; one is started when a call finds none idle.
 
     A future ends with ItemError ``crashed`` where its process ended (``facts['exit_code']``, negative for a
-    signal), ``timeout`` where it took longer than allowed; both have ``facts['pid']``. Others go on.
+    signal), ``timeout`` where it took longer than allowed; both have ``facts['pid']``. Other calls go on.
 
     Args:
-        n: processes at most.
-        timeout_s: longest time for one item, or None.
-        told: hears how far items are, from several threads.
+        n: most processes.
+        timeout_s: longest time for one call, seconds, or None.
+        progress: called as calls advance, from several threads.
     """
 
-    def __init__(self, n: int, timeout_s: float | None = None, told: Told | None = None) -> None:
-        self._n, self._timeout_s, self._told = n, timeout_s, told
+    def __init__(self, n: int, timeout_s: float | None = None, progress: CallProgress | None = None) -> None:
+        self._n, self._timeout_s, self._progress = n, timeout_s, progress
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._keepers: list[threading.Thread] = []
         self._idle = 0
@@ -92,11 +93,15 @@ class ProcessExecutor(Executor):
         self._is_ending = threading.Event()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        """Run a picklable call in a worker."""
+        """Run a picklable call in a worker.
+
+        Raises:
+            RuntimeError: the executor was shut down.
+        """
         future: Future[T] = Future()
         with self._lock:
             if self._is_ending.is_set():
-                raise RuntimeError("no work is taken after shutdown")
+                raise RuntimeError("cannot submit after shutdown")
             if self._idle < self._jobs.qsize() + 1 and len(self._keepers) < self._n:
                 keeper = threading.Thread(target=self._keep, daemon=True)
                 self._keepers.append(keeper)
@@ -105,7 +110,7 @@ class ProcessExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers once their work is done; with `cancel_futures` at once, unfinished or not."""
+        """End the workers when their calls are done, or at once with `cancel_futures`."""
         if cancel_futures:
             self._is_ending.set()
         with self._lock:
@@ -118,7 +123,7 @@ class ProcessExecutor(Executor):
         self._is_ending.set()
 
     def cancel_all(self) -> None:
-        """End all work now, begun or not; does not wait."""
+        """End all calls now, begun or not, without waiting."""
         self._is_ending.set()
 
     def _keep(self) -> None:
@@ -140,27 +145,27 @@ class ProcessExecutor(Executor):
             worker.end()
 
     def _done(self, job: _Job, worker: "_Worker | None") -> "_Worker | None":
-        """Do one job; gives the worker if it can take the next."""
+        """Do one job; return the worker if it can take the next."""
         try:
             worker = _ready(worker, job)
-        except Exception as error:  # noqa: BLE001 - what cannot be pickled or started is this job's failure
+        except Exception as error:  # noqa: BLE001 - what cannot be pickled or started fails this job alone
             job.future.set_exception(error)
             return None
         try:
-            value = worker.answer(self._timeout_s, self._is_ending, self._passing(job))
-        except Exception as error:  # noqa: BLE001 - whatever the call raised is handed on
+            value = worker.answer(self._timeout_s, self._is_ending, self._progress_of(job))
+        except Exception as error:  # noqa: BLE001 - whatever the call raised is passed on
             job.future.set_exception(error)
         else:
             job.future.set_result(value)
         return worker if worker.process.is_alive() else None
 
-    def _passing(self, job: _Job) -> Callable[[str, int, int], None]:
-        told, args = self._told, job.call[1]
-        return lambda *facts: None if told is None else told(args[0], *facts)
+    def _progress_of(self, job: _Job) -> StageCallback:
+        progress, args = self._progress, job.call[1]
+        return lambda *facts: None if progress is None else progress(args[0], *facts)
 
 
 def _ready(worker: "_Worker | None", job: _Job) -> "_Worker":
-    """A living worker that has been given the job; one that died idle is replaced."""
+    """Send the job to the worker, or to a new one if it died idle; return the one that has it."""
     if worker is not None and worker.process.is_alive():
         with contextlib.suppress(OSError):
             worker.pipe.send(job.call)
@@ -175,7 +180,7 @@ _living: "weakref.WeakSet[_Worker]" = weakref.WeakSet()
 
 @cache
 def _at_exit() -> None:
-    """See to it that workers nobody has ended are ended before the interpreter waits for them."""
+    """Register that remaining workers are ended before the interpreter waits for them."""
 
     def end_all() -> None:
         for worker in list(_living):
@@ -190,7 +195,7 @@ class _Worker:
     def __init__(self) -> None:
         self.pipe: Connection
         self.pipe, theirs = _SPAWNED.Pipe()
-        # Not a daemon, which may have no workers of its own for one recording's pieces.
+        # Not a daemon: a daemon may not have workers of its own for one recording's pieces.
         self.process = _SPAWNED.Process(target=worker_process.serve, args=(theirs,))
         with hidden_secrets():
             self.process.start()
@@ -198,10 +203,8 @@ class _Worker:
         _at_exit()
         theirs.close()
 
-    def answer(
-        self, timeout_s: float | None, ending: threading.Event, told: Callable[[str, int, int], None]
-    ) -> Any:
-        """What the call gave, or the error it raised.
+    def answer(self, timeout_s: float | None, ending: threading.Event, progress: StageCallback) -> Any:
+        """Wait for the call; return its result or raise its error.
 
         Raises:
             ItemError: ``crashed``, ``timeout``.
@@ -209,15 +212,15 @@ class _Worker:
         """
         until = None if timeout_s is None else monotonic() + timeout_s
         while True:
-            left_s = _LOOK_S if until is None else min(_LOOK_S, max(until - monotonic(), 0.0))
-            ready = wait([self.pipe, self.process.sentinel], left_s)
+            poll_s = _POLL_S if until is None else min(_POLL_S, max(until - monotonic(), 0.0))
+            ready = wait([self.pipe, self.process.sentinel], poll_s)
             if self.pipe in ready:
                 try:
                     kind, value = self.pipe.recv()
                 except (EOFError, OSError):
                     raise self._crashed() from None
                 if kind == worker_process.PROGRESS:
-                    told(*value)
+                    progress(*value)
                 elif kind == worker_process.RAISED:
                     raise value
                 else:
@@ -237,10 +240,10 @@ class _Worker:
         return {"pid": self.process.pid, "exit_code": self.process.exitcode}
 
     def _crashed(self) -> ItemError:
-        self.process.join(_GRACE_S)  # its own exit code, not one that we give it
+        self.process.join(_GRACE_S)  # so that the exit code is its own, not that of being ended
         self.end()
         return ItemError(
-            f"The process that worked on it ended ({ended_how(self.process.exitcode)}).",
+            f"The process that worked on it ended ({describe_exit(self.process.exitcode)}).",
             code="crashed",
             **self._facts(),
         )
@@ -254,8 +257,8 @@ class _Worker:
                 self.process.join(_GRACE_S)
 
 
-def ended_how(exit_code: int | None) -> str:
-    """An exit code in words."""
+def describe_exit(exit_code: int | None) -> str:
+    """Return an exit code in words."""
     if exit_code is not None and exit_code < 0:
         import signal
 

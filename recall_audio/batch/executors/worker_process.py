@@ -1,4 +1,4 @@
-"""The inside of a worker process: take a call from the pipe, make it, send back what came of it.
+"""Run inside a worker process: take calls from a pipe, report progress, send back results.
 
 A worker ignores Ctrl-C (its parent decides), has no API key, and does not outlive its parent.
 """
@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from multiprocessing.connection import Connection, wait
@@ -20,44 +20,43 @@ from typing import NoReturn
 
 from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import ItemError
+from recall_audio.model.outcome import StageCallback
 
 PROGRESS, RETURNED, RAISED = "progress", "returned", "raised"
-_TELL_EVERY_S = 0.5
+_REPORT_EVERY_S = 0.5
 _GRACE_S = 2.0
+"""Time for the work to clean up once the parent is gone, seconds."""
 
 
-Told = Callable[[str, int, int], None]
-"""Called with what is being done, units done and units in all."""
-
-_listener: ContextVar[Told | None] = ContextVar("listener", default=None)
+_listener: ContextVar[StageCallback | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
-def progress_to(told: Told) -> Iterator[None]:
-    """Whatever :func:`report_progress` is told within the block goes to `told`."""
-    token = _listener.set(told)
+def progress_to(callback: StageCallback) -> Iterator[None]:
+    """Pass what :func:`report_progress` is given within the block to `callback`."""
+    token = _listener.set(callback)
     try:
         yield
     finally:
         _listener.reset(token)
 
 
-def report_progress(what: str, done: int, total: int) -> None:
-    """Say how far the work is, if anybody listens."""
-    told = _listener.get()
-    if told is not None:
-        told(what, done, total)
+def report_progress(stage: str, done: int, total: int) -> None:
+    """Report how far the work is to the innermost :func:`progress_to`, if there is one."""
+    callback = _listener.get()
+    if callback is not None:
+        callback(stage, done, total)
 
 
 def serve(pipe: Connection) -> None:
-    """Answer calls until the parent closes the pipe or is no more."""
+    """Answer calls until the parent closes the pipe or ends."""
     for name in SECRET_VARIABLES:
         os.environ.pop(name, None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     _keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with progress_to(_Teller(pipe)):
+    with progress_to(_PipeProgress(pipe)):
         while True:
             try:
                 function, args, kwargs = pipe.recv()
@@ -66,34 +65,34 @@ def serve(pipe: Connection) -> None:
             try:
                 pipe.send((RETURNED, function(*args, **kwargs)))
             except OSError:
-                return  # nobody is there to hear it
+                return  # the parent has gone
             except Exception as error:  # noqa: BLE001 - the call's own errors belong to its caller
                 pipe.send((RAISED, _portable(error)))
 
 
 def _portable(error: Exception) -> Exception:
-    """`error` if it comes through a pipe as what it is, else one that names it."""
+    """Return the error if it survives pickling, else one that names it."""
     import pickle
 
     try:
-        if type(pickle.loads(pickle.dumps(error))) is type(error):  # noqa: S301 - what we have just pickled
+        if type(pickle.loads(pickle.dumps(error))) is type(error):  # noqa: S301 - pickled by this very line
             return error
     except Exception:  # noqa: BLE001, S110 - exceptions' own pickling can raise anything
         pass
     return ItemError(f"An error that should not happen ({type(error).__name__}).", code="unexpected")
 
 
-class _Teller:
-    """Sends progress to the parent, but not every step of it."""
+class _PipeProgress:
+    """Sends progress to the parent, not more often than is useful."""
 
     def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._at = pipe, 0.0
+        self._pipe, self._sent_at = pipe, 0.0
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if done >= total or now - self._at >= _TELL_EVERY_S:
-            self._at = now
-            self._pipe.send((PROGRESS, (what, done, total)))
+        if done >= total or now - self._sent_at >= _REPORT_EVERY_S:
+            self._sent_at = now
+            self._pipe.send((PROGRESS, (stage, done, total)))
 
 
 def _keep_freed_memory() -> None:
@@ -114,7 +113,7 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed ends too: asked first, then at once."""
+    """End this process once its parent was killed: first by SIGTERM, then at once."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
