@@ -1,4 +1,4 @@
-"""WAV to FLAC, MP3 or Opus, by the ffmpeg found on this machine."""
+"""Encode WAV files as FLAC, MP3 or Opus with the ffmpeg found on this machine."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ from recall_audio.files import appear
 FFMPEG_HINT = f"Install ffmpeg, or run: {install_line('ffmpeg')}, or write WAV."
 
 SUFFIXES = {"flac": ".flac", "mp3": ".mp3", "opus": ".opus"}
-"""File name endings of the formats that can be encoded."""
+"""Formats that can be encoded, and their file name suffixes."""
 
-_SETTINGS: dict[str, dict[str, Any]] = {
+_FFMPEG_OPTIONS: dict[str, dict[str, Any]] = {
     "flac": {"format": "flac", "acodec": "flac"},
     "mp3": {"format": "mp3", "acodec": "libmp3lame", "q:a": 2},
     "opus": {"format": "ogg", "acodec": "libopus", "b:a": "32k"},
@@ -22,7 +22,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def find_ffmpeg() -> str | None:
-    """An ffmpeg: on the PATH, else the one that imageio-ffmpeg brings, else None."""
+    """Return the path of an ffmpeg: that on the PATH, else that of imageio-ffmpeg, else None."""
     found = shutil.which("ffmpeg")
     if found is not None:
         return found
@@ -35,7 +35,7 @@ def find_ffmpeg() -> str | None:
 
 
 def encode(wav: Path, target: Path, kind: str) -> None:
-    """Encode a WAV file as `target`, which appears when it is whole.
+    """Encode a WAV file as `target`, which appears once it is complete.
 
     Args:
         wav: the source.
@@ -53,7 +53,7 @@ def encode(wav: Path, target: Path, kind: str) -> None:
         raise MachineError(f"{kind.upper()} needs ffmpeg, and there is none.", FFMPEG_HINT, code="no_encoder")
     # `file:` keeps a name that begins with a dash, or looks like an address, a file's name.
     source = ffmpeg.input(f"file:{wav.absolute()}", format="wav", protocol_whitelist="file")
-    options = {**_SETTINGS[kind], "map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
+    options = {**_FFMPEG_OPTIONS[kind], "map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
     quiet = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y")
 
     def run(to: Path) -> None:
@@ -64,7 +64,7 @@ def encode(wav: Path, target: Path, kind: str) -> None:
 
 
 def _run(command: list[str], kind: str) -> None:
-    # The API key is nobody else's: a child gets an environment without it.
+    # A child process gets an environment without the API key.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RECALL_")}
     done = subprocess.run(  # noqa: S603 - a fixed command, no shell
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False

@@ -1,4 +1,11 @@
-"""From packets to mono blocks: decode, place by timestamps, batch, mix down."""
+"""Decode packets to mono blocks: place frames by their timestamps, batch them, mix them down.
+
+What is lost leaves later audio in its place::
+
+    timestamps   |--1--|--2--|     |--4--|--5--|      frame 3 was lost
+    by counting  |--1--|--2--|--4--|--5--|            everything later is early
+    here         |--1--|--2--|~~~~~|--4--|--5--|      silence in its place
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -9,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recall_audio.media.pcm_file import WorkFull, WorkWriter
-from recall_audio.media.probe import Damage, origin
+from recall_audio.media.probe import Damage, start_time_s
 from recall_audio.typing import Float32Array
 
 if TYPE_CHECKING:
@@ -20,39 +27,39 @@ if TYPE_CHECKING:
 
 
 MAX_HELD_S = 1.0
-"""Frames without a timestamp are held up to this long for one that has one."""
+"""Seconds that frames without a timestamp are held for one that has one."""
 
 RESTART_S = 1.0
-"""Timestamps that go back by more than this begin a new count (a chained Ogg file)."""
+"""Seconds; timestamps that go back by more begin a new count (a chained Ogg file)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One frame in its place.
+    """A frame in its place.
 
     Attributes:
-        silence: samples of silence before it.
-        skip: samples at its beginning that are already there.
+        n_silence: samples of silence before it.
+        n_skipped: samples at its beginning that are already there.
         item: the frame.
         restarted: the timestamps begin anew here.
     """
 
-    silence: int
-    skip: int
+    n_silence: int
+    n_skipped: int
     item: Any
     restarted: bool = False
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Puts frames one after the other, all counts in samples of the source.
+    """Places frames one after the other; all counts are samples of the source.
 
     Attributes:
         rate_hz: the source's sample rate.
         tolerance: smaller disagreements between timestamp and count are rounding, not loss.
-        look_ahead: frames looked at before a jump is believed. Vorbis' timestamps are now and then late by
-            a part of a block and right again at the next frame: the least jump is the true one.
-        limit: a place beyond this is a broken timestamp, not silence.
+        look_ahead: frames considered before a jump is accepted. Vorbis' timestamps are now and then late by
+            a part of a block and right again at the next frame: the smallest jump is the true one.
+        limit: a place beyond this comes from a broken timestamp and is not silence.
         count: samples placed so far, silence included.
     """
 
@@ -64,56 +71,56 @@ class Timeline:
     _shift: int = 0
     _held: deque[tuple[int | None, int, Any]] = field(default_factory=deque)
 
-    def follows(self, at: int | None, n: int) -> bool:
-        """Place a frame that simply comes next, as nearly all do; False, and nothing done, otherwise."""
-        if self._held or at is None or abs(at + self._shift - self.count) > self.tolerance:
+    def follows(self, pts: int | None, n_samples: int) -> bool:
+        """Place a frame that comes next, as nearly all do, or return False and place nothing."""
+        if self._held or pts is None or abs(pts + self._shift - self.count) > self.tolerance:
             return False
-        self.count += n
+        self.count += n_samples
         return True
 
-    def place(self, at: int | None, n: int, item: Any) -> Iterator[Placed]:
-        """Frames that can be placed now that one of `n` samples with timestamp `at` has come."""
-        if self.follows(at, n):
+    def place(self, pts: int | None, n_samples: int, item: Any) -> Iterator[Placed]:
+        """Take a frame with timestamp `pts`, in samples, and yield the frames that can be placed now."""
+        if self.follows(pts, n_samples):
             yield Placed(0, 0, item)
             return
-        self._held.append((at, n, item))
-        known = sum(at is not None for at, _, _ in self._held)
-        held = sum(n for _, n, _ in self._held)
-        if known >= self.look_ahead or held > MAX_HELD_S * self.rate_hz:
+        self._held.append((pts, n_samples, item))
+        n_known = sum(held_pts is not None for held_pts, _, _ in self._held)
+        n_held = sum(n for _, n, _ in self._held)
+        if n_known >= self.look_ahead or n_held > MAX_HELD_S * self.rate_hz:
             yield from self.flush()
 
     def flush(self) -> Iterator[Placed]:
-        """Place the frames that are held: nothing more will be known about them."""
+        """Yield the frames that are held; nothing more will be known about their places."""
         jump, restarted = self._jump(), False
         if jump < -RESTART_S * self.rate_hz or self.count + jump > self.limit:
             self._shift -= jump
             jump, restarted = 0, True
-        silence = jump if jump > self.tolerance else 0
-        overlap = -jump if jump < -self.tolerance else 0
-        self.count += silence
+        n_silence = jump if jump > self.tolerance else 0
+        n_overlap = -jump if jump < -self.tolerance else 0
+        self.count += n_silence
         while self._held:
-            _, n, item = self._held.popleft()
-            skip = min(overlap, n)
-            overlap -= skip
-            self.count += n - skip
-            yield Placed(silence, skip, item, restarted)
-            silence, restarted = 0, False
+            _, n_samples, item = self._held.popleft()
+            n_skipped = min(n_overlap, n_samples)
+            n_overlap -= n_skipped
+            self.count += n_samples - n_skipped
+            yield Placed(n_silence, n_skipped, item, restarted)
+            n_silence, restarted = 0, False
 
     def _jump(self) -> int:
-        """By how many samples the held frames belong later than the count says."""
+        """Return by how many samples the held frames belong later than the count."""
         jumps, offset = [], self.count - self._shift
-        for at, n, _ in self._held:
-            if at is not None:
-                jumps.append(at - offset)
-            offset += n
+        for pts, n_samples, _ in self._held:
+            if pts is not None:
+                jumps.append(pts - offset)
+            offset += n_samples
         return min(jumps, default=0)
 
 
 class LostFrames:
-    """Counts bytes, and knows by how many frames the demuxer's count is behind.
+    """Counts bytes to find by how many frames the demuxer's count is behind.
 
     Attributes:
-        shift: frames to add to the timestamps of what is decoded from here on.
+        shift: frames to add to the timestamps of later frames.
     """
 
     def __init__(self) -> None:
@@ -123,12 +130,12 @@ class LostFrames:
         self._damaged_bytes = self._counted = 0
 
     def failed(self, packet: "Packet[AudioStream]") -> None:
-        """A packet that the decoder refused: the demuxer counted one frame for it."""
+        """Count a packet that the decoder refused; the demuxer counted one frame for it."""
         self._damaged_bytes += packet.size
         self._counted += 1
 
     def decoded(self, packet: "Packet[AudioStream]") -> None:
-        """A packet that gave a frame; the decoder says nothing of zeros before it: |0000 damage|frame|."""
+        """Count a packet that gave a frame; zeros before it are damage: ``|0000 damage|frame|``."""
         size = packet.size
         if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
             self._usual = len(bytes(memoryview(packet)).lstrip(b"\0"))
@@ -140,30 +147,38 @@ class LostFrames:
         self._n_good += 1
 
     def _settle(self) -> None:
-        """Damage has ended: turn its bytes into frames."""
+        """Convert the bytes of damage that has ended into frames."""
         if self._n_good:
             self.shift += round(self._damaged_bytes * self._n_good / self._good_bytes) - self._counted
         self._damaged_bytes = self._counted = 0
 
 
 MAX_DAMAGE = 1000
-"""Damaged places that are listed one by one; later ones are joined to the last."""
+"""Damaged places listed one by one; later ones are joined to the last."""
 
 TOLERANCE_S = 0.01
-"""Timestamps that disagree with the count by less are rounded ones; no codec here has frames so short."""
+"""Seconds; timestamps that differ from the count by less are rounded. Every codec's frames are longer."""
 
-_TOLERANCE_S = {"vorbis": 0.05}  # its timestamps are late by up to a quarter of a block now and then
+_TOLERANCE_S = {"vorbis": 0.05}
+"""Seconds, by codec: now and then Vorbis' timestamps are late by up to a quarter of a block."""
+
 _LOOK_AHEAD = {"vorbis": 4}
-_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
+"""Frames considered before a jump is accepted, by codec."""
+
+_FULL_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
+"""The float 1.0 of an integer sample, by numpy's type code."""
+
+_MOST_AMPLITUDE = 8.0
+"""Full scale is 1; a larger sample is damage, not audio."""
 
 
 def mono(frame: "AudioFrame") -> Float32Array:
-    """The mean of a frame's channels, shape (n,), full scale ±1; NaN and what is far above that become 0."""
+    """Return the mean of a frame's channels, shape (n,), full scale ±1; NaN and values beyond ±8 become 0."""
     block = frame.to_ndarray()
     channels = frame.layout.nb_channels
     if not frame.format.is_planar:
         block = block.reshape(-1, channels).T
-    scale = _SCALE.get(block.dtype.str[1:])
+    scale = _FULL_SCALE.get(block.dtype.str[1:])
     if scale is not None:
         middle = 128.0 if block.dtype.kind == "u" else 0.0
         block = (block.astype(np.float32) - np.float32(middle)) / np.float32(scale)
@@ -171,9 +186,9 @@ def mono(frame: "AudioFrame") -> Float32Array:
     single: Float32Array = np.ascontiguousarray(mixed, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         energy = float(np.dot(single, single))
-    if not energy < 64.0 * len(single) + 1.0:
+    if not energy < _MOST_AMPLITUDE**2 * len(single) + 1.0:
         # Damaged float frames hold NaN, infinities or 1e30, any of which would ring in the resampler.
-        single = np.where(np.abs(single) <= 8.0, single, np.float32(0.0))
+        single = np.where(np.abs(single) <= _MOST_AMPLITUDE, single, np.float32(0.0))
     return single
 
 
@@ -181,9 +196,9 @@ class FrameReader:
     """Decodes one open audio stream into a working file.
 
     Attributes:
-        damage: what could not be decoded, in order.
+        damage: stretches that could not be decoded, in order.
         n_frames: frames decoded.
-        n_failed: packets no frame came from because the decoder refused them.
+        n_failed: packets that the decoder refused.
         first_pts: the first packet's timestamp, in the stream's ticks.
     """
 
@@ -203,7 +218,7 @@ class FrameReader:
         self._failed_before = 0
 
     def run(self) -> bool:
-        """Decode to the end; True where it stopped at the working file's limit."""
+        """Decode to the end; return True where it stopped at the working file's limit."""
         try:
             self._decode_all()
             self._finish_rate()
@@ -242,30 +257,30 @@ class FrameReader:
                 self._mpeg.failed(packet)
 
     def _take(self, frame: "AudioFrame") -> None:
-        """Find the place of one frame, and emit what can be emitted."""
+        """Find the place of one frame, and emit the frames whose place is known."""
         rate_hz = frame.sample_rate
         if rate_hz != self._rate_hz:
             self._change(rate_hz)
         self.n_frames += 1
-        n, at = frame.samples, frame.pts
-        if at is not None:
-            at = (at * self._up + self._half) // self._down - self._origin
+        n_samples, pts = frame.samples, frame.pts
+        if pts is not None:
+            pts = (pts * self._up + self._half) // self._down - self._origin
             if self._mpeg is not None:
-                at += self._mpeg.shift * self._mpeg_samples
+                pts += self._mpeg.shift * self._mpeg_samples
             frame.pts = None  # the FIFO refuses jumps
-        if self._timeline.follows(at, n):
+        if self._timeline.follows(pts, n_samples):
             self._batch(frame)
             return
-        for placed in self._timeline.place(at, n, frame):
+        for placed in self._timeline.place(pts, n_samples, frame):
             self._emit(placed)
 
     def _change(self, rate_hz: int) -> None:
-        """Frames from here on have another rate (the first ones too)."""
+        """Change to the rate of the frames that follow; the first frame sets it as well."""
         self._finish_rate()
         done, self._rate_hz = self._timeline, rate_hz
         codec, base = self._audio.codec_context.name, self._audio.time_base or Fraction(1, rate_hz)
         self._up, self._down, self._half = base.numerator * rate_hz, base.denominator, base.denominator // 2
-        self._origin = round(origin(self._audio) * rate_hz)
+        self._origin = round(start_time_s(self._audio) * rate_hz)
         self._mpeg_samples = 1152 if rate_hz >= 32_000 else 576  # ISO 13818-3: half below 32 kHz
         self._timeline = Timeline(
             rate_hz,
@@ -277,19 +292,19 @@ class FrameReader:
         self._writer.source_rate(rate_hz)
 
     def _emit(self, placed: Placed) -> None:
-        """Hand one frame in its place on to the writer, with the silence before it."""
-        if placed.silence or placed.restarted:
+        """Write one frame in its place, with the silence before it."""
+        if placed.n_silence or placed.restarted:
             self._flush()
-            self._note(placed.silence, "restarted" if placed.restarted else "missing")
-            self._writer.silence(placed.silence)
-        if placed.skip:
+            self._note(placed.n_silence, "restarted" if placed.restarted else "missing")
+            self._writer.silence(placed.n_silence)
+        if placed.n_skipped:
             self._flush()
-            self._writer.push(mono(placed.item)[placed.skip :])
+            self._writer.push(mono(placed.item)[placed.n_skipped :])
         else:
             self._batch(placed.item)
 
     def _batch(self, frame: "AudioFrame") -> None:
-        """Collect frames; every second of them goes to the writer."""
+        """Collect frames and write them a second at a time."""
         try:
             self._fifo.write(frame)
         except ValueError:  # another layout or sample format from here on
@@ -312,7 +327,7 @@ class FrameReader:
             self._writer.drain()
 
     def _note(self, n_silent: int, what: str) -> None:
-        """Record one damaged place, where the writer stands."""
+        """Record one damaged place at the writer's position."""
         if self.n_failed > self._failed_before and what == "missing":
             what = "undecodable"
         self._failed_before = self.n_failed

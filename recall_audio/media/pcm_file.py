@@ -1,4 +1,4 @@
-"""Working files: headerless 16-bit mono PCM, written in blocks; ``pages`` reads them."""
+"""Write and read working files: headerless 16-bit mono PCM, in blocks."""
 
 import mmap
 from pathlib import Path
@@ -12,14 +12,14 @@ from recall_audio.files import disk_error, temporary_beside
 from recall_audio.typing import Float32Array, FloatArray, Samples
 
 HELD_BYTES = 2 << 20
-"""Bytes handed out between one letting go and the next."""
+"""Bytes read between one release of mapped pages and the next."""
 
 
 class Mapped(np.ndarray[tuple[int], np.dtype[np.int16]]):
-    """A read-only int16 array on a mapped file that lets go of its pages as it is read, slice by slice.
+    """A read-only int16 array on a mapped file that releases its pages as it is read, slice by slice.
 
     The system would keep every page of an eight-hour file that was read, 0.9 GB, and count it as this
-    process's for as long as nobody else needs the memory. A slice is a plain view that stays valid: its pages
+    process's until another process needs the memory. A slice is a plain view that stays valid: its pages
     come back when they are touched, as cheaply as before. Where the system has no such call (Windows), it
     trims by itself.
     """
@@ -41,7 +41,7 @@ class Mapped(np.ndarray[tuple[int], np.dtype[np.int16]]):
 
 
 def open_work(path: Path) -> Samples:
-    """A working file as an array of shape (n,); an odd last byte is left out.
+    """Open a working file as an array of shape (n,), int16; an odd last byte is left out.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -61,26 +61,26 @@ FULL_SCALE = 32768.0
 
 
 def to_int16(block: Float32Array | FloatArray) -> Samples:
-    """Float samples, full scale ±1, to the nearest 16-bit value (ties to even); louder ones are clipped.
+    """Return float samples, full scale ±1, as the nearest 16-bit values (ties to even), clipped.
 
     The inverse of ``x / 32768`` for every 16-bit x; no dither, so the same input gives the same bytes.
     """
     scaled = block * block.dtype.type(FULL_SCALE)  # exact: a power of two
     np.rint(scaled, out=scaled)
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1.0, out=scaled)
-    whole: Samples = scaled.astype("<i2")
-    return whole
+    integers: Samples = scaled.astype("<i2")
+    return integers
 
 
 class WorkFull(Exception):
-    """A signal to the decoding loop, not an error: the working file has all the audio it may hold."""
+    """Ends the decoding loop: the working file holds as much audio as it may."""
 
 
 class WorkWriter:
-    """Resample mono float blocks and write them as a working file of at most `limit` samples.
+    """Resamples mono float blocks and writes them as a working file of at most `limit` samples.
 
     The file has a temporary name until the ``with`` block ends well, and is gone otherwise.
-    soxr's HQ filter has linear phase and its delay is taken out: output sample n is input time
+    soxr's HQ filter has linear phase and its delay is removed: output sample n is input time
     n / rate_hz to within 0.001 sample.
     """
 
@@ -108,11 +108,11 @@ class WorkWriter:
 
     @property
     def position_s(self) -> float:
-        """Seconds pushed so far; the resampler may still hold the last of them."""
+        """Return the seconds pushed so far; the resampler may still hold the last of them."""
         return self._pushed_s
 
     def source_rate(self, source_hz: int) -> None:
-        """Blocks from here on have this sample rate; one that changes midway is ordinary."""
+        """Set the sample rate of the blocks that follow; it may change midway."""
         if source_hz != self._source_hz:
             self.drain()
             self._source_hz = source_hz
@@ -126,7 +126,7 @@ class WorkWriter:
 
         Raises:
             WorkFull: the limit is reached; what fits has been written.
-            MachineError: no room on the disk.
+            MachineError: no space on the disk.
         """
         self._pushed_s += len(block) / self._source_hz
         self._write(block if self._resampler is None else self._resampler.resample_chunk(block))
@@ -134,12 +134,12 @@ class WorkWriter:
     def silence(self, n_source: int) -> None:
         """Append this many samples of silence at the source's rate."""
         while n_source > 0:
-            n = min(n_source, self._source_hz)
-            self.push(np.zeros(n, dtype=np.float32))
-            n_source -= n
+            n_block = min(n_source, self._source_hz)
+            self.push(np.zeros(n_block, dtype=np.float32))
+            n_source -= n_block
 
     def drain(self) -> None:
-        """Write what the resampler still holds; call it when no block follows."""
+        """Write what the resampler still holds; to be called after the last block of a rate."""
         if self._resampler is not None:
             rest = self._resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
             self._resampler, self._source_hz = None, 0

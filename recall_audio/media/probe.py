@@ -1,4 +1,4 @@
-"""Opening a file that came from outside: only this file, only as what its bytes are, nothing else."""
+"""Open media files safely: only the file itself, only as the kind that its bytes are."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One stretch of a file that could not be decoded; it is silent in the working file.
+    """A stretch of a file that could not be decoded and is silent in the working file.
 
     Attributes:
-        local_s: where it begins, seconds on the file's own clock.
-        length_s: how long it is; 0 where audio is missing and nothing says how much.
+        local_s: its start, seconds on the file's own clock.
+        length_s: its length, seconds; 0 where the length of missing audio is unknown.
         what: ``missing`` (the timestamps jump), ``undecodable`` (frames that no decoder takes),
             ``restarted`` (the timestamps begin anew), ``unreadable`` (nothing after it can be read).
     """
@@ -35,15 +35,15 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a file says about itself, without decoding it.
+    """What a file declares about itself.
 
     Attributes:
         container: ``mp3``, ``ogg``, ``wav``, ``flac``, ``mp4`` or ``raw``.
         codec: the decoder's name, e.g. ``opus``; ``pcm_s16le`` for headerless audio.
         rate_hz: sample rate of the source.
         channels: channels of the source.
-        duration_s: length by the file's own header or size; None where it names none.
-        encoder_delay_known: what the encoder put before the first sample is known and skipped. False for
+        duration_s: length by the file's own header or size, seconds, or None.
+        encoder_delay_known: the encoder's padding before the first sample is known and skipped. False for
             an MP3 without a LAME tag and for AAC without an edit list: those are late in every decoder.
     """
 
@@ -63,9 +63,9 @@ class Decoded:
         path: the working file: headerless 16-bit little-endian mono PCM.
         n_samples: its length, at `rate_hz`.
         rate_hz: sample rate of the working file.
-        source: what was decoded.
+        source: what the decoded file declares.
         damage: stretches that are silent because they could not be decoded, in order.
-        findings: what a reader should know, in sentences.
+        findings: warnings and notes about the file.
     """
 
     path: Path
@@ -77,12 +77,12 @@ class Decoded:
 
     @property
     def duration_s(self) -> float:
-        """Length of the working file in seconds."""
+        """Return the length of the working file in seconds."""
         return self.n_samples / self.rate_hz
 
     @property
     def encoder_delay_known(self) -> bool:
-        """See :class:`Probe`."""
+        """Return whether the encoder's delay is known, see :class:`Probe`."""
         return self.source.encoder_delay_known
 
 
@@ -95,34 +95,34 @@ CODECS = ("mp1", "mp2", "mp3", "opus", "libopus", "vorbis", "flac", "aac", "alac
 RATES_HZ = range(4_000, 768_001)
 """Sample rates that a recording can have."""
 
-_BUFFER = 1 << 18
+_BUFFER_BYTES = 1 << 18
 _OGG_HEADERS = (b"OpusHead", b"\x01vorbis")
-_HINT = "Fetch it again; if it stays so, the recording service stored something else than audio."
+_HINT = "Fetch it again. If that does not help, the recording service stored something other than audio."
 
 
 def decoder_version() -> str:
-    """Name and version of the library that decodes."""
+    """Return name and version of the library that decodes."""
     import av
 
     return f"PyAV {av.__version__}"
 
 
 def read_head(path: Path) -> bytes:
-    """The file's first bytes, enough for :func:`recall_audio.model.containers.recognise`."""
+    """Read the file's first bytes, enough for :func:`recall_audio.model.containers.recognise`."""
     with path.open("rb") as stream:
         return stream.read(HEAD_BYTES)
 
 
 def not_audio(path: Path, what: str) -> ItemError:
-    """The error for a file that is no audio this package reads."""
+    """Return the error for a file that is not audio of a supported kind."""
     return ItemError(f"{path.name} {what}; nothing was decoded.", _HINT, code="not_audio")
 
 
 def container_of(path: Path, declared_format: str | None) -> str:
-    """Container by the bytes; ``raw`` only where the bytes say nothing and `declared_format` says raw.
+    """Return the container by the bytes; ``raw`` only where they fit none and `declared_format` is raw.
 
     Raises:
-        ItemError: ``not_audio``: text, nothing at all, or bytes of no known kind.
+        ItemError: ``not_audio``: text, an empty file, or bytes of no known kind.
     """
     head = read_head(path)
     found = recognise(head)
@@ -142,15 +142,15 @@ def _refuse(*_: Any) -> NoReturn:
 
 
 @contextlib.contextmanager
-def opened(path: Path, container: str) -> Iterator[tuple["InputContainer", "AudioStream"]]:
-    """The container and its best audio stream.
+def open_audio(path: Path, container: str) -> Iterator[tuple["InputContainer", "AudioStream"]]:
+    """Open a file and yield the container and its best audio stream.
 
-    FFmpeg gets an open stream of bytes, never a name: it has no folder to look around in, the demuxer
-    is the one that fits the bytes, and a request for any other file or address is refused.
+    FFmpeg gets an open stream of bytes, never a name: it knows no folder, the demuxer is the one that fits
+    the bytes, and a request for any other file or URL is refused.
 
     Raises:
         ItemError: ``not_audio``: it cannot be opened, or has no audio stream that may be decoded.
-        EOFError: an Ogg file with its headers and no audio, as of someone who was never heard.
+        EOFError: an Ogg file with its headers and no audio, as of a participant who never spoke.
     """
     import av
     from av.audio.stream import AudioStream
@@ -165,7 +165,7 @@ def opened(path: Path, container: str) -> Iterator[tuple["InputContainer", "Audi
                     mode="r",
                     format=DEMUXERS[container],
                     options=options,
-                    buffer_size=_BUFFER,
+                    buffer_size=_BUFFER_BYTES,
                     io_open=_refuse,
                 )
             )
@@ -187,8 +187,8 @@ def opened(path: Path, container: str) -> Iterator[tuple["InputContainer", "Audi
         yield source, audio
 
 
-def describe(audio: "AudioStream", container: str) -> Probe:
-    """What an open audio stream says about itself; the delay of AAC is settled by its first packet."""
+def describe_stream(audio: "AudioStream", container: str) -> Probe:
+    """Return what an open audio stream declares; the delay of AAC is known from its first packet."""
     context = audio.codec_context
     duration_s = None
     if audio.duration is not None and audio.time_base is not None:
@@ -200,12 +200,12 @@ def describe(audio: "AudioStream", container: str) -> Probe:
     return Probe(container, context.name, context.sample_rate, context.channels, duration_s, delay_known)
 
 
-def origin(audio: "AudioStream") -> Fraction:
-    """Seconds of the timestamp that is the file's time 0: the first sample meant to be heard.
+def start_time_s(audio: "AudioStream") -> Fraction:
+    """Return the timestamp of the file's time 0, the first sample of the recording, in seconds.
 
-    What was put before it (encoder delay, pre-skip, an edit list) is skipped by demuxer and decoder. A
-    first timestamp later than 0 is not silence: local time begins with the first sample, whatever an
-    Ogg stream cut out of a longer one, or an MP4 with a late start, calls it.
+    What stands before it (encoder delay, pre-skip, an edit list) is skipped by demuxer and decoder. A
+    first timestamp later than 0 is not silence: local time begins with the first sample, also in an Ogg
+    stream cut out of a longer one, or in an MP4 with a late start.
     """
     if audio.start_time is None or audio.time_base is None:
         return Fraction(0)
@@ -213,7 +213,7 @@ def origin(audio: "AudioStream") -> Fraction:
 
 
 def probe(path: Path, declared_format: str | None = None) -> Probe:
-    """What a file says about itself, without decoding it.
+    """Read what a file declares about itself, without decoding it.
 
     Raises:
         ItemError: ``not_audio``.
@@ -222,17 +222,17 @@ def probe(path: Path, declared_format: str | None = None) -> Probe:
     if container == "raw":
         return raw_probe(path)
     try:
-        with opened(path, container) as (_, audio):
-            return describe(audio, container)
+        with open_audio(path, container) as (_, audio):
+            return describe_stream(audio, container)
     except EOFError:
         return empty_probe(container)
 
 
 def raw_probe(path: Path) -> Probe:
-    """Headerless audio is 16-bit little-endian mono at 16 kHz."""
+    """Return the format of headerless audio: 16-bit little-endian mono at 16 kHz."""
     return Probe("raw", "pcm_s16le", RATE_HZ, 1, path.stat().st_size // 2 / RATE_HZ, True)
 
 
 def empty_probe(container: str) -> Probe:
-    """A container with its headers and nothing in it."""
+    """Return the format of a container with its headers and no audio."""
     return Probe(container, "", RATE_HZ, 1, 0.0, True)

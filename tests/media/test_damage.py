@@ -18,7 +18,7 @@ from recall_audio.errors import ItemError
 from recall_audio.media import pcm_file
 from recall_audio.media.decode import check_duration, decode
 from recall_audio.media.pcm_file import open_work
-from recall_audio.media.probe import opened, probe
+from recall_audio.media.probe import open_audio, probe
 from recall_audio.model.containers import mpeg_frame
 from recall_audio.model.options import DecodeOptions
 
@@ -192,7 +192,7 @@ def test_a_wav_that_no_decoder_fits_is_not_audio(at: int, value: int, tmp_path: 
 
 def test_a_decoder_can_open_nothing_but_the_file_itself(tmp_path: Path) -> None:
     makers.encoded(SPEECH[:RATE], tmp_path / "x.m4a", "m4a")
-    with opened(tmp_path / "x.m4a", "mp4") as (source, _), pytest.raises(PermissionError):
+    with open_audio(tmp_path / "x.m4a", "mp4") as (source, _), pytest.raises(PermissionError):
         source.io_open("sibling.wav", 1, {})
 
 

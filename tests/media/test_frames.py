@@ -21,9 +21,9 @@ def run(line: Timeline, frames: list[tuple[int | None, int, str]]) -> list[tuple
     def lay(some: list[Placed]) -> None:
         nonlocal at
         for p in some:
-            at += p.silence
+            at += p.n_silence
             placed.append((at, p))
-            at += lengths[p.item] - p.skip
+            at += lengths[p.item] - p.n_skipped
 
     for frame in frames:
         lay(list(line.place(*frame)))
@@ -46,12 +46,12 @@ def test_lost_frames_leave_the_others_in_their_place(frames: list[tuple[int, boo
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=60))
 def test_timestamps_that_are_only_rounded_move_nothing(errors: list[int]) -> None:
     frames = [(i * 20 + e, 20, str(i)) for i, e in enumerate(errors)]
-    assert all(p.silence == p.skip == 0 for _, p in run(timeline(), frames))
+    assert all(p.n_silence == p.n_skipped == 0 for _, p in run(timeline(), frames))
 
 
 def test_an_overlap_is_trimmed_from_the_later_frame() -> None:
     placed = run(timeline(), [(0, 100, "a"), (60, 100, "b"), (160, 100, "c")])
-    assert [(at, p.skip) for at, p in placed] == [(0, 0), (100, 40), (160, 0)]
+    assert [(at, p.n_skipped) for at, p in placed] == [(0, 0), (100, 40), (160, 0)]
 
 
 def test_frames_without_a_timestamp_wait_for_one_that_has_it() -> None:
