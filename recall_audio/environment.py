@@ -65,9 +65,7 @@ VARIABLES: tuple[Variable, ...] = (
              "the certificates of the package certifi", "run, fetch, bots, create-bot, doctor"),
     Variable("AWS_PROFILE", "credentials of an S3 store; all variables of a store's own client hold",
              "the store's own default", "all commands that are given an address in a store"),
-    Variable("OPENBLAS_NUM_THREADS", "threads of numpy in each process", "1",
-             "all commands"),
-    Variable("OMP_NUM_THREADS", "threads of numpy in each process, where it is built with OpenMP", "1",
+    Variable(THREAD_VARIABLES[0], "threads of numpy in each process; `OMP_NUM_THREADS` likewise", "1",
              "all commands"),
 )  # fmt: skip
 """Every environment variable that changes what a command does; `doctor` prints this table."""

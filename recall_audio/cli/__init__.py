@@ -34,7 +34,7 @@ interrupted and resumable."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: the same way out as Ctrl-C, with its own exit code."""
+    """An interruption by SIGTERM; like Ctrl-C, with an exit code of its own."""
 
 
 @click.group(
@@ -42,7 +42,7 @@ class Terminated(KeyboardInterrupt):
 )
 @click.version_option(__version__, prog_name="recall-audio")
 def group() -> None:
-    """Who spoke, when, how much and over whom in meetings recorded by Recall.ai bots.
+    """Measure who spoke, when, how much and over whom in meetings recorded by Recall.ai bots.
 
     Start with `recall-audio demo`. For your own meetings set RECALL_API_KEY (in the environment or a .env
     file) and give bot ids to `recall-audio run`.
@@ -63,16 +63,16 @@ for command in (
 
 
 def main() -> NoReturn:
-    """Entry point of ``recall-audio``: run a command and exit with its code."""
+    """Run a command line and exit with its code: the entry point of ``recall-audio``."""
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run())
 
 
-def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one return a way out
-    """Run a command line and give its exit code; every error has become a sentence on stderr."""
+def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - a return for each exit code
+    """Run a command line and return its exit code; an error becomes a sentence on stderr."""
     try:
         code: Any = group.main(args=arguments, prog_name="recall-audio", standalone_mode=False)
-    except click.exceptions.Abort as abort:  # what click makes of either
+    except click.exceptions.Abort as abort:  # click raises it for both
         return _say_interrupted(143 if isinstance(abort.__cause__, Terminated) else 130)
     except click.ClickException as error:
         error.show()
@@ -84,9 +84,9 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retur
     except KeyboardInterrupt:
         return _say_interrupted(130)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone: nothing more to say
+        sys.stderr.close()  # the reader of stdout has closed it
         return 141
-    except Exception as error:  # noqa: BLE001 - the last door: no traceback reaches a user
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
         return _say_unexpected(error)
     return code if isinstance(code, int) else 0
 
@@ -102,14 +102,14 @@ def _say_interrupted(code: int) -> int:
 
 
 def _say_unexpected(error: Exception) -> int:
-    """Name the place, never the text: an unforeseen exception may hold anything."""
+    """Report where an unexpected error was raised, without its text, which may hold a secret."""
     name = type(error).__name__
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "an unknown place"
     click.echo(
-        f"recall-audio: an error that should not happen ({name} in {place}); finished work is kept.\n"
+        f"recall-audio: an unexpected error ({name} in {place}); finished work is kept.\n"
         "  Please report it with the command you ran.",
         err=True,
     )

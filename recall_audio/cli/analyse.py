@@ -1,4 +1,4 @@
-"""Commands that measure more of one recording than every run does."""
+"""Define the commands that measure more of one recording than every run does: score, features."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,17 +25,19 @@ _SHORT = (
 )
 
 
-@click.command(short_help="How well a speaker timeline or an RTTM file agrees.")
+@click.command(short_help="Score a speaker timeline or an RTTM file against the speech found.")
 @folder_argument
 @click.option("--against", required=True, metavar="speaker-timeline|FILE.rttm",
-              help="The platform's own active-speaker events, or a file in RTTM.")  # fmt: skip
+              help="Compare with the platform's active-speaker events, or with a file in RTTM.")  # fmt: skip
 @click.option("--as", "role", type=click.Choice(["reference", "hypothesis"]),
-              help="What it is taken for: a file is the reference, the timeline the hypothesis, "
-              "where not given.")  # fmt: skip
+              help="Treat it as this; where not given, a file is the reference, the timeline the "
+              "hypothesis.")  # fmt: skip
 @click.option("--collar", "collars_ms", type=click.FloatRange(min=0), multiple=True, metavar="MS",
-              help="Leave out so many ms on each side of the reference's edges; may be repeated; "
+              help="Leave out this many ms on each side of the reference's edges. May be repeated; "
               "0 and 250 where not given.")  # fmt: skip
-@click.option("--skip-overlap", is_flag=True, help="Leave out where the reference has several speakers.")
+@click.option(
+    "--skip-overlap", is_flag=True, help="Leave out times at which the reference has several speakers."
+)
 @format_option
 def score(
     folder: "Location",
@@ -45,10 +47,10 @@ def score(
     skip_overlap: bool,
     form: str,
 ) -> None:
-    """How well the speech found on the tracks agrees with the platform's speaker timeline, or an RTTM file.
+    """Score how well the speech found agrees with the platform's speaker timeline or an RTTM file.
 
-    Diarization, identification, Jaccard and detection error by pyannote.metrics (extra `score`). A collar is
-    told by what is left out on one side of an edge: ±250 ms is a total width of half a second.
+    Diarization, identification, Jaccard and detection error by pyannote.metrics (extra `score`). A collar
+    is given by what is left out on one side of an edge: 250 ms leaves out half a second in all.
     """
     from recall_audio.cli.printing import print_table
     from recall_audio.results.score import COLLARS_MS, score_recording, scores_table
@@ -63,12 +65,12 @@ def score(
     print_table(*scores_table(found), form)
 
 
-@click.command(short_help="How each voice sounds, turn by turn.")
+@click.command(short_help="Measure how each voice sounds, turn by turn.")
 @folder_argument
 @format_option
 @step_options("features")
 def features(folder: "Location", form: str, chosen: Chosen) -> None:
-    """Pitch, level, pace and brightness of every turn, where its speaker speaks alone, by librosa.
+    """Measure pitch, level, pace and brightness of every turn where its speaker speaks alone, by librosa.
 
     F0 median and range, level as recorded, syllable nuclei a second (a proxy of the articulation rate),
     spectral centroid. JSON and CSV hold more columns than the table, and why a figure is missing. An hour of
@@ -80,7 +82,7 @@ def features(folder: "Location", form: str, chosen: Chosen) -> None:
 
     options: FeatureOptions = chosen["features"]
     if options.f0_lowest_hz >= options.f0_highest_hz:
-        raise click.UsageError("--f0 takes the lower end first, then the higher.")
+        raise click.UsageError("--f0 takes the lower frequency first, then the higher.")
     recording = one_recording(folder, "stems/")
     with Progress() as progress:
         found = measure_features(

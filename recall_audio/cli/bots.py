@@ -1,4 +1,4 @@
-"""The bots command: which bots there are, to pipe into `run --ids-file -`."""
+"""Define the command bots, whose output can be piped into ``run --ids-file -``."""
 
 import dataclasses
 import datetime
@@ -17,14 +17,14 @@ _COLUMNS = ("bot", "joined", "status", "platform", "recordings", "name")
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A time: so long ago (`7d`, `12h`), or ISO 8601."""
+    """A time in ISO 8601, or a span before now (``7d``, ``12h``)."""
 
     name = "TIME"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime.datetime:
-        """Text to a time with a zone; one without is this machine's."""
+        """Convert text to a time with a zone; one without has this machine's."""
         if isinstance(value, datetime.datetime):
             return value
         try:
@@ -37,16 +37,20 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 @click.command()
-@click.option("--since", type=Moment(), help="Bots that joined after: 7d, 12h, 30m, 2w ago, or a time.")
-@click.option("--until", type=Moment(), help="Bots that joined before.")
-@click.option("--status", "statuses", multiple=True, help="With this status, e.g. done. May be repeated.")
+@click.option(
+    "--since", type=Moment(), help="List bots that joined after this: 7d, 12h, 30m, 2w ago, or a time."
+)
+@click.option("--until", type=Moment(), help="List bots that joined before this.")
+@click.option(
+    "--status", "statuses", multiple=True, help="List bots with this status, e.g. done. May be repeated."
+)
 @click.option("--platform", "platforms", multiple=True,
-              help="On this platform, e.g. zoom, microsoft_teams. May be repeated.")  # fmt: skip
+              help="List bots on this platform, e.g. zoom, microsoft_teams. May be repeated.")  # fmt: skip
 @shared.region_option
 @click.option("--json", "as_json", is_flag=True, help="Print bots as JSON lines on stdout.")
 @log_options
 def bots(region: str | None, as_json: bool, **values: Any) -> None:
-    """Which bots there are: a table on a terminal, else one id a line.
+    """List the bots of the workspace: a table on a terminal, else one id a line.
 
     `recall-audio bots --since 7d --status done | recall-audio run --ids-file -`
     """

@@ -1,4 +1,7 @@
-"""Commands that hand results to other tools, and take back what those made of them."""
+"""Define the commands that exchange results with other tools.
+
+These are export, collect, merge-transcripts and pseudonymise.
+"""
 
 from importlib import import_module
 from pathlib import Path
@@ -6,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recall_audio.cli.locations import PlaceType, folder_argument, folders_at, one_recording, root_of, told
+from recall_audio.cli.locations import (
+    LocationType,
+    folder_argument,
+    folders_at,
+    one_recording,
+    publish,
+    root_of,
+)
 from recall_audio.cli.step_options import Chosen, step_options
 from recall_audio.model.options import ClipOptions
 
@@ -42,15 +52,15 @@ class RegistryChoice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 def pseudonym_options(command: Any) -> Any:
-    """Codes instead of names, ids and emails, and where their key is."""
+    """Add the options for codes instead of names, ids and emails."""
     flag = click.option("--pseudonymise", "--pseudonymize", "coded", is_flag=True,
-                        help="Codes for names, ids and emails, key: RECALL_PSEUDONYM_KEY.")  # fmt: skip
+                        help="Write codes for names, ids and emails; key: RECALL_PSEUDONYM_KEY.")  # fmt: skip
     return flag(key_file_option(command))
 
 
 key_file_option = click.option(
     "--pseudonym-key-file", "key_file", type=click.Path(dir_okay=False, path_type=Path),
-    help="A file that holds the pseudonyms' key, instead of RECALL_PSEUDONYM_KEY.",
+    help="Read the key of the pseudonyms from this file instead of RECALL_PSEUDONYM_KEY.",
 )  # fmt: skip
 
 
@@ -58,40 +68,40 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
     from recall_audio.results.pseudonymise import read_pseudonyms
 
     if key_file and not coded:
-        raise click.UsageError("--pseudonym-key-file goes with --pseudonymise.")
+        raise click.UsageError("--pseudonym-key-file needs --pseudonymise.")
     return read_pseudonyms(key_file) if coded else None
 
 
 @click.command(short_help="Write results in another tool's format.")
 @folder_argument
 @click.option("--to", "form", required=True, type=RegistryChoice("recall_audio.export:FORMATS"),
-              help="The format to write.")  # fmt: skip
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to; "
+              help="Write in this format.")  # fmt: skip
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Write to this folder; "
               "DIR/export/FORMAT where not given.")  # fmt: skip
 @step_options("clips")
 @pseudonym_options
 def export(
     folder: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None, chosen: Chosen
 ) -> None:
-    """Write a recording's results in another tool's format; prints the files written."""
+    """Write a recording's results in another tool's format; print the files written."""
     from recall_audio.results.export import export_recording
 
     clips: ClipOptions = chosen["clips"]
     if clips.longest_s <= 2.0 * clips.pad_s:
         raise click.UsageError("clips.longest_s has to be more than twice clips.pad_s.")
     for path in export_recording(one_recording(folder), form, into, _pseudonyms(coded, key_file), clips):
-        click.echo(told(path))
+        click.echo(publish(path))
 
 
 @click.command("collect")
-@click.argument("root", metavar="OUT|URL", type=PlaceType())
+@click.argument("root", metavar="OUT|URL", type=LocationType())
 @click.option("--format", "form", type=RegistryChoice("recall_audio.export.tables:TABLE_WRITERS"),
-              default="csv", show_default=True, help="The format to write.")  # fmt: skip
+              default="csv", show_default=True, help="Write in this format.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder to write to; OUT/tables where not given.")  # fmt: skip
+              help="Write to this folder; OUT/tables where not given.")  # fmt: skip
 @pseudonym_options
 def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
-    """Every recording under OUT as one set of tables; prints the files written."""
+    """Write the tables of every recording under OUT as one set; print the files written."""
     from recall_audio.cli.progress import Progress
     from recall_audio.results.collect import collect_recordings
 
@@ -108,18 +118,18 @@ def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_fi
     for error in left_out:
         click.echo(f"left out: {error}", err=True)
     for path in written:
-        click.echo(told(path))
+        click.echo(publish(path))
 
 
-@click.command("merge-transcripts", short_help="One transcript out of a transcriber's files.")
+@click.command("merge-transcripts", short_help="Merge a transcriber's files into one transcript.")
 @folder_argument
 @click.argument("files", nargs=-1, required=True, metavar="FILES...",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path))  # fmt: skip
 @click.option("--to", "forms", multiple=True,
               type=RegistryChoice("recall_audio.export.transcripts:TRANSCRIPT_FORMATS"),
-              help="Write this format only; may be repeated; all where not given.")  # fmt: skip
+              help="Write this format only. May be repeated; all where not given.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder to write to; DIR/transcript where not given.")  # fmt: skip
+              help="Write to this folder; DIR/transcript where not given.")  # fmt: skip
 @pseudonym_options
 def merge_transcripts(
     folder: "Location",
@@ -129,28 +139,28 @@ def merge_transcripts(
     coded: bool,
     key_file: Path | None,
 ) -> None:
-    """One chronological transcript with speakers out of what a transcriber made of the stems.
+    """Merge what a transcriber made of the stems into one chronological transcript with speakers.
 
     FILES are the JSON of openai-whisper, faster-whisper or WhisperX, one a stem, named after it
-    (Ann_Lee.json). Prints the files written. Under pseudonyms what was said stays as it is.
+    (Ann_Lee.json). Print the files written. Pseudonyms do not change what was said.
     """
     from recall_audio.results.export import merge_files
 
     for path in merge_files(one_recording(folder), files, forms, into, _pseudonyms(coded, key_file)):
-        click.echo(told(path))
+        click.echo(publish(path))
 
 
-@click.command(short_help="Copies of results without names, ids and emails.")
-@click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=PlaceType())
+@click.command(short_help="Copy results, without names, ids and emails.")
+@click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=LocationType())
 @click.option("--into", required=True, type=click.Path(file_okay=False, path_type=Path),
-              help="Folder to write the copies to; INTO/CODE/CODE/ each.")  # fmt: skip
+              help="Write the copies to this folder, each to INTO/CODE/CODE/.")  # fmt: skip
 @key_file_option
 def pseudonymise(folders: "tuple[Location, ...]", into: Path, key_file: Path | None) -> int:
-    """Copies of recordings' results to hand out: stems, tables, report, with codes for names, ids and emails.
+    """Copy recordings' results to hand out: stems, tables, report, with codes for names, ids and emails.
 
-    The codes are keyed by RECALL_PSEUDONYM_KEY: the same under the same key, so that a person stays one
-    person over many recordings. Downloads stay behind, and so does the mixed recording. Voices, times of day
-    and what was said are not changed. Prints the folders written.
+    The codes depend on RECALL_PSEUDONYM_KEY: under one key a person has the same code in every recording.
+    Downloads and the mixed recording are not copied. Voices, times of day and what was said are not changed.
+    Print the folders written.
     """
     from recall_audio.errors import ItemError
     from recall_audio.results.pseudonymise import pseudonymise as write_copy

@@ -1,13 +1,13 @@
-"""Commands that talk to the API and compute nothing: fetch, create-bot."""
+"""Define the commands that talk to the API and compute nothing: fetch, create-bot."""
 
 from typing import Any, Literal
 
 import click
 
 from recall_audio.cli import options as shared
-from recall_audio.cli.locations import where
+from recall_audio.cli.locations import request_fields
 from recall_audio.cli.logs import log_options
-from recall_audio.cli.progress import carried_out
+from recall_audio.cli.progress import run_batch
 from recall_audio.cli.step_options import Chosen, step_options
 
 
@@ -30,7 +30,7 @@ def fetch_(
     ids = shared.read_ids(bot_ids, ids_file, ids_column)
     region, as_json = values.pop("region"), values.pop("as_json")
     request = batch.Request(
-        **where(values["out"]),
+        **request_fields(values["out"]),
         fetch=chosen.fetching,
         options=None,
         force=values["force"],
@@ -40,7 +40,7 @@ def fetch_(
     def settings() -> fetch.Settings:
         return fetch.Settings.from_environment(region)
 
-    return carried_out(
+    return run_batch(
         len(ids),
         lambda progress, on_outcome: batch.run(ids, settings, request, progress, on_outcome=on_outcome),
         quiet=values["quiet"],
@@ -50,10 +50,10 @@ def fetch_(
 
 @click.command("create-bot", short_help="Send a bot that records what this tool needs.")
 @click.argument("meeting_url")
-@click.option("--name", help="The bot's display name.")
-@click.option("--join-at", metavar="T", help="When to join, ISO 8601; now where not given.")
+@click.option("--name", help="Give the bot this display name.")
+@click.option("--join-at", metavar="T", help="Join at this time, ISO 8601; now where not given.")
 @click.option("--separate", type=click.Choice(["mp3", "raw"]), default="mp3", show_default=True,
-              help="Format of the separate audio.")  # fmt: skip
+              help="Record separate audio in this format.")  # fmt: skip
 @shared.region_option
 @log_options
 def create_bot(
@@ -63,7 +63,7 @@ def create_bot(
     separate: Literal["mp3", "raw"],
     region: str | None,
 ) -> None:
-    """Send a bot that records what this tool needs: mixed and separate audio. Prints its id."""
+    """Send a bot that records what this tool needs: mixed and separate audio. Print its id."""
     from recall_audio import fetch
 
     settings = fetch.Settings.from_environment(region)

@@ -1,4 +1,4 @@
-"""Commands that show what is already there."""
+"""Define the commands that show results: info, align, talk, report."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,8 @@ from recall_audio.cli.locations import (
     format_option,
     load_journal,
     one_recording,
+    publish,
     root_of,
-    told,
 )
 from recall_audio.cli.step_options import Chosen, step_options
 
@@ -35,11 +35,12 @@ WINDOW_COLUMNS = ("start_s", "end_s", "speech_s", "overlap_s", "gini_normalised"
 """Columns of ``talk --window``; each speaker's talk follows them."""
 
 
-@click.command(short_help="What a recording is and what was done with it.")
+@click.command(short_help="Show what a recording is and what was done with it.")
 @folder_argument
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
+              help="Print a table for people, or JSON.")  # fmt: skip
 def info(folder: "Location", form: str) -> None:
-    """What a recording is, who was there, what was done with it, and what to know about it."""
+    """Show what a recording is, who was there, what was done with it, and what to check."""
     import json
 
     from recall_audio.cli.printing import print_summary
@@ -55,7 +56,7 @@ def info(folder: "Location", form: str) -> None:
 @folder_argument
 @format_option
 def align(folder: "Location", form: str) -> None:
-    """Where each part lies on the mix's clock, and how sure that is."""
+    """Show where each part lies on the mix's clock, and how certain that is."""
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline.documents import read_documents
     from recall_audio.results.records import part_records, select
@@ -67,10 +68,10 @@ def align(folder: "Location", form: str) -> None:
 @click.command()
 @folder_argument
 @format_option
-@click.option("--pairs", is_flag=True, help="Who spoke over whom, instead of who spoke how much.")
+@click.option("--pairs", is_flag=True, help="Show who spoke over whom instead of who spoke how much.")
 @step_options("talk", command="talk")
 def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
-    """Who spoke how much, or over whom; for the whole meeting or in sliding windows."""
+    """Show who spoke how much, or over whom, for the whole meeting or in sliding windows."""
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline.documents import read_documents
     from recall_audio.results import records
@@ -91,14 +92,14 @@ def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
 @click.command(short_help="Write report.html, and an index of many.")
 @folder_argument
 def report(folder: "Location") -> None:
-    """Write report.html (for a folder of many recordings, an index of them too); prints where it is."""
+    """Write report.html, and for a folder of many recordings an index of them; print where it is."""
     from recall_audio.pipeline.report import write_index, write_report
 
     found, root = folders_at(folder), root_of(folder)
-    written = [told(write_report(f)) for f in found]
+    written = [publish(write_report(f)) for f in found]
     if found != [root]:
         load_journal(folder)
-        written.append(told(write_index(root, found)))
+        written.append(publish(write_index(root, found)))
     click.echo(written[-1])
 
 

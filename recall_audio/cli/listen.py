@@ -1,4 +1,4 @@
-"""The listen command: Recall's status webhooks into a queue on disk."""
+"""Define the command listen, which takes Recall.ai's status webhooks into a queue on disk."""
 
 import ipaddress
 from pathlib import Path
@@ -10,26 +10,26 @@ from recall_audio.cli.logs import log_options
 from recall_audio.errors import missing_extra
 
 
-@click.command(short_help="Take Recall's webhooks into a queue on disk.")
+@click.command(short_help="Take Recall.ai's webhooks into a queue on disk.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), required=True, help="Port to listen on; 0 takes a free one."
+    "--port", type=click.IntRange(0, 65535), required=True, help="Listen on this port; 0 takes a free one."
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on. The default is for a TLS proxy on this machine.",
+    help="Listen on this address; the default is for a TLS proxy on this machine.",
 )
 @click.option("--queue", "folder", type=click.Path(file_okay=False, path_type=Path),
               default=Path("recall-audio-out/queue"), show_default=True,
-              help="Folder of the queue; `recall-audio run --queue` works it off.")  # fmt: skip
+              help="Keep the queue in this folder; `recall-audio run --queue` processes it.")  # fmt: skip
 @log_options
 def listen(port: int, host: str, folder: Path) -> None:
-    """Take Recall's status webhooks and keep in a queue on disk what they ask for.
+    """Take Recall.ai's status webhooks, and keep in a queue on disk which bots to process.
 
-    Subscribe to audio_separate.done, audio_mixed.done and recording.done. The secret stands in
-    RECALL_WEBHOOK_SECRET, in the environment or a .env file; nothing is taken that is not signed with it. An
-    answer means that the entry is on the disk: `recall-audio run --queue DIR --follow` does the rest.
+    Subscribe to audio_separate.done, audio_mixed.done and recording.done. Set the secret in
+    RECALL_WEBHOOK_SECRET, in the environment or a .env file: a request not signed with it is refused. A
+    request is answered once its entry is on the disk. `recall-audio run --queue DIR --follow` does the rest.
     """
     from threading import Event
 
@@ -44,7 +44,7 @@ def listen(port: int, host: str, folder: Path) -> None:
     queue = Queue(folder)
     if not _is_loopback(host):
         logs.say(
-            f"Listening on {host}: others than this machine can reach it, and nothing is encrypted. "
+            f"Listening on {host}: other machines can reach it, and nothing is encrypted. "
             "Put a TLS proxy in front, and let only the proxy reach this port."
         )
 

@@ -1,4 +1,8 @@
-"""Places on the command line: a folder of this machine, or an address in a store."""
+"""Read locations from the command line: folders of this machine, and addresses in an object store.
+
+Every function takes either. The storage and pipeline packages are imported where they are used, so that
+``--help`` stays quick.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,19 +13,15 @@ import click
 
 if TYPE_CHECKING:
     from recall_audio.storage import Location
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from recall_audio.storage import Location
 
 
-class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A folder, or ``s3://BUCKET/PREFIX`` and its like."""
+class LocationType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A folder, or an address such as ``s3://BUCKET/PREFIX``."""
 
     name = "DIR|URL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Location":
-        """Text to a path or an address."""
+        """Convert text to a path or an address."""
         from recall_audio.errors import UsageError
         from recall_audio.storage import parse_location
 
@@ -33,11 +33,11 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             self.fail(str(error), param, ctx)
 
 
-def where(place: "Location") -> dict[str, Any]:
-    """The fields of a request that say where results go.
+def request_fields(place: "Location") -> dict[str, Any]:
+    """Return the fields of a batch request that name the output.
 
     Raises:
-        UsageError: it is a file.
+        UsageError: `place` is a file.
     """
     from recall_audio.errors import UsageError
 
@@ -48,11 +48,15 @@ def where(place: "Location") -> dict[str, Any]:
     return {"out": place}
 
 
-def found_at(places: "Sequence[Location]") -> tuple[dict[str, Any], list[Path]]:
-    """The fields of a request that say where recordings are, and their folders; of a store only their names.
+def find_recordings(places: "Sequence[Location]") -> tuple[dict[str, Any], list[Path]]:
+    """Find the recordings at or below some locations.
+
+    Returns:
+        The fields of a batch request that name the output, and the recordings' folders. Of a store they are
+        relative: ``BOT_ID/RECORDING_ID``.
 
     Raises:
-        UsageError: there is none at one of the places, or they are of several outputs.
+        UsageError: a location holds no recording, or the locations belong to several outputs.
     """
     from recall_audio.errors import UsageError
     from recall_audio.pipeline.documents import recording_folders
@@ -65,14 +69,16 @@ def found_at(places: "Sequence[Location]") -> tuple[dict[str, Any], list[Path]]:
     looked = [recordings_below(place) for place in places if not isinstance(place, Path)]
     roots = {root for root, _ in looked}
     if folders or len(roots) > 1:
-        raise UsageError("These are in several outputs.", "Process each by itself.")
+        raise UsageError(
+            "The recordings belong to several outputs.", "Process each output in a command of its own."
+        )
     pairs = dict.fromkeys(pair for _, found_there in looked for pair in found_there)
     return {"out": Path(), "store": roots.pop()}, [Path(bot) / recording for bot, recording in pairs]
 
 
 @contextmanager
-def known_at(place: dict[str, Any], found: Sequence[Path]) -> Iterator[list[Path]]:
-    """Folders that say how far these recordings are; arguments as :func:`found_at` gave them."""
+def states_of_recordings(place: dict[str, Any], found: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield folders with the state of recordings, given what :func:`find_recordings` returned."""
     if "store" not in place:
         yield list(found)
         return
@@ -84,20 +90,25 @@ def known_at(place: dict[str, Any], found: Sequence[Path]) -> Iterator[list[Path
 
 
 format_option = click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="Print a table for people, JSON or CSV.",
 )
-folder_argument = click.argument("folder", metavar="DIR|URL", type=PlaceType())
+folder_argument = click.argument("folder", metavar="DIR|URL", type=LocationType())
 
 
 def one_recording(folder: "Location", *needed: str) -> Path:
-    """The one recording's folder at or below `folder`; of a store, the one that mirrors it here.
+    """Return the folder of the only recording at or below `folder`; of a store, its mirror on this machine.
 
     Args:
         folder: where to look.
-        needed: beginnings of the names of files that have to be here, beside the documents: ``stems/``.
+        needed: prefixes of files to download from a store beside the documents, e.g. ``stems/``.
 
     Raises:
-        UsageError: there is none, or several.
+        UsageError: there is no recording, or more than one.
     """
     from recall_audio.errors import UsageError
 
@@ -111,28 +122,28 @@ def one_recording(folder: "Location", *needed: str) -> Path:
 
 
 def folders_at(place: "Location", *needed: str) -> list[Path]:
-    """Every recording's folder at or below a place; see :func:`recall_audio.results.locations.folders_at`."""
+    """Return the folder of every recording; see :func:`recall_audio.results.locations.folders_at`."""
     from recall_audio.results import locations
 
     return locations.folders_at(place, *needed)
 
 
 def root_of(place: "Location") -> Path:
-    """The folder that is or mirrors a place."""
+    """Return the folder itself, or the mirror of an address on this machine."""
     from recall_audio.results import locations
 
     return locations.root_of(place)
 
 
-def told(path: Path) -> str:
-    """Where a file just written is: one that is of a mirrored place goes into its store first."""
+def publish(path: Path) -> str:
+    """Upload a file just written if its folder mirrors a store, and return where it is."""
     from recall_audio.storage import upload_if_mirrored
 
     return upload_if_mirrored(path)
 
 
 def load_journal(place: "Location") -> None:
-    """Bring the journal of a store's output to the folder that mirrors it; a folder has its own."""
+    """Download the journal of a store into its mirror; do nothing for a folder."""
     if not isinstance(place, Path):
         from recall_audio.storage import Mirror
 

@@ -1,4 +1,4 @@
-"""What is said beside the data: log lines on stderr, for people or one JSON object each."""
+"""Write log lines and messages to stderr, as text or as one JSON object each."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ _log = logging.getLogger("recall_audio.cli")
 
 
 class _Text(logging.Formatter):
-    """A line as a person reads it."""
+    """A log line as text."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
@@ -27,7 +27,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """A line as a machine reads it: ``at, level, logger, message`` and the record's own facts."""
+    """A log line as JSON: ``at``, ``level``, ``logger``, ``message`` and the facts of the record."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -40,13 +40,13 @@ class _Json(logging.Formatter):
 
 
 def _clean(record: logging.LogRecord) -> str:
-    """The message without queries of addresses (signatures stand there), without control characters."""
+    """Return the message without URLs' query strings, which hold signatures, and control characters."""
     text = _QUERY.sub("?...", record.getMessage())
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 class _OnStderr(logging.Handler):
-    """Writes to whatever stderr is at the moment."""
+    """A handler that writes to the current stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(self.format(record), err=True)
@@ -66,18 +66,18 @@ def _set_up(verbose: int, form: str) -> None:
 
 
 def is_json() -> bool:
-    """Whether stderr speaks JSON."""
+    """Return True where log lines are JSON."""
     formatters = [h.formatter for h in logging.getLogger().handlers if isinstance(h, _OnStderr)]
     return any(isinstance(f, _Json) for f in formatters)
 
 
 def log_options(function: F) -> F:
-    """``-v`` and ``--log-format`` for a command; with JSON there is no progress between the lines."""
+    """Add ``-v`` and ``--log-format`` to a command; JSON turns progress off."""
     options: Callable[[Any], Any] = stacked(
         click.option("-v", "--verbose", count=True,
-                     help="Log every request, with its id; -vv more, -vvv libraries' own."),
+                     help="Log every request with its id; -vv logs more, -vvv what libraries log."),
         click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
-                     help="How log lines on stderr look."),
+                     help="Write log lines on stderr in this format."),
     )  # fmt: skip
 
     @functools.wraps(function)
@@ -91,7 +91,7 @@ def log_options(function: F) -> F:
 
 
 def say(text: str, **facts: Any) -> None:
-    """Tell the user something on stderr."""
+    """Write a message to stderr."""
     if is_json():
         _log.warning("%s", " ".join(text.split()), extra={"facts": facts})
     else:
@@ -99,7 +99,7 @@ def say(text: str, **facts: Any) -> None:
 
 
 def say_error(error: RecallAudioError) -> None:
-    """Tell the user what went wrong and what to do."""
+    """Write an error and its hint to stderr."""
     if is_json():
         _log.error("%s", error.message, extra={"facts": {"code": error.code, "hint": error.hint}})
         return

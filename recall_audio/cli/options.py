@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from recall_audio.cli.locations import PlaceType
+from recall_audio.cli.locations import LocationType
 from recall_audio.environment import REGION_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 out_option = click.option(
-    "--out", type=PlaceType(), default=Path("recall-audio-out"), show_default=True,
+    "--out", type=LocationType(), default=Path("recall-audio-out"), show_default=True,
     help="Write to this folder, or to s3://BUCKET/PREFIX, gs:// or az:// (extras `s3`, `gcs`, `azure`).",
 )  # fmt: skip
 jobs_option = click.option(

@@ -35,21 +35,35 @@ if TYPE_CHECKING:
 
 _IDS = ("part", "bot", "recording")
 _FEW = 3
-# Up to this many recordings each get their own summary; more get one table.
+"""Up to this many recordings each get a summary; more get one table."""
+
 _MANY = 50
-# Of more than this many the table only lists those that are not done.
-_WHOLE_ID, _CUT_ID, _WIDE = 36, 12, 100
+"""Of more recordings than this, the table lists only those that are not done."""
+
+_ID_COLUMNS = 36
+"""Columns of a whole id."""
+
+_CUT_ID_COLUMNS = 12
+"""Columns of an id that is cut."""
+
+_WIDE_COLUMNS = 100
+"""A terminal of this width has room for a bot's whole id."""
+
+_PIPE_COLUMNS = 110
+"""Width of tables where stdout is no terminal."""
 
 
 def console() -> "Console":
-    """Rich on stdout; 110 columns where stdout is no terminal, so that a log reads the same everywhere."""
+    """Return rich's console for stdout; of a fixed width where stdout is no terminal."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 110, highlight=False, emoji=False, markup=False)
+    return Console(
+        width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False, emoji=False, markup=False
+    )
 
 
 def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
-    """Show how a batch ended and give its exit code."""
+    """Print how a batch ended and return its exit code."""
     if as_json:
         for outcome in outcomes:
             click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
@@ -59,15 +73,15 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
         for outcome in finished:
             print_summary(parse_location(outcome.folder))
     if len(outcomes) > _FEW or len(finished) < len(outcomes) or any(o.status != "done" for o in outcomes):
-        shown_ones = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
-        rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in shown_ones]
+        listed = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
+        rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in listed]
         if rows:
             print_table(["bot", "recording", "status", "reason"], rows, "table")
     return exit_code(list(outcomes))
 
 
 def _has_results(outcome: Outcome, *, look: bool) -> bool:
-    """Tell whether there are results to summarise; ask a store only where that will be done."""
+    """Return True where there are results to print; a store is asked only if `look` is True."""
     from recall_audio.batch.previous_runs import has_results
 
     place = parse_location(outcome.folder)
@@ -77,14 +91,14 @@ def _has_results(outcome: Outcome, *, look: bool) -> bool:
 
 
 def print_summary(place: Location) -> None:
-    """The summary of one recording: a bar a speaker, warnings, where the files are."""
+    """Print the summary of one recording: a bar for each speaker, warnings, where the files are."""
     from recall_audio.pipeline.documents import read_documents
 
     print_documents(read_documents(one_recording(place)), console(), folder=str(place))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
-    """Rows as a table for people, as JSON objects, or as CSV."""
+    """Print rows as a table for people, as JSON objects, or as CSV."""
     rows = [list(row) for row in rows]
     if form == "json":
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
@@ -108,17 +122,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str
                 max_width=_id_width(name) if name in _IDS else None,
             )
         for row in rows:
-            table.add_row(*(shown(cell) for cell in row))
+            table.add_row(*(cell_text(cell) for cell in row))
         console().print(table)
 
 
 def _id_width(name: str) -> int:
-    """A bot's id is what one copies: whole, where there is room for it."""
-    return _WHOLE_ID if name == "bot" and console().width >= _WIDE else _CUT_ID
+    """Return how wide an id's column is; a bot's id is whole where there is room, because users copy it."""
+    is_whole = name == "bot" and console().width >= _WIDE_COLUMNS
+    return _ID_COLUMNS if is_whole else _CUT_ID_COLUMNS
 
 
-def shown(cell: Any) -> str:
-    """A cell for a terminal: no control characters, absent values as a dash."""
+def cell_text(cell: Any) -> str:
+    """Return a cell as a terminal shows it: no control characters, and a dash for an absent value."""
     if cell is None:
         return "–"
     if isinstance(cell, float):
@@ -126,12 +141,16 @@ def shown(cell: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(cell))
 
 
-_BAR = 24
-_MOST_SAID = 6
+_BAR_COLUMNS = 24
+"""Width of a bar for a share of 1."""
+
+_MOST_STATEMENTS = 6
+"""The summary shows this many statements; the report has them all."""
+
 _PLAIN = str.maketrans(
     {"−": "-", "–": "-", "…": "...", "\u202f": " ", "’": "'", "“": '"', "”": '"', "±": "+-"}
 )
-"""The marks of these texts for an encoding that may lack them."""
+"""Replacements for marks that an encoding may lack."""
 
 
 def print_documents(documents: Documents, console: "Console", folder: PurePath | str | None = None) -> None:
@@ -139,10 +158,10 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
 
     Args:
         documents: as for :func:`~recall_audio.report.render`.
-        console: where to; its width and colours are kept to.
-        folder: the recording's folder, to say where the files are; None leaves that out.
+        console: where to print; its width and colours apply.
+        folder: the recording's folder, printed at the end; None leaves it out.
     """
-    shown = _Shown(console)
+    shown = _Encoder(console)
     people = speakers(documents)
     console.print(shown(title(documents), "bold"))
     console.print(shown(_facts(documents, people)))
@@ -150,16 +169,16 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
         console.print()
         console.print(_bars(people, shown))
     console.print()
-    _said(statements(documents, people), shown)
+    _print_statements(statements(documents, people), shown)
     if folder is not None:
         console.print()
-        # Neither wrapped nor cut: a path is there to be copied.
+        # Neither wrapped nor cut: users copy the path.
         console.print(shown(f"Files in {text(folder, 4096)}"), soft_wrap=True)
         console.print(shown(f"  {_files(documents)}"))
 
 
-class _Shown:
-    """Text as a console can show it: never markup, and what its encoding lacks replaced."""
+class _Encoder:
+    """Text for a console: never markup, and marks that its encoding lacks replaced."""
 
     def __init__(self, console: "Console") -> None:
         self.console = console
@@ -188,13 +207,13 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     return ", ".join(said)
 
 
-def _bars(people: list[Speaker], shown: _Shown) -> "Table":
+def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     # rich's ellipsis is a character that not every encoding has.
     table.add_column("Speaker", overflow="ellipsis" if shown.blocks else "crop", no_wrap=True, max_width=22)
-    table.add_column("Share of all talk", no_wrap=True, min_width=_BAR)
+    table.add_column("Share of all talk", no_wrap=True, min_width=_BAR_COLUMNS)
     for name in ("", "Talk", "Turns"):
         table.add_column(name, justify="right", no_wrap=True)
     whole = sum(s.talk_s for s in people)
@@ -209,28 +228,28 @@ def _bars(people: list[Speaker], shown: _Shown) -> "Table":
 
 
 def _bar(share: float | None, *, blocks: bool) -> str:
-    """Whole and eighth blocks; whoever spoke at all shows."""
-    eighths = 0 if share is None or share <= 0 else max(1, round(8 * _BAR * min(1.0, share)))
+    """Return a bar of whole and eighth blocks; any share above 0 shows."""
+    eighths = 0 if share is None or share <= 0 else max(1, round(8 * _BAR_COLUMNS * min(1.0, share)))
     if not blocks:
         return "#" * -(-eighths // 8)
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
 
-def _said(found: list[Statement], shown: _Shown) -> None:
+def _print_statements(found: list[Statement], shown: _Encoder) -> None:
     from rich.table import Table
 
     shown.console.print(shown(verdict(found)))
-    worth = [s for s in found if s.rank >= CHECK]
+    to_check = [s for s in found if s.rank >= CHECK]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    for s in worth[:_MOST_SAID]:
+    for s in to_check[:_MOST_STATEMENTS]:
         style = "bold red" if s.rank == MATTERS else "yellow"
         table.add_row(shown(s.word, style), shown(f"{s.where}: {s.sentence}" if s.where else s.sentence))
-    if worth:
+    if to_check:
         shown.console.print(table)
-    if len(worth) > _MOST_SAID:
-        shown.console.print(shown(f"... and {len(worth) - _MOST_SAID} more, in report.html"))
+    if len(to_check) > _MOST_STATEMENTS:
+        shown.console.print(shown(f"... and {len(to_check) - _MOST_STATEMENTS} more, in report.html"))
 
 
 def _files(documents: Documents) -> str:

@@ -1,4 +1,4 @@
-"""Commands that do the whole job, or all but the download: run, process, demo."""
+"""Define the commands that do the whole job, or all but the download: run, process, demo."""
 
 import json
 from pathlib import Path
@@ -12,9 +12,14 @@ from recall_audio.batch.previous_runs import open_known_recordings, stages_to_re
 from recall_audio.batch.queue_worker import Source, process_queue
 from recall_audio.cli import logs
 from recall_audio.cli import options as shared
-from recall_audio.cli.locations import PlaceType, found_at, known_at, where
+from recall_audio.cli.locations import (
+    LocationType,
+    find_recordings,
+    request_fields,
+    states_of_recordings,
+)
 from recall_audio.cli.logs import log_options
-from recall_audio.cli.progress import Progress, carried_out
+from recall_audio.cli.progress import Progress, run_batch
 from recall_audio.cli.step_options import PROCESSING, Chosen, step_options
 from recall_audio.errors import UsageError
 from recall_audio.listen import BotEvent, Queue
@@ -24,27 +29,29 @@ if TYPE_CHECKING:
     from recall_audio.storage import Location
 
 
-def source_of(folder: Path, ids: list[str], follow: bool) -> Source:
-    """The queue, with these bots in it.
+def open_queue(folder: Path, ids: list[str], follow: bool) -> Source:
+    """Open a queue and add these bots to it.
 
     Raises:
-        UsageError: one cannot be a bot's id; nothing was added.
+        UsageError: one of them is no bot id. Nothing was added.
     """
     queue = Queue(folder)
     events = [BotEvent(bot_id) for bot_id in ids]
     if odd := next((e.bot_id for e in events if not e.is_valid), None):
-        raise UsageError(f"{odd[:80]!r} is no bot's id.", "Expected an id as Recall.ai shows it: 8-4-4-4-12.")
+        raise UsageError(
+            f"{odd[:80]!r} is no bot id.", "Expected an id as Recall.ai shows it, in the form 8-4-4-4-12."
+        )
     for event in events:
         queue.add(event)
     return Source(queue, follow)
 
 
-def worked_off(
+def work_off_queue(
     source: Source, settings: SettingsSource, request: Request, *, joined: int, quiet: bool, as_json: bool
 ) -> int:
-    """Work a queue off and give the exit code: that of the batch, or 5 if something in it comes later.
+    """Process what a queue holds, and return the exit code: 5 where an entry has to wait, else the batch's.
 
-    Where another process does so already, the bots that have just joined it (so many) are left to that one.
+    Where another process works on the queue already, the `joined` bots are left to it.
     """
     work = _followed if source.follow else _worked_off
     try:
@@ -52,14 +59,16 @@ def worked_off(
     except UsageError as error:
         if error.code != "queue_taken" or not joined:
             raise
-    logs.say(f"{joined} joined {source.queue.folder}, which another process works off.", joined=joined)
+    logs.say(
+        f"{joined} added to {source.queue.folder}; another process is working on this queue.", joined=joined
+    )
     return 0
 
 
 def _worked_off(
     source: Source, settings: SettingsSource, request: Request, *, quiet: bool, as_json: bool
 ) -> int:
-    code = carried_out(
+    code = run_batch(
         source.queue.waiting(),
         lambda progress, on_outcome: process_queue(
             source, settings, request, progress, on_outcome=on_outcome
@@ -68,14 +77,14 @@ def _worked_off(
         as_json=as_json,
     )
     if left := source.queue.waiting():
-        logs.say(f"{left} in the queue are to be looked at later: run the same command again.", waiting=left)
+        logs.say(f"{left} in the queue have to wait: run the same command again later.", waiting=left)
     return code or (5 if left else 0)
 
 
 def _followed(
     source: Source, settings: SettingsSource, request: Request, *, quiet: bool, as_json: bool
 ) -> int:
-    def hear(outcome: Outcome) -> None:
+    def print_outcome(outcome: Outcome) -> None:
         if as_json:
             click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
         elif not quiet:
@@ -84,9 +93,9 @@ def _followed(
             logs.say(f"{name}: {'done before' if outcome.reused else outcome.status}{why}")
 
     if not quiet:
-        logs.say(f"Working off {source.queue.folder}, {source.queue.waiting()} waiting; Ctrl-C ends it.")
+        logs.say(f"Processing {source.queue.folder}, {source.queue.waiting()} waiting; stop with Ctrl-C.")
     with Progress(quiet=True) as progress:
-        process_queue(source, settings, request, progress, on_outcome=hear)
+        process_queue(source, settings, request, progress, on_outcome=print_outcome)
     return 0
 
 
@@ -96,9 +105,11 @@ def _followed(
     "--queue",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Work off this queue, which `recall-audio listen` fills; ids that are named join it first.",
+    help="Process the bots in this queue, filled by `recall-audio listen`; ids given are added to it.",
 )
-@click.option("--follow", is_flag=True, help="With --queue: go on for ever, as more comes in.")  # fmt: skip
+@click.option(
+    "--follow", is_flag=True, help="Keep running, and process bots as they are added; needs --queue."
+)
 @shared.out_option
 @shared.jobs_option
 @shared.batch_options
@@ -114,27 +125,27 @@ def run(
 ) -> int:
     """Fetch and process the meetings of these bots.
 
-    What is done already costs nothing: run the same command again after an interruption.
+    Finished work is not repeated: run the same command again after an interruption.
     """
     folder, follow = values.pop("folder"), values.pop("follow")
     if follow and folder is None:
-        raise click.UsageError("--follow needs the --queue to follow.")
+        raise click.UsageError("--follow needs --queue.")
     if folder is not None and values["dry_run"]:
-        raise click.UsageError("--dry-run looks at bots that are named, not at a --queue.")
+        raise click.UsageError("--dry-run takes bot ids, not --queue.")
     ids = shared.read_ids(bot_ids, ids_file, ids_column, may_be_none=folder is not None)
     region, as_json, quiet = values.pop("region"), values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
         with open_known_recordings(values["out"], ids) as folders:
             return _dry_run(folders, chosen, force=values["force"])
-    request = _request(where(values.pop("out")), chosen, values)
+    request = _request(request_fields(values.pop("out")), chosen, values)
 
     def settings() -> fetch.Settings:
         return fetch.Settings.from_environment(region)
 
     if folder is not None:
-        source, told = source_of(folder, ids, follow), {"quiet": quiet, "as_json": as_json}
-        return worked_off(source, settings, request, joined=len(ids), **told)
-    return carried_out(
+        source = open_queue(folder, ids, follow)
+        return work_off_queue(source, settings, request, joined=len(ids), quiet=quiet, as_json=as_json)
+    return run_batch(
         len(ids),
         lambda progress, on_outcome: batch.run(ids, settings, request, progress, on_outcome=on_outcome),
         quiet=quiet,
@@ -143,7 +154,7 @@ def run(
 
 
 @click.command()
-@click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=PlaceType())
+@click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=LocationType())
 @shared.jobs_option
 @shared.batch_options
 @step_options(*PROCESSING)
@@ -152,14 +163,14 @@ def run(
 @shared.quiet_option
 @log_options
 def process(folders: "tuple[Location, ...]", chosen: Chosen, **values: Any) -> int:
-    """Everything after the download, on recordings' folders. No network."""
-    place, found = found_at(folders)
+    """Process recordings that were downloaded: everything but the download, without the network."""
+    place, found = find_recordings(folders)
     as_json, quiet = values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
-        with known_at(place, found) as known:
+        with states_of_recordings(place, found) as known:
             return _dry_run(known, chosen, force=values["force"])
     request = _request(place, chosen, values)
-    return carried_out(
+    return run_batch(
         len(found),
         lambda progress, on_outcome: batch.process_folders(found, request, progress, on_outcome=on_outcome),
         quiet=quiet,
@@ -184,7 +195,7 @@ def _request(place: dict[str, Any], chosen: Chosen, values: dict[str, Any]) -> R
 
 
 def _dry_run(folders: list[Path], chosen: Chosen, *, force: bool) -> int:
-    """Say what would be done again to recordings that are here, and do nothing."""
+    """Print what would be done again to recordings that are here, and do nothing."""
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline.plan import STAGES
 
@@ -197,14 +208,15 @@ def _dry_run(folders: list[Path], chosen: Chosen, *, force: bool) -> int:
     return 0
 
 
-@click.command(short_help="The whole job on a sample meeting: no key, no network.")
+@click.command(short_help="Do the whole job on a sample meeting: no key, no network.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("recall-audio-demo"),
-              show_default=True, help="Output folder.")  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+              show_default=True, help="Write to this folder.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print no progress on stderr.")
 def demo(out: Path, quiet: bool) -> int:
-    """The whole job on a sample meeting: no key, no network, no ffmpeg.
+    """Do the whole job on a sample meeting: no key, no network, no ffmpeg.
 
-    A stand-in of the API and its store serves the sample on this machine; the ordinary `run` does the rest.
+    A stand-in for the API and its media store serves the sample on this machine; the ordinary `run` does the
+    rest.
     """
     from recall_audio.cli.printing import print_outcomes
     from recall_audio.results.sample import sample_meeting

@@ -17,18 +17,21 @@ from recall_audio.errors import RecallAudioError
 from recall_audio.model.outcome import Outcome
 
 _EVERY_S = 5.0
-# How often a plain line tells of the same work, where stderr is a file or a pipe.
+"""Shortest time between two plain lines about the same work, seconds."""
+
 _FEW = 3
-# Of so many items each stage is told; of more, each item once.
+"""Most items for which every stage is shown; of more, each item is shown once."""
 
 
 class Progress:
-    """Tells what is being done, on which recording, and how far it is; may be called from any thread.
+    """Progress of a batch: what is being done, on which recording, and how far it is.
+
+    Every thread may call it.
 
     ::
 
         with Progress(quiet=False, n_items=len(ids)) as progress:
-            batch.run(ids, settings, request, progress, on_outcome=progress.ended)
+            batch.run(ids, settings, request, progress, on_outcome=progress.on_outcome)
     """
 
     def __init__(self, *, quiet: bool = False, n_items: int = 1) -> None:
@@ -71,7 +74,7 @@ class Progress:
             self._live.stop()
 
     def __call__(self, item: str, what: str, done: int, total: int | None) -> None:
-        """Work on `item` has come to `done` of `total` units of `what`."""
+        """Show that `done` of `total` units of the work `what` on `item` are finished."""
         if self._quiet:
             return
         is_over = total is not None and done >= total
@@ -81,14 +84,14 @@ class Progress:
             elif self._n_items <= _FEW:
                 self._say((item, what), done, total, is_over)
 
-    def ended(self, outcome: Outcome) -> None:
-        """A recording, or a bot that came to none, has ended."""
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Count a recording that has ended, or a bot without one."""
         with self._lock:
             self._bots.add(outcome.bot_id)
             self._n_new += not outcome.reused
             self._n_failed += outcome.status == "failed"
             for key in [k for k in self._tasks if k[0] in (outcome.bot_id, outcome.recording_id)]:
-                self._live.remove_task(self._tasks.pop(key))  # broken off: its line would stay for ever
+                self._live.remove_task(self._tasks.pop(key))  # interrupted: its line would never be removed
             if self._quiet or self._n_items <= 1:
                 return
             so_far = self._so_far()
@@ -123,9 +126,9 @@ class Progress:
 
 
 def speed(n_ended: int, n_items: int, n_new: int, seconds: float) -> str:
-    """How far a batch is, how fast it goes, and when it will be over if it goes on like this.
+    """Describe how far a batch is, its rate, and the time it still needs at this rate.
 
-    What was done before costs no time: only the `n_new` others count for the rate.
+    Items that an earlier run finished take no time: only the `n_new` others count for the rate.
     """
     said = f"{n_ended} of {n_items}"
     if n_new == 0 or seconds <= 0.0:
@@ -140,27 +143,27 @@ def speed(n_ended: int, n_items: int, n_new: int, seconds: float) -> str:
 Work = Callable[[Progress, OutcomeCallback], list[Outcome]]
 
 
-def carried_out(n_items: int, work: Work, *, quiet: bool, as_json: bool) -> int:
-    """Carry out a batch of so many bots or folders; show how it ended and give the exit code.
+def run_batch(n_items: int, work: Work, *, quiet: bool, as_json: bool) -> int:
+    """Run a batch of `n_items` bots or folders, print how it ended, and return the exit code.
 
-    Interrupted, or ended by an error that stands for all, it shows what had ended by then, and raises on.
+    After an interruption, or an error that ends the whole batch, print the outcomes so far and raise again.
     """
     from recall_audio.cli.printing import print_outcomes
 
-    heard: list[Outcome] = []
+    so_far: list[Outcome] = []
     with Progress(quiet=quiet, n_items=n_items) as progress:
 
-        def hear(outcome: Outcome) -> None:
-            heard.append(outcome)
-            progress.ended(outcome)
+        def on_outcome(outcome: Outcome) -> None:
+            so_far.append(outcome)
+            progress.on_outcome(outcome)
 
         try:
-            outcomes = work(progress, hear)
+            outcomes = work(progress, on_outcome)
         except (KeyboardInterrupt, RecallAudioError):
             progress.close()
-            if heard:
-                print_outcomes(heard, as_json=as_json)
-                _say_counts(heard, n_items)
+            if so_far:
+                print_outcomes(so_far, as_json=as_json)
+                _say_counts(so_far, n_items)
             raise
     code = print_outcomes(outcomes, as_json=as_json)
     if n_items > 1:
@@ -170,13 +173,13 @@ def carried_out(n_items: int, work: Work, *, quiet: bool, as_json: bool) -> int:
 
 def _say_counts(outcomes: Sequence[Outcome], n_items: int) -> None:
     facts: dict[str, int] = Counter(o.status for o in outcomes)
-    logs.say(counted(outcomes, n_items), **facts)
+    logs.say(count_outcomes(outcomes, n_items), **facts)
 
 
-def counted(outcomes: Sequence[Outcome], n_items: int) -> str:
-    """A batch in one line: how many ended how, and how many were not begun."""
+def count_outcomes(outcomes: Sequence[Outcome], n_items: int) -> str:
+    """Describe a batch in one line: how many ended in each way, and how many were not started."""
     how_many = Counter(o.told for o in outcomes)
     said = [f"{n} {status}" for status, n in how_many.most_common()]
-    begun = len({o.bot_id if o.bot_id else o.folder for o in outcomes})
-    left = max(n_items - begun, 0)
-    return ", ".join([*said, *([f"{left} not begun"] if left else [])]) + "."
+    n_started = len({o.bot_id if o.bot_id else o.folder for o in outcomes})
+    n_left = max(n_items - n_started, 0)
+    return ", ".join([*said, *([f"{n_left} not begun"] if n_left else [])]) + "."
