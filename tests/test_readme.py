@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 MANY_MEETINGS = (ROOT / ".github" / "many-meetings.md").read_text("utf-8")
 PAGES = {
-    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
     for path in (ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md")))
 }
 
@@ -111,6 +112,14 @@ def test_every_public_name_is_documented_and_there_are_at_most_25() -> None:
     assert len(recall_audio.__all__) <= 25
     for name in recall_audio.__all__:
         assert getattr(recall_audio, name).__doc__, name
+
+
+def test_api_reference_is_built_by_the_command_that_the_contributing_notes_give(tmp_path: Path) -> None:
+    [options] = re.findall(r"-m pdoc (.*)", PAGES[".github/CONTRIBUTING.md"])
+    command = [sys.executable, "-m", "pdoc", *options.replace("build/reference", str(tmp_path)).split()]
+    subprocess.run(command, check=True, cwd=ROOT)
+    page = (tmp_path / "recall_audio.html").read_text("utf-8")
+    assert [name for name in recall_audio.__all__ if f'<section id="{name}">' not in page] == []
 
 
 def test_python_of_the_readme_runs(processed_once: Path, monkeypatch: pytest.MonkeyPatch) -> None:
