@@ -20,7 +20,7 @@ from recall_audio.model.speech import Detector
 from recall_audio.pipeline import manifest
 from recall_audio.pipeline.manifest import Manifest
 from recall_audio.pipeline.process import process
-from recall_audio.pipeline.stems.track_reader import Voice
+from recall_audio.pipeline.stems.track_reader import StemTrack
 from recall_audio.typing import Float32Array
 
 
@@ -97,7 +97,7 @@ class Meter:
         """Put the counting where the work is done; `patch` takes it away again."""
         self._wrap(patch, WorkWriter, "__enter__", lambda w: ("decodings", w.path.name, 1))
         self._wrap(patch, WorkWriter, "push", lambda w, block: ("decoded", w.path.name, len(block)))
-        self._wrap(patch, Voice, "read", lambda v, a, b: ("rendered", v.label, b - a))
+        self._wrap(patch, StemTrack, "read", lambda v, a, b: ("rendered", v.label, b - a))
         self._wrap(patch, StemWriter, "write", lambda w, block: ("written", w.path.stem, len(block)))
         self._wrap(patch, manifest, "sha256", lambda path: ("hashed", path.name, path.stat().st_size))
         load_detector, run = detector.load_detector, Manifest.run

@@ -22,8 +22,8 @@ from recall_audio.core.speech import evidence
 from recall_audio.pipeline import job, manifest, stages
 from recall_audio.pipeline.process import process
 from recall_audio.pipeline.stems import export
-from recall_audio.pipeline.stems.level import Finish
-from recall_audio.pipeline.stems.track_reader import Spool
+from recall_audio.pipeline.stems.level import LevelledTrack
+from recall_audio.pipeline.stems.track_reader import RenderCache
 
 SECONDS = 32
 PEOPLE = 3
@@ -225,7 +225,7 @@ def measure_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_what_was_rendered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Spool, "block", lambda *_: None)
+    patch.setattr(RenderCache, "block", lambda *_: None)
 
 
 def hash_twice(patch: pytest.MonkeyPatch) -> None:
@@ -254,12 +254,12 @@ def test_a_guard_sees_the_waste_it_is_there_for(
 def test_work_that_grows_with_the_square_of_the_length_is_seen(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Finish.read
+    read = LevelledTrack.read
 
-    def from_the_beginning(finish: Finish, start: int, stop: int) -> Any:
+    def from_the_beginning(finish: LevelledTrack, start: int, stop: int) -> Any:
         finish.voice.read(0, stop)
         return read(finish, start, stop)
 
     # Blocks are a minute long: the shorter meeting has one, the longer one two.
-    monkeypatch.setattr(Finish, "read", from_the_beginning)
+    monkeypatch.setattr(LevelledTrack, "read", from_the_beginning)
     assert "rendered" in grown(run(SECONDS), run(2 * SECONDS))

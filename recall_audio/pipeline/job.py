@@ -17,7 +17,7 @@ from recall_audio.model.outcome import CountCallback, Finding
 from recall_audio.model.speech import SpeechResult
 from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.parallel import Pieces
-from recall_audio.pipeline.stems.track_reader import Original, StemSources
+from recall_audio.pipeline.stems.track_reader import SourceFile, StemSources
 from recall_audio.typing import Samples
 from recall_audio.units import to_samples
 
@@ -226,14 +226,14 @@ class Job:
 
     def stem_sources(self, *, with_mix: bool = True) -> StemSources:
         """What the stems can use beside the decoded tracks."""
-        originals = {
-            p.part_id: Original(self.layout.folder / p.media.file, p.media.format, p.media.duration_s)
+        files = {
+            p.part_id: SourceFile(self.layout.folder / p.media.file, p.media.format, p.media.duration_s)
             for p in self.meeting.parts
             if p.media.file
         }
         return StemSources(
             mix=self.audio.mix.samples if self.audio.mix and with_mix else None,
-            originals=originals,
+            files=files,
             work=self.layout.work,
         )
 

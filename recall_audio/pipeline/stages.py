@@ -24,7 +24,7 @@ from recall_audio.pipeline.documents import Layout, read_documents
 from recall_audio.pipeline.job import MIX, Job, decode_all
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
-from recall_audio.pipeline.stems.export import asked_for, export_stems, put_together
+from recall_audio.pipeline.stems.export import combine_results, export_stems, select_tracks
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
 
 
@@ -124,12 +124,12 @@ def run_stems(job: Job, context: StageContext) -> StageResult:
     if not job.has_tracks:
         return StageResult(status="skipped")
     if context.pieces.in_processes and _one_by_one(job.options):
-        wanted = asked_for(job.tracks(), job.options.stems.speakers)
+        wanted = select_tracks(job.tracks(), job.options.stems.speakers)
         calls = [(job.layout.folder, job.options, track.label) for track in wanted]
         results = context.pieces.map(
             write_one, [*calls, (job.layout.folder, job.options, None)], context.progress
         )
-        result = put_together(list(results), job.options.stems)
+        result = combine_results(list(results), job.options.stems)
     else:
         result = _stems(job, context.progress)
     files = tuple(job.layout.folder / name for name in result.files)

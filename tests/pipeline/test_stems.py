@@ -19,7 +19,7 @@ from recall_audio.model.options import StemOptions
 from recall_audio.model.stems import StemsResult
 from recall_audio.pipeline.stems import export as module
 from recall_audio.pipeline.stems.export import export_stems
-from recall_audio.pipeline.stems.track_reader import Original, StemSources
+from recall_audio.pipeline.stems.track_reader import SourceFile, StemSources
 
 RATE_HZ = 16_000
 N = 40 * RATE_HZ + 123
@@ -193,7 +193,7 @@ def test_other_rates_are_decoded_again_from_the_downloads(tmp_path: Path) -> Non
     sf.write(tmp_path / "part.wav", np.repeat(original, 1), RATE_HZ, subtype="PCM_16")
     time_map = TimeMap.straight(1.0 + 0.37 / RATE_HZ, 8.0, 80.0)
     track = Track("Ann", (PlacedPart("p1", original, time_map),))
-    sources = StemSources(originals={"p1": Original(tmp_path / "part.wav")}, work=tmp_path / "work")
+    sources = StemSources(files={"p1": SourceFile(tmp_path / "part.wav")}, work=tmp_path / "work")
     for rate_hz, expected in ((48_000, 48_000), (0, RATE_HZ)):
         export_stems(
             [track], {}, 10 * RATE_HZ, tmp_path / "stems", StemOptions(rate_hz=rate_hz), sources=sources

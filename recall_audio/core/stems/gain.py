@@ -66,7 +66,7 @@ class Gain:
     reason: str = ""
 
 
-def level_of(steps: FloatArray, peak_dbtp: float, speech: Spans | None, rate_hz: int) -> Level:
+def measure_level(steps: FloatArray, peak_dbtp: float, speech: Spans | None, rate_hz: int) -> Level:
     """The level of a stem from its 100 ms energies.
 
     A gating block counts as speech where it touches any: the blocks that a meter would find if all the

@@ -1,4 +1,4 @@
-"""Tracks as blocks of samples on the mix's clock, ready to be levelled and written."""
+"""Read one participant's track as blocks of samples on the mix's clock, at the rate that is wanted."""
 
 import contextlib
 import math
@@ -22,64 +22,8 @@ from recall_audio.typing import Float32Array, Samples, Spans
 from recall_audio.units import RATE_HZ
 
 
-class Spool:
-    """Blocks of one track by their first sample; the file is gone when the ``with`` block ends.
-
-    Attributes:
-        path: its file.
-    """
-
-    def __init__(self, beside: Path, bits: str) -> None:
-        self.path = temporary_beside(beside)
-        self._kind = np.dtype(np.int16 if bits == "16" else np.float32)
-        self._blocks: dict[int, tuple[int, int, int]] = {}
-        self._stream: IO[bytes] | None = None
-
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._stream is not None:
-            self._stream.close()
-        self.path.unlink(missing_ok=True)
-
-    def keep(self, start: int, block: Float32Array) -> None:
-        """Keep a block, shape (n,).
-
-        Raises:
-            MachineError: no room on the disk.
-        """
-        try:
-            if self._stream is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = self.path.open("w+b")
-            place = self._stream.seek(0, 2)
-            peak = max(float(block.max(initial=0.0)), -float(block.min(initial=0.0)))
-            exponent = 15 - math.frexp(peak)[1] if self._kind == np.int16 and peak else 0
-            exponent -= math.ldexp(peak, exponent) >= 32767.5
-            scaled = block if self._kind != np.int16 else np.rint(block * np.float32(2.0**exponent))
-            self._stream.write(scaled.astype(self._kind).data)
-        except OSError as problem:
-            failure = disk_error(problem, self.path)
-        else:
-            self._blocks[start] = (place, len(block), exponent)
-            return
-        raise failure
-
-    def block(self, start: int, stop: int) -> Float32Array | None:
-        """The block kept from `start` on, None where there is none of that length."""
-        place, n, exponent = self._blocks.get(start, (0, -1, 0))
-        if n != stop - start or self._stream is None:
-            return None
-        self._stream.seek(place)
-        kept = np.frombuffer(self._stream.read(n * self._kind.itemsize), dtype=self._kind)
-        return kept.astype(np.float32) * np.float32(2.0**-exponent)
-
-
 @dataclass(frozen=True, slots=True)
-class Original:
+class SourceFile:
     """A part's file as downloaded.
 
     Attributes:
@@ -99,25 +43,25 @@ class StemSources:
 
     Attributes:
         mix: the mixed recording, int16, 16 kHz: for the residual check.
-        originals: part id to the file it was decoded from: for other rates than 16 kHz.
+        files: part id to the file it was decoded from: for other rates than 16 kHz.
         work: folder for working files of those rates; the stems' own where None.
     """
 
     mix: Samples | None = None
-    originals: Mapping[str, Original] = field(default_factory=dict)
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
     work: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Voice:
+class StemTrack:
     """One participant's track, placed but not yet rendered.
 
     Attributes:
-        label: whose.
+        label: the participant's label.
         rate_hz: rate it is rendered at.
         n_samples: length at that rate, the mix's.
         sources: the parts.
-        stretches: what of them is heard when.
+        stretches: which of them plays when.
         speech: the participant's speech on the 16 kHz clock, or None.
     """
 
@@ -130,60 +74,127 @@ class Voice:
 
     @property
     def between_samples(self) -> bool:
-        """Whether any of it is read between its samples, which is dear."""
+        """Return whether any of it is read between its samples, which costs much."""
         return any(s.step != 1.0 or not s.at.is_integer() for s in self.stretches)
 
     def read(self, start: int, stop: int) -> Float32Array:
-        """Samples [start, stop), shape (stop - start,)."""
+        """Return samples [start, stop), shape (stop - start,), full scale 1."""
         return render(self.stretches, self.sources, start, stop)
 
 
-def length_at(n_samples: int, rate_hz: int) -> int:
-    """A length at 16 kHz in samples of another rate."""
-    return round(n_samples * rate_hz / RATE_HZ)
-
-
-def native_rate(track: Track, originals: Mapping[str, Original]) -> int:
-    """The highest rate of a track's files; 16 kHz where there is none."""
-    rates = (probe(o.path, o.format).rate_hz for p in track.parts if (o := originals.get(p.part_id)))
-    return max(rates, default=RATE_HZ)
-
-
 @contextlib.contextmanager
-def opened(
+def open_track(
     track: Track, speech: Spans | None, n_samples: int, rate_hz: int, sources: StemSources
-) -> Iterator[Voice]:
-    """A track at `rate_hz` on a mix of `n_samples` at 16 kHz; other rates are decoded again.
+) -> Iterator[StemTrack]:
+    """Open a track at `rate_hz`; at other rates than 16 kHz its files are decoded again.
+
+    Args:
+        track: the participant's parts on the mix's clock.
+        speech: the participant's speech, or None.
+        n_samples: length of the mix at 16 kHz.
+        rate_hz: rate of the samples.
+        sources: the files to decode.
 
     Raises:
-        ItemError: another rate is wanted, and a part's downloaded file is not there.
+        ItemError: another rate is wanted, and a part's downloaded file is missing.
     """
-    n_out = length_at(n_samples, rate_hz)
+    n_out = length_at_rate(n_samples, rate_hz)
     with contextlib.ExitStack() as stack:
         parts = []
         for part in track.parts:
-            same = rate_hz == RATE_HZ
-            samples = part.samples if same else stack.enter_context(_again(part.part_id, rate_hz, sources))
+            if rate_hz == RATE_HZ:
+                samples = part.samples
+            else:
+                samples = stack.enter_context(_decoded_at(rate_hz, part.part_id, sources))
             parts.append(Source(samples, part.time_map))
             del samples
-        yield Voice(track.label, rate_hz, n_out, tuple(parts), plan(parts, n_out, rate_hz), speech)
+        yield StemTrack(track.label, rate_hz, n_out, tuple(parts), plan(parts, n_out, rate_hz), speech)
         parts.clear()
 
 
 @contextlib.contextmanager
-def _again(part_id: str, rate_hz: int, sources: StemSources) -> Iterator[Samples]:
-    original = sources.originals.get(part_id)
-    if original is None or sources.work is None or not original.path.is_file():
+def _decoded_at(rate_hz: int, part_id: str, sources: StemSources) -> Iterator[Samples]:
+    """Decode a part's file at another rate into a working file, removed when the block ends."""
+    file = sources.files.get(part_id)
+    if file is None or sources.work is None or not file.path.is_file():
         raise ItemError(
-            f"Stems at {rate_hz} Hz need the downloaded file of part {part_id}, which is not there.",
+            f"Stems at {rate_hz} Hz need the downloaded file of part {part_id}, which is missing.",
             "Fetch the recording again, or write stems at 16000 Hz.",
             code="missing_file",
         )
     work = temporary_beside(sources.work / f"{part_id}.{rate_hz}")
-    options = DecodeOptions(rate_hz=rate_hz)
     try:
-        decoded = decode(original.path, work, original.format, original.duration_s, options)
+        decoded = decode(file.path, work, file.format, file.duration_s, DecodeOptions(rate_hz=rate_hz))
         yield open_work(decoded.path)
     finally:
         with contextlib.suppress(OSError):  # Windows removes no file that is mapped; it is swept later
             work.unlink(missing_ok=True)
+
+
+def length_at_rate(n_samples: int, rate_hz: int) -> int:
+    """Return a length at 16 kHz in samples of another rate."""
+    return round(n_samples * rate_hz / RATE_HZ)
+
+
+def native_rate(track: Track, files: Mapping[str, SourceFile]) -> int:
+    """Return the highest rate of a track's files, Hz; 16 kHz where there is none."""
+    rates = (probe(f.path, f.format).rate_hz for p in track.parts if (f := files.get(p.part_id)))
+    return max(rates, default=RATE_HZ)
+
+
+class RenderCache:
+    """Rendered blocks of one track in a temporary file, which the ``with`` block removes at its end.
+
+    With 16-bit stems a block is kept as int16 with an exponent of its own, else as float32.
+
+    Attributes:
+        path: its file.
+    """
+
+    def __init__(self, beside: Path, bits: str) -> None:
+        self.path = temporary_beside(beside)
+        self._kind = np.dtype(np.int16 if bits == "16" else np.float32)
+        self._blocks: dict[int, tuple[int, int, int]] = {}
+        self._stream: IO[bytes] | None = None
+
+    def __enter__(self) -> "RenderCache":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self.path.unlink(missing_ok=True)
+
+    def keep(self, start: int, block: Float32Array) -> None:
+        """Keep the block from sample `start` on, shape (n,).
+
+        Raises:
+            MachineError: no space on the disk.
+        """
+        try:
+            if self._stream is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._stream = self.path.open("w+b")
+            place = self._stream.seek(0, 2)
+            peak = max(float(block.max(initial=0.0)), -float(block.min(initial=0.0)))
+            exponent = 15 - math.frexp(peak)[1] if self._kind == np.int16 and peak else 0
+            exponent -= math.ldexp(peak, exponent) >= 32767.5
+            scaled = block if self._kind != np.int16 else np.rint(block * np.float32(2.0**exponent))
+            self._stream.write(scaled.astype(self._kind).data)
+        except OSError as problem:
+            failure = disk_error(problem, self.path)
+        else:
+            self._blocks[start] = (place, len(block), exponent)
+            return
+        raise failure
+
+    def block(self, start: int, stop: int) -> Float32Array | None:
+        """Return the block kept for [start, stop), None where there is none of that length."""
+        place, n_samples, exponent = self._blocks.get(start, (0, -1, 0))
+        if n_samples != stop - start or self._stream is None:
+            return None
+        self._stream.seek(place)
+        kept = np.frombuffer(self._stream.read(n_samples * self._kind.itemsize), dtype=self._kind)
+        return kept.astype(np.float32) * np.float32(2.0**-exponent)

@@ -8,7 +8,7 @@ from meters import babble, libebur128
 
 from recall_audio.core.spans import EMPTY, spans
 from recall_audio.core.stems.dynamics import FADE_S, MARGIN_S, gate, limit, margin_samples
-from recall_audio.core.stems.gain import AGREE_LU, Level, choose_gain, level_of
+from recall_audio.core.stems.gain import AGREE_LU, Level, choose_gain, measure_level
 from recall_audio.core.stems.meters import EnergyMeter, PeakMeter
 from recall_audio.model.options import StemOptions
 from recall_audio.typing import Spans
@@ -21,7 +21,7 @@ def measured(signal: np.ndarray, speech: Spans | None, rate_hz: int = RATE_HZ) -
     energy, peak = EnergyMeter(rate_hz), PeakMeter(rate_hz)
     energy.add(signal.astype(np.float32))
     peak.add(signal.astype(np.float32))
-    return level_of(energy.energies(), peak.dbtp, speech, rate_hz)
+    return measure_level(energy.energies(), peak.dbtp, speech, rate_hz)
 
 
 def track(
