@@ -15,6 +15,9 @@ Complex64Array = npt.NDArray[np.complex64]
 IntArray = npt.NDArray[np.int64]
 """Indices and counts."""
 
+ByteArray = npt.NDArray[np.uint8]
+"""Quantised levels and probabilities, one a frame."""
+
 BoolArray = npt.NDArray[np.bool_]
 """Masks, mostly one value a frame."""
 

@@ -1,1 +1,1 @@
-"""The values that the layers hand to each other: frozen, documented, without behaviour of their own."""
+"""Hold the values that layers pass to each other, frozen and documented."""

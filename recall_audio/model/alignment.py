@@ -38,13 +38,13 @@ class Piece:
 
     @property
     def rate(self) -> float:
-        """Mix seconds a local second: 1 + drift."""
+        """Return mix seconds per local second, 1 + drift."""
         return (self.mix_end_s - self.mix_start_s) / (self.local_end_s - self.local_start_s)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeMap:
-    """Local seconds of a part to seconds on the mix's clock.
+    """A map from local seconds of a part to seconds on the mix's clock.
 
     Attributes:
         knots: ``((local_s, mix_s), ...)``, at least two, local times never decreasing, the mix strictly
@@ -62,22 +62,22 @@ class TimeMap:
 
     @staticmethod
     def straight(start_s: float, duration_s: float, drift_ppm: float = 0.0) -> "TimeMap":
-        """A map without steps: from `start_s`, over `duration_s` local seconds, stretched by `drift_ppm`."""
+        """Return a map without steps."""
         span_s = max(duration_s, 1e-3)
         return TimeMap(((0.0, start_s), (span_s, start_s + span_s * (1.0 + drift_ppm * 1e-6))))
 
     @property
     def start_s(self) -> float:
-        """Where local time 0 lies on the mix's clock, before any step there."""
+        """Return where local time 0 lies on the mix's clock, before any step there."""
         return float(self.to_mix(0.0))
 
     @property
     def end_s(self) -> float:
-        """Where the last knot lies on the mix's clock."""
+        """Return where the last knot lies on the mix's clock."""
         return self.knots[-1][1]
 
     def to_mix(self, local_s: npt.ArrayLike) -> FloatArray:
-        """Mix seconds of local seconds, any shape; at a step, the side before it."""
+        """Convert local seconds of any shape to mix seconds, taking the side before a step."""
         t = np.asarray(local_s, dtype=np.float64)
         segment = self._segments()
         # side="left": a moment exactly at a step belongs to the piece that ends there.
@@ -86,7 +86,7 @@ class TimeMap:
         return np.asarray(x + (t - a) * (y - x) / (b - a))
 
     def to_local(self, mix_s: npt.ArrayLike) -> FloatArray:
-        """Local seconds of mix seconds, any shape; NaN where the part's audio was lost."""
+        """Convert mix seconds of any shape to local seconds, NaN where audio was lost."""
         t = np.asarray(mix_s, dtype=np.float64)
         pieces = self.pieces()
         rows = np.array([(p.local_start_s, p.local_end_s, p.mix_start_s, p.mix_end_s) for p in pieces])
@@ -96,7 +96,7 @@ class TimeMap:
         return np.asarray(np.where((t < x) & (i > 0), np.nan, local))
 
     def pieces(self) -> tuple[Piece, ...]:
-        """The straight stretches, increasing on both clocks; what a repeat covers twice is dropped."""
+        """Return the straight pieces, increasing on both clocks, without repeated audio."""
         kept: list[Piece] = []
         for a, b, x, y in self._segments():
             if kept and x < kept[-1].mix_end_s:
@@ -109,16 +109,16 @@ class TimeMap:
         return tuple(kept)
 
     def to_json(self) -> list[list[float]]:
-        """``[[local_s, mix_s], ...]``, to the nanosecond."""
+        """Return ``[[local_s, mix_s], ...]``, rounded to the nanosecond."""
         return [[round(a, 9), round(b, 9)] for a, b in self.knots]
 
     @staticmethod
     def from_json(value: list[list[Any]]) -> "TimeMap":
-        """The map that :meth:`to_json` wrote."""
+        """Return the map that :meth:`to_json` wrote."""
         return TimeMap(tuple((float(a), float(b)) for a, b in value))
 
     def _segments(self) -> FloatArray:
-        """Rows ``local start, local end, mix start, mix end`` of the straight stretches, repeats included."""
+        """Return rows ``local start, local end, mix start, mix end``, repeats included."""
         k = np.asarray(self.knots, dtype=np.float64)
         rows = np.column_stack((k[:-1, 0], k[1:, 0], k[:-1, 1], k[1:, 1]))
         return np.asarray(rows[rows[:, 1] > rows[:, 0]])
@@ -209,11 +209,11 @@ class PartAlignment:
 
     @property
     def start_s(self) -> float:
-        """Where the part's first sample lies on the mix's clock."""
+        """Return where the part's first sample lies on the mix's clock."""
         return self.time_map.start_s
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, one entry of ``alignment.json``'s ``parts``."""
+        """Return the plain values of one entry of ``parts`` in ``alignment.json``."""
         return {
             "part_id": self.part_id,
             "participant_id": self.participant_id,
@@ -232,7 +232,7 @@ class PartAlignment:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "PartAlignment":
-        """The alignment that :meth:`to_json` wrote."""
+        """Return the alignment that :meth:`to_json` wrote."""
         fields = {k: v for k, v in value.items() if k != "start_s"}
         fields["time_map"] = TimeMap.from_json(value["time_map"])
         fields["residuals"] = tuple((r[0], r[1], r[2]) for r in value["residuals"])
@@ -257,7 +257,7 @@ class Alignment:
     findings: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values of ``alignment.json``."""
+        """Return the plain values of ``alignment.json``."""
         mix = {"duration_s": self.duration_s, "encoder_delay_known": self.encoder_delay_known}
         return {
             "mix": mix,
@@ -267,7 +267,7 @@ class Alignment:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Alignment":
-        """The alignment that :meth:`to_json` wrote."""
+        """Return the alignment that :meth:`to_json` wrote."""
         return Alignment(
             parts=tuple(PartAlignment.from_json(p) for p in value["parts"]),
             duration_s=value["mix"]["duration_s"],

@@ -1,10 +1,10 @@
-"""What a file is, by its first bytes: names and declared formats are hints, bytes are facts."""
+"""Recognise a file's container by its first bytes, whatever its name or declared format."""
 
 HEAD_BYTES = 65_536
-"""How much of a file's beginning is worth showing to :func:`recognise`."""
+"""Bytes of a file's beginning that :func:`recognise` can use."""
 
 CONTAINERS = ("mp3", "ogg", "wav", "flac", "mp4")
-"""Every answer of :func:`recognise` but None."""
+"""Every container that :func:`recognise` knows."""
 
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip")
 _CHAIN_FRAMES = 4  # four headers that agree and follow each other: chance finds that once in 2^50 bytes
@@ -21,10 +21,11 @@ _MPEG_HZ = (44_100, 48_000, 32_000)
 
 
 def recognise(head: bytes) -> str | None:
-    """Container of a file that begins with `head`: ``mp3``, ``ogg``, ``wav``, ``flac``, ``mp4`` or None.
+    """Return the container of a file that begins with `head`, or None.
 
-    None is everything else, headerless PCM included; it never raises. Give it up to
-    :data:`HEAD_BYTES`, so that an MP3 cut out of a stream, which begins inside a frame, is found too.
+    The result is one of :data:`CONTAINERS`, and None for everything else, headerless PCM included. It never
+    raises.
+    Pass up to :data:`HEAD_BYTES`, so that an MP3 cut out of a stream, which begins inside a frame, is found.
     """
     if head[:3] == b"ID3":
         return _after_id3(head)
@@ -40,10 +41,10 @@ def recognise(head: bytes) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether a file that begins with `head` is text (HTML, XML, JSON, a playlist, an ffconcat script, SDP).
+    """Return whether a file that begins with `head` is text (HTML, XML, JSON, a playlist, SDP).
 
-    Headerless PCM can be anything but this: a thousand bytes without one control character would be
-    a signal that stays above a quarter of full scale. An empty head is not text.
+    Headerless PCM is never text: a thousand bytes without one control character would be a signal that stays
+    above a quarter of full scale. An empty head is not text.
     """
     start = head[:_TEXT_BYTES]
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
@@ -67,7 +68,7 @@ def _printable(text: str) -> bool:
 
 
 def _after_id3(head: bytes) -> str:
-    """What an ID3v2 tag stands before: nearly always MP3, now and then FLAC."""
+    """Return the container behind an ID3v2 tag: nearly always MP3, rarely FLAC."""
     if len(head) < 10:
         return "mp3"
     size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
@@ -76,37 +77,37 @@ def _after_id3(head: bytes) -> str:
 
 
 def _mpeg_chain(head: bytes) -> bool:
-    """Whether frames of MPEG audio follow each other somewhere in `head`.
+    """Return whether frames of MPEG audio follow each other somewhere in `head`.
 
     ::
 
         head   ..|FF Fx ........|FF Fx ........|FF Fx ........|FF Fx ....
                  └─ its length ─┘ same version, layer and rate
     """
-    at = head.find(b"\xff")
-    while at >= 0:
-        frames, end = _frames_from(head, at)
+    offset = head.find(b"\xff")
+    while offset >= 0:
+        frames, end = _frames_from(head, offset)
         # A file of one or two frames is one too, if it begins and ends with them.
-        if frames >= _CHAIN_FRAMES or (at == 0 and frames >= 2 and end == len(head)):
+        if frames >= _CHAIN_FRAMES or (offset == 0 and frames >= 2 and end == len(head)):
             return True
-        at = head.find(b"\xff", at + 1)
+        offset = head.find(b"\xff", offset + 1)
     return False
 
 
-def _frames_from(head: bytes, at: int) -> tuple[int, int]:
-    """How many agreeing frame headers follow each other from `at` (at most enough), and where they end."""
+def _frames_from(head: bytes, offset: int) -> tuple[int, int]:
+    """Return how many agreeing frames start at `offset`, up to enough, and where they end."""
     frames, kind = 0, None
     while frames < _CHAIN_FRAMES:
-        frame = mpeg_frame(head[at : at + 4])
+        frame = mpeg_frame(head[offset : offset + 4])
         if frame is None or (kind is not None and frame[1] != kind):
             break
         n_bytes, kind = frame
-        at, frames = at + n_bytes, frames + 1
-    return frames, at
+        offset, frames = offset + n_bytes, frames + 1
+    return frames, offset
 
 
 def mpeg_frame(header: bytes) -> tuple[int, tuple[int, int, int]] | None:
-    """Bytes of the MPEG audio frame with this 4-byte header, and what all frames of a file share.
+    """Return the length of an MPEG audio frame and the fields that a file's frames share.
 
     Returns:
         ``(n_bytes, (version bits, layer, rate in Hz))``, or None where this is no header of layer II or III.

@@ -1,4 +1,4 @@
-"""How a figure that cannot be computed is written: null, with the reason beside it, never 0.
+"""Write a figure that cannot be computed as null with a reason beside it, never as 0.
 
 A value whose field ``share`` is None for a reason becomes ``{"share": null, "share_reason": "nobody
 spoke"}``. A field that is None without a reason was not asked for, and is left out.
@@ -13,7 +13,7 @@ _MOST_ROWS = 12
 
 
 def as_html(title: str, values: Mapping[str, Any]) -> str:
-    """A table of two columns; lists and mappings in it are tables of their own, folded away."""
+    """Return an HTML table of two columns, with nested tables folded."""
     return f"<p><b>{escape(title)}</b></p>{_pairs(values)}"
 
 
@@ -41,7 +41,7 @@ def _cell(value: Any) -> str:
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A row an entry, a column a key of any; the first rows of many."""
+    """Return an HTML table with a row an entry and a column a key, the first rows of many."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
     body = "".join(
@@ -57,13 +57,13 @@ def _count(n: int, one: str, several: str) -> str:
 
 
 class Figures:
-    """Base of values with figures: frozen dataclasses with a field ``reasons``, one sentence a null field."""
+    """Base of frozen dataclasses with figures and a field ``reasons`` for null figures."""
 
     __slots__ = ()
     reasons: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, every null figure followed by ``<figure>_reason``."""
+        """Return plain values, every null figure followed by ``<figure>_reason``."""
         result: dict[str, Any] = {}
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
@@ -77,7 +77,7 @@ class Figures:
         return result
 
     def _repr_html_(self) -> str:
-        """Shown by Jupyter: the figures as a table."""
+        """Return the figures as an HTML table, for Jupyter."""
         return as_html(type(self).__name__, self.to_json())
 
 
@@ -102,7 +102,7 @@ class Distribution:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; ``reason`` only where the median is null."""
+        """Return plain values, with ``reason`` only where the median is null."""
         result: dict[str, Any] = {"median": self.median, "q1": self.q1, "q3": self.q3, "n": self.n}
         if self.total_s is not None:
             result["total_s"] = self.total_s
@@ -112,7 +112,7 @@ class Distribution:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: tuples as lists, figures through their own ``to_json``."""
+    """Return a value as JSON knows it, tuples as lists."""
     if hasattr(value, "to_json"):
         return value.to_json()
     if isinstance(value, Mapping):

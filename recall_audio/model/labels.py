@@ -33,7 +33,7 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 def make_labels(participants: Sequence[Participant]) -> dict[int, str]:
-    """Labels of the participants by id, in the API's order: the first ``Ann`` is ``Ann``, the next ``Ann_2``.
+    """Return one label a participant id, e.g. ``Ann`` and then ``Ann_2``.
 
     Two ids are two labels, whatever their names: labels differ even where case is not told apart
     (``ann``, ``ANN_2``). The same list always gives the same labels.
@@ -49,7 +49,7 @@ def make_labels(participants: Sequence[Participant]) -> dict[int, str]:
 
 
 def safe_name(name: str | None, otherwise: str = "participant") -> str:
-    """`name` as a label, or `otherwise` where nothing of it can be kept.
+    """Return `name` as a label, or `otherwise` where none of its characters can be kept.
 
     Unicode is brought to NFKC; surrogates, spaces, separators and ASCII punctuation become ``_``; control,
     format and unassigned characters are dropped; no ``_`` or ``-`` stands at either end. Names that Windows
@@ -66,7 +66,7 @@ def safe_name(name: str | None, otherwise: str = "participant") -> str:
 
 
 def speakers_json(participants: Sequence[Participant], labels: dict[int, str]) -> dict[str, Any]:
-    """Plain values of ``speakers.json``: each label's real name and every id the API gave."""
+    """Return the plain values of ``speakers.json``: each label's name and ids."""
     people = {}
     for person in participants:
         people[labels[person.participant_id]] = {
@@ -81,7 +81,7 @@ def speakers_json(participants: Sequence[Participant], labels: dict[int, str]) -
 
 
 def _safe(character: str) -> str:
-    """What stands for one character of an NFKC string in a label."""
+    """Return what stands for one character of an NFKC string in a label."""
     if character.isascii() and character.isprintable():
         return character if character in _KEPT_ASCII else "_"
     category = unicodedata.category(character)
@@ -93,18 +93,18 @@ def _safe(character: str) -> str:
 
 
 def _cut(label: str, n_bytes: int) -> str:
-    """At most `n_bytes` of UTF-8, whole characters, nothing but characters that may stand at an end."""
+    """Cut a label to `n_bytes` of UTF-8, in whole characters that may stand at an end."""
     return label.encode()[:n_bytes].decode(errors="ignore").strip("_-")
 
 
 def _twin_key(label: str) -> str:
-    """Equal for labels that some file system takes for one."""
+    """Return a key that is equal for labels that some file system takes for one."""
     # Through upper case too: file systems fold by it, and it meets where casefold alone does not (ı and i).
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", label).upper().casefold())
 
 
 def _untaken(label: str, taken: set[str]) -> str:
-    """`label`, or with the first number from 2 that makes it another than all taken."""
+    """Return `label`, with the first number from 2 where it is taken."""
     candidate, number = label, 1
     while _twin_key(candidate) in taken:
         number += 1
@@ -117,9 +117,10 @@ _LASTING = (("zoom", "conf_user_id"), ("teams", "user_id"))
 
 
 def lasting_keys(email: str | None, extra_data: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """What tells a participant again: email, Zoom's ``conf_user_id``, Teams' ``user_id``.
+    """Return what identifies a participant across meetings: email, Zoom or Teams id.
 
-    Each as one word, ``email:ann@x.org``. Zoom's own ``user_id`` counts within a meeting only: no such key.
+    Each is one word, e.g. ``email:ann@x.org``, ``zoom.conf_user_id:...``, ``teams.user_id:...``. Zoom's own
+    ``user_id`` is valid within one meeting only, so it is no such key.
     """
     keys = [f"email:{email.strip().casefold()}"] if email and "@" in email else []
     for platform, fields in (extra_data or {}).items():
@@ -136,14 +137,14 @@ def lasting_keys(email: str | None, extra_data: Mapping[str, Any] | None) -> tup
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One taking together.
+    """One merge of two participants into one person.
 
     Attributes:
-        key: by what, e.g. ``email:ann@x.org``.
+        key: the key that both have, e.g. ``email:ann@x.org``.
         recording_id: where the key was seen again.
-        speaker: whose it was there.
+        speaker: the label there.
         first_recording_id: where it was seen first.
-        first_speaker: whose it was there.
+        first_speaker: the label there.
     """
 
     key: str
@@ -154,10 +155,10 @@ class Merge:
 
 
 class PersonIndex:
-    """Index of the participants of many meetings as persons.
+    """An index of the participants of many meetings as persons.
 
     Attributes:
-        merges: what was taken together, in the order in which it came.
+        merges: every merge, in the order of the participants.
     """
 
     def __init__(self) -> None:
@@ -168,7 +169,7 @@ class PersonIndex:
         self._first: dict[str, int] = {}
 
     def add(self, recording_id: str, speaker: str, keys: tuple[str, ...]) -> int:
-        """Add one participant of one meeting; gives a number for :meth:`persons`."""
+        """Add one participant of one meeting and return a number for :meth:`persons`."""
         number = len(self._parent)
         self._parent.append(number)
         self._who.append((recording_id, speaker))
@@ -183,7 +184,10 @@ class PersonIndex:
         return number
 
     def persons(self) -> list[str]:
-        """The person's code for each number: of the lowest key of theirs; without one, of their place."""
+        """Return each participant's person code, by the numbers that :meth:`add` returned.
+
+        A code is made of the person's lowest key, or of recording and speaker where they have no key.
+        """
         lowest: dict[int, str] = {}
         for number, keys in enumerate(self._keys):
             root = self._root(number)

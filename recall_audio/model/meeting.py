@@ -1,4 +1,4 @@
-"""What the API said about a recording: participants, parts, the mixed file. No URL, no key."""
+"""Represent what the API said about a recording (``recording.json``), without URLs and keys."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from recall_audio.model.outcome import Finding
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """One participant; the id is unique within one meeting only.
+    """One participant, whose id is unique within one meeting only.
 
     Attributes:
         participant_id: the API's integer id.
@@ -32,7 +32,7 @@ class MediaFile:
     """One audio file of a recording, as fetched.
 
     Attributes:
-        file: path below the recording's folder, or None where it could not be had.
+        file: path below the recording's folder, or None where it could not be fetched.
         format: declared format (``mp3``, ``ogg``, ``raw``, ...), or None.
         n_bytes: size on disk.
         sha256: hex digest of the bytes on disk.
@@ -52,7 +52,7 @@ class MediaFile:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One separate recording of one participant; a participant may have several.
+    """One separate recording of one participant, who may have several.
 
     Attributes:
         part_id: safe for a file name.
@@ -69,7 +69,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A stretch of the meeting in which a participant was there, by join and leave events.
+    """A stretch of the meeting in which a participant was present, by join and leave events.
 
     Attributes:
         participant_id: who.
@@ -106,21 +106,26 @@ class Meeting:
 
     @property
     def bot_id(self) -> str:
-        """The bot's id."""
+        """Return the bot's id."""
         return str(self.bot["id"])
 
     @property
     def recording_id(self) -> str:
-        """The recording's id."""
+        """Return the recording's id."""
         return str(self.recording["id"])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for ``recording.json``."""
+        """Return the plain values of ``recording.json``."""
         return asdict(self)
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Meeting":
-        """The meeting that :meth:`to_json` wrote; KeyError or TypeError for anything else."""
+        """Return the meeting that :meth:`to_json` wrote.
+
+        Raises:
+            KeyError: a field is missing.
+            TypeError: a field is unknown or of another kind.
+        """
         mix = value["mix"]
         named = [value["bot"]["id"], value["recording"]["id"], *value["bot"].get("recording_ids", [])]
         if not all(isinstance(identifier, str) for identifier in named):

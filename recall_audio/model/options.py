@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.05, 0.95
+"""Limits of the detector's threshold, a probability."""
+
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """How a meeting is downloaded.
+    """Options of downloading a meeting.
 
     Attributes:
         wait_s: how long to poll artifacts that are still processing; 0 asks once.
@@ -30,7 +33,7 @@ class FetchOptions:
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
-    """How files are decoded.
+    """Options of decoding files.
 
     Attributes:
         rate_hz: sample rate of the working file.
@@ -47,7 +50,7 @@ class DecodeOptions:
 
 @dataclass(frozen=True, slots=True)
 class AlignOptions:
-    """How parts are put on the mix's clock.
+    """Options of placing parts on the mix's clock.
 
     Attributes:
         search_s: how wrong a nominal start may be, each way, in seconds.
@@ -62,7 +65,7 @@ class AlignOptions:
 
 @dataclass(frozen=True, slots=True)
 class SpeechOptions:
-    """What counts as a participant's speech (metrics.md, Segmentation).
+    """Options of finding a participant's speech (metrics.md, Segmentation).
 
     Attributes:
         bridge_s: pauses up to this long are bridged (inter-pausal unit), seconds.
@@ -80,15 +83,15 @@ class SpeechOptions:
 
     @property
     def other_thresholds(self) -> tuple[float, ...]:
-        """The thresholds that the chosen one is compared with, within 0.05 and 0.95."""
+        """Return the thresholds to compare the chosen one with, within the limits."""
         wanted = (self.threshold - self.threshold_change, self.threshold + self.threshold_change)
-        found = (round(min(max(t, 0.05), 0.95), 6) for t in wanted)
+        found = (round(min(max(t, LOWEST_THRESHOLD), HIGHEST_THRESHOLD), 6) for t in wanted)
         return tuple(dict.fromkeys(t for t in found if t != self.threshold))
 
 
 @dataclass(frozen=True, slots=True)
 class TalkOptions:
-    """Parameters of turn-taking (metrics.md, Segmentation and Turn-taking).
+    """Options of measuring turn-taking (metrics.md, Segmentation and Turn-taking).
 
     Attributes:
         ipu_gap_s: own silence up to this long does not end an inter-pausal unit (Heldner & Edlund 2010).
@@ -120,7 +123,7 @@ class TalkOptions:
 
 @dataclass(frozen=True, slots=True)
 class FeatureOptions:
-    """How a voice is measured, turn by turn.
+    """Options of measuring a voice, turn by turn.
 
     Attributes:
         longest_s: of a turn, at most this much is analysed, in pieces spread evenly over it.
@@ -150,7 +153,7 @@ class FeatureOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClipOptions:
-    """How speech is cut into clips for a transcriber.
+    """Options of cutting speech into clips for a transcriber.
 
     Attributes:
         longest_s: longest clip (Whisper hears 30 s at a time).
@@ -165,7 +168,7 @@ class ClipOptions:
 
 @dataclass(frozen=True, slots=True)
 class StemOptions:
-    """How stems are written.
+    """Options of writing stems.
 
     Attributes:
         normalize: ``lufs`` sets integrated loudness, ``peak`` true peak, ``none`` leaves the level.
@@ -198,7 +201,7 @@ class StemOptions:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything that can be chosen about processing one recording, a field a step."""
+    """All options of processing one recording, a field a step."""
 
     align: AlignOptions = AlignOptions()
     speech: SpeechOptions = SpeechOptions()

@@ -37,12 +37,12 @@ class Finding:
     severity: Literal["warning", "note"] = "warning"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Finding":
-        """The finding that :meth:`to_json` wrote."""
+        """Return the finding that :meth:`to_json` wrote."""
         return Finding(value["code"], value["message"], value["where"], value["severity"])
 
 
@@ -76,7 +76,7 @@ class Outcome:
 
     @property
     def told(self) -> str:
-        """How it ended, in a word or two for people."""
+        """Return how it ended in a word or two for people."""
         return f"{self.status} before" if self.reused else self.status
 
     @staticmethod
@@ -113,12 +113,12 @@ class Outcome:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, one line of the journal."""
+        """Return the plain values of one line of the journal."""
         return asdict(self)
 
 
 def exit_code(outcomes: list[Outcome]) -> int:
-    """0 all done; 1 something failed for good or is missing for good; 5 only waiting or transient left."""
+    """Return 0 if all are done, 1 if something is lost for good, 5 if only to be tried again."""
     statuses = {o.status for o in outcomes}
     if statuses & {"failed", "partial"}:
         return 1

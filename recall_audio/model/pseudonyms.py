@@ -1,10 +1,10 @@
-"""Stable codes for names, ids and emails, for data that leaves the house.
+"""Replace names, ids and emails by stable codes, for data that leaves the organisation.
 
 A code is a keyed hash (HMAC-SHA256, RFC 2104): the same value gives the same code wherever the same key is
-used, and without the key nobody can try names to see whose code it is. Codes are taken before labels are
-made: then everything that is written, stems included, is named by them.
+used, and without the key a code cannot be matched by trying names. Labels are made of the codes, so every
+file that is written, stems included, is named by them.
 
-What stays: times of day, what device somebody used, who was the host, and the voices themselves.
+What stays: times of day, the devices used, who was the host, and the voices themselves.
 """
 
 import base64
@@ -52,20 +52,23 @@ class Pseudonyms:
         return "Pseudonyms(key=...)"
 
     def code(self, kind: str, value: str) -> str:
-        """Sixteen characters for a value of a kind (``name``, ``email``); equal values, equal codes."""
+        """Return the code of a value of a kind (``name``, ``email``): sixteen characters.
+
+        Equal values have equal codes.
+        """
         digest = hmac.digest(self.key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), "sha256")
         return base64.b32encode(digest).decode()[:16]
 
     def name(self, name: str) -> str:
-        """A display name's code, the same in any case and spacing."""
+        """Return a display name's code, the same in any case and spacing."""
         return f"P_{self.code('name', ' '.join(unicodedata.normalize('NFKC', name).casefold().split()))}"
 
     def email(self, email: str) -> str:
-        """An email's code, an address that can be nobody's (RFC 2606), the same in any case."""
+        """Return an email's code, an address that cannot exist (RFC 2606), the same in any case."""
         return f"{self.code('email', email.strip().casefold()).lower()}@pseudonym.invalid"
 
     def participant(self, person: Participant) -> Participant:
-        """The same participant under codes; ids of the platform survive as codes, its other fields do not."""
+        """Return a participant under codes, with the platform's ids and no other of its fields."""
         return replace(
             person,
             name=None if person.name is None else self.name(person.name),
@@ -74,7 +77,7 @@ class Pseudonyms:
         )
 
     def recode(self, meeting: Meeting) -> "Recoded":
-        """A meeting under codes, and what of it became what."""
+        """Return a meeting under codes, and what each identifier became."""
         ids = [p.participant_id for p in meeting.participants]
         ids += [p.participant_id for p in meeting.parts] + [p.participant_id for p in meeting.presence]
         numbers = {old: new for new, old in enumerate(dict.fromkeys(ids), 1)}
@@ -109,7 +112,7 @@ class Pseudonyms:
         return replace(recoded, meeting=replace(coded, findings=findings))
 
     def _words(self, meeting: Meeting, coded: Meeting, known: Mapping[str, str]) -> dict[str, str]:
-        """Every identifier as it may stand in a sentence, and what stands for it."""
+        """Return every identifier that may stand in a sentence, and what replaces it."""
         words = dict(known)
         for person, under_code in zip(meeting.participants, coded.participants, strict=True):
             words |= {person.name: under_code.name or ""} if person.name else {}
@@ -125,7 +128,7 @@ class Pseudonyms:
         return {k: None if v is None else self.code(k, str(v)) for k, v in found.items()}
 
     def _ids(self, extra: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-        """The fields of a platform's own data that are ids, as codes; all else is left out."""
+        """Return the ids in a platform's own data as codes, without its other fields."""
         kept: dict[str, Any] = {}
         for name, value in extra.items():
             if isinstance(value, Mapping):
@@ -138,7 +141,7 @@ class Pseudonyms:
 
 @dataclass(frozen=True, slots=True)
 class Recoded:
-    """A meeting under codes, and what of it became what.
+    """A meeting under codes, and what each identifier became.
 
     Attributes:
         meeting: under codes: people, ids, parts; without the files as downloaded.
@@ -157,14 +160,15 @@ class Recoded:
     pseudonyms: Pseudonyms
 
     def finding(self, finding: Finding) -> Finding:
-        """The same finding about codes."""
+        """Return a finding with codes instead of identifiers."""
         where = {**self.labels, **self.parts}.get(finding.where, self.text(finding.where))
         return replace(finding, message=self.text(finding.message), where=where)
 
     def text(self, sentence: str) -> str:
-        """A sentence with every identifier in it replaced, whole words only, the longest first.
+        """Return a sentence with every identifier in it replaced.
 
-        So is what has the form of an email or a UUID and is not known: an artifact's id, a part's that went.
+        Whole words only are replaced, the longest first. Unknown emails and UUIDs are replaced too, such as
+        the id of an artifact or of a part that is gone.
         """
         longest_first = sorted(self.words, key=len, reverse=True)
         pattern = "|".join((*map(re.escape, longest_first), _EMAIL, _UUID))
@@ -185,18 +189,18 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_count(word: str) -> bool:
-    """Short numbers are in every sentence; no sentence holds a short id."""
+    """Return whether a word is a number so short that any sentence may hold it (no id is that short)."""
     return word.isdecimal() and len(word) < 6
 
 
 def _left_out(media: MediaFile) -> MediaFile:
-    """A file that stayed behind; one that never came keeps its own reason."""
+    """Return a file that is left out of the copy, or one missing for its own reason."""
     why = LEFT_OUT if media.file else media.problem
     return MediaFile(format=media.format, duration_s=media.duration_s, problem=why)
 
 
 def _leaves(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, str]:
-    """Plain values of a nested mapping to those in the same places of another."""
+    """Return the plain values of a nested mapping by those in the same places of another."""
     found: dict[str, str] = {}
     for name, value in (after or {}).items():
         old = (before or {})[name]

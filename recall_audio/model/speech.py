@@ -5,22 +5,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.outcome import Finding
-from recall_audio.typing import Float32Array, Spans
-from recall_audio.units import RATE_HZ
+from recall_audio.typing import ByteArray, Float32Array, Spans
+from recall_audio.units import to_samples, to_seconds
 
 HOP_SAMPLES = 512
 """Samples of 16 kHz audio that one probability stands for: 32 ms."""
 
 
 class Detector(Protocol):
-    """Tells speech from everything else."""
+    """A detector that tells speech from everything else."""
 
     def probabilities(self, stretches: Sequence[Float32Array]) -> list[Float32Array]:
-        """How likely each 32 ms of each stretch is speech.
+        """Return the probability of speech of each 32 ms of each stretch.
 
         Args:
             stretches: float32, mono, 16 kHz, about −1 to 1, any lengths.
@@ -34,7 +33,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartEvidence:
-    """What one part by itself says about speech, on the part's own clock.
+    """The evidence about speech in one part, on the part's own clock.
 
     Attributes:
         part_id: which part.
@@ -43,8 +42,8 @@ class PartEvidence:
     """
 
     part_id: str
-    level: npt.NDArray[np.uint8]
-    probability: npt.NDArray[np.uint8]
+    level: ByteArray
+    probability: ByteArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class LeakWindow:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """One participant's voice heard in another's track, over the whole meeting.
+    """The leakage of one participant's voice into another's track, over the whole meeting.
 
     Attributes:
         source: label of the one who speaks.
@@ -84,14 +83,14 @@ class Leak:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "Leak":
-        """The leak that ``leakage.json`` holds."""
+        """Return the leak that ``leakage.json`` holds."""
         windows = tuple(LeakWindow(**w) for w in value["windows"])
         return Leak(**{**value, "windows": windows})
 
 
 @dataclass(frozen=True, slots=True)
 class OtherThreshold:
-    """Talk as another threshold would have had it, all else being the same.
+    """Talk under another threshold, all else being the same.
 
     Attributes:
         threshold: which.
@@ -106,7 +105,7 @@ class OtherThreshold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechResult:
-    """Who speaks when.
+    """Who speaks when, and which voices leak into which tracks.
 
     Attributes:
         segments: own speech by label, on the mix's clock, within ``[0, duration]``.
@@ -128,7 +127,7 @@ class SpeechResult:
     other_thresholds: tuple[OtherThreshold, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values of ``segments.json``, seconds on the mix's clock."""
+        """Return the plain values of ``segments.json``, seconds on the mix's clock."""
         return {
             "speakers": {k: _seconds(v) for k, v in self.segments.items()},
             "raw": {k: _seconds(v) for k, v in self.raw.items()},
@@ -138,7 +137,7 @@ class SpeechResult:
         }
 
     def leakage_json(self) -> dict[str, Any]:
-        """Plain values of ``leakage.json``."""
+        """Return the plain values of ``leakage.json``."""
         return {
             "leaks": [asdict(leak) for leak in self.leaks],
             "findings": [f.to_json() for f in self.findings],
@@ -146,22 +145,25 @@ class SpeechResult:
 
     @staticmethod
     def from_json(segments: Mapping[str, Any], leakage: Mapping[str, Any] | None = None) -> "SpeechResult":
-        """The result that :meth:`to_json` and :meth:`leakage_json` wrote; without the second, no leaks."""
-        told = leakage or {"leaks": [], "findings": []}
+        """Return the result that :meth:`to_json` and :meth:`leakage_json` wrote.
+
+        Without `leakage` the result has no leaks.
+        """
+        leaks = leakage or {"leaks": [], "findings": []}
         return SpeechResult(
             segments={k: _samples(v) for k, v in segments["speakers"].items()},
             raw={k: _samples(v) for k, v in segments["raw"].items()},
-            leaks=tuple(Leak.from_json(leak) for leak in told["leaks"]),
+            leaks=tuple(Leak.from_json(leak) for leak in leaks["leaks"]),
             options=SpeechOptions(**segments["parameters"]),
-            findings=tuple(Finding.from_json(f) for f in told["findings"]),
+            findings=tuple(Finding.from_json(f) for f in leaks["findings"]),
             unbridged={k: _samples(v) for k, v in segments["unbridged"].items()},
             other_thresholds=tuple(OtherThreshold(**o) for o in segments["other_thresholds"]),
         )
 
 
 def _seconds(a: Spans) -> list[list[float]]:
-    return [[round(int(s) / RATE_HZ, 6), round(int(e) / RATE_HZ, 6)] for s, e in a]
+    return [[to_seconds(int(s)), to_seconds(int(e))] for s, e in a]
 
 
 def _samples(rows: list[list[float]]) -> Spans:
-    return np.array([[round(s * RATE_HZ), round(e * RATE_HZ)] for s, e in rows], np.int64).reshape(-1, 2)
+    return np.array([[to_samples(s), to_samples(e)] for s, e in rows], np.int64).reshape(-1, 2)

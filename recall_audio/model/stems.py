@@ -1,4 +1,4 @@
-"""The stems that were written, and how each got its level: ``stems.json``."""
+"""Represent the stems that were written and how each got its level (``stems.json``)."""
 
 import math
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ SetBy = Literal["target", "peak", "cap", "silence"]
 
 
 def _level(value: float | None) -> float | None:
-    """A level as JSON has it: to the thousandth; null for silence, whose level is −inf."""
+    """Return a level rounded to the thousandth, or None for silence (−inf)."""
     return round(value, 3) if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """One stem.
+    """One stem and its levels.
 
     Levels in ``stems.json`` are null where they are −inf: nothing there reaches the loudness gate, or
     every sample is 0; `reason` says why.
@@ -60,11 +60,11 @@ class Stem:
 
     @property
     def reading(self) -> float:
-        """The loudness, LUFS, that was to reach the target: the file's as written, or its speech's."""
+        """Return the loudness, LUFS, that was to reach the target: the file's or its speech's."""
         return self.speech_lufs_after if self.measured_over == "speech" else self.integrated_lufs_after
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, one entry of ``stems.json``'s ``stems``."""
+        """Return the plain values of one entry of ``stems`` in ``stems.json``."""
         return {
             "file": self.file,
             "participant": self.participant,
@@ -101,7 +101,7 @@ class Mixdown:
     true_peak_dbtp: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "file": self.file,
             "gain_db": round(self.gain_db, 4),
@@ -112,7 +112,7 @@ class Mixdown:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """What of the mix the stems do not explain.
+    """The part of the mix that the stems do not explain.
 
     Attributes:
         explained: share of the mix's energy, where it is not silent, that the stems explain, 0 to 1.
@@ -123,7 +123,7 @@ class Residual:
     unexplained: tuple[tuple[float, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "explained": None if self.explained is None else round(self.explained, 4),
             "unexplained": [[round(a, 3), round(b, 3)] for a, b in self.unexplained],
@@ -132,7 +132,7 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class StemsResult:
-    """Everything that was written.
+    """All files that the stems stage wrote.
 
     Attributes:
         stems: one a participant that was asked for, in the recording's order.
@@ -152,12 +152,12 @@ class StemsResult:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths of all that was written, below the recording's folder."""
+        """Return the paths of all files written, relative to the recording's folder."""
         more = [self.mixdown.file if self.mixdown else None, self.poly]
         return (*(s.file for s in self.stems), *(f for f in more if f))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values of ``stems.json``."""
+        """Return the plain values of ``stems.json``."""
         channels = [s.participant for s in self.stems]
         return {
             "parameters": dict(self.parameters),

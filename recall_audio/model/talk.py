@@ -1,4 +1,4 @@
-"""Who talked how much, and over whom: ``talk.json``. Definitions: :mod:`recall_audio.core.talk.measure`.
+"""Represent who talked how much, and over whom (``talk.json``).
 
 Seconds are multiples of one sample (1/16000 s), so that the identities between them hold exactly.
 """
@@ -69,7 +69,7 @@ class SpeakerTalk(Figures):
 
 @dataclass(frozen=True, slots=True)
 class PairTalk(Figures):
-    """Two participants' common speech; ``a`` comes before ``b`` in the order of the speakers.
+    """The common speech of two participants, ``a`` before ``b`` in the order of the speakers.
 
     Attributes:
         a: a label.
@@ -88,7 +88,7 @@ class PairTalk(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Equality(Figures):
-    """How evenly talk is spread over everyone present, silent people among them.
+    """How evenly talk is spread over everyone present, silent people included.
 
     Attributes:
         gini: 0 (everyone the same) to 1 − 1/N (one speaks).
@@ -109,7 +109,7 @@ class Equality(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Talk(Figures):
-    """Everything measured about one meeting's talk.
+    """All figures of one meeting's talk.
 
     Attributes:
         parameters: every parameter that the figures depend on, and the definitions' version.
@@ -154,11 +154,11 @@ class Talk(Figures):
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def with_parameters(self, **further: Any) -> "Talk":
-        """The same with further parameters stamped (how speech was found, the program's version)."""
+        """Return a copy with further parameters stamped, e.g. the program's version."""
         return replace(self, parameters={**self.parameters, **further})
 
     def with_sensitivity(self, sensitivity: "Sensitivity") -> "Talk":
-        """The same with a sensitivity table beside it."""
+        """Return a copy with a sensitivity table."""
         return replace(self, sensitivity=sensitivity)
 
 
@@ -213,7 +213,7 @@ class Variant(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Do the speakers' ranks depend on a parameter?
+    """The comparison of the speakers' ranks under several choices of a parameter.
 
     Attributes:
         chosen: name of the variant that was chosen.
@@ -225,10 +225,10 @@ class Sensitivity:
 
     @property
     def ranks_hold(self) -> bool:
-        """The ranks are the same under every variant."""
+        """Return whether the ranks are the same under every variant."""
         return all(v.same_ranks for v in self.variants)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         variants = [v.to_json() for v in self.variants]
         return {"chosen": self.chosen, "ranks_hold": self.ranks_hold, "variants": variants}

@@ -12,7 +12,7 @@ OVERLAP_CLASSES: tuple[OverlapClass, ...] = ("within", "between", "simultaneous_
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One speaker's inter-pausal units, joined across short silences of theirs.
+    """A turn: one speaker's inter-pausal units, joined across their short silences.
 
     Attributes:
         speaker: label.
@@ -33,7 +33,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Transition(Figures):
-    """The floor went from one speaker to another.
+    """A transition of the floor from one speaker to another.
 
     Attributes:
         earlier: who had the floor.
@@ -57,7 +57,7 @@ class Transition(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """One started while another spoke, up to the earlier stop.
+    """An overlap: one speaker starts while another speaks, up to the earlier end.
 
     Attributes:
         earlier: who was speaking.
@@ -82,7 +82,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class TalkEvents:
-    """Turn-taking one by one, in order of time.
+    """Turns, transitions and overlaps one by one, in order of time.
 
     Attributes:
         turns: every speaker's.
@@ -97,7 +97,7 @@ class TalkEvents:
 
 @dataclass(frozen=True, slots=True)
 class DirectedPair(Figures):
-    """What went on from one speaker to another.
+    """The figures from one speaker to another.
 
     Attributes:
         earlier: who was speaking.
@@ -186,7 +186,7 @@ VOICE_FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class VoiceFeatures(Figures):
-    """Figures of one voice in some stretches of sound; None stands beside a reason, never NaN.
+    """Figures of one voice in some stretches of sound, None with a reason and never NaN.
 
     Attributes:
         analysed_s: sound that they rest on, seconds.
@@ -217,11 +217,11 @@ class VoiceFeatures(Figures):
 
     @staticmethod
     def missing(reason: str) -> "VoiceFeatures":
-        """No figure at all, for one reason."""
+        """Return features without any figure, for one reason."""
         return VoiceFeatures(0.0, reasons=dict.fromkeys(VOICE_FIGURES, reason))
 
     def against(self, own_median_dbfs: float | None) -> "VoiceFeatures":
-        """The same, its level set against the median of the speaker's turns."""
+        """Return the features with the level relative to the median of the speaker's turns."""
         if self.level_dbfs is None or own_median_dbfs is None:
             why = self.reasons.get("level_dbfs", "no turn of the speaker has a level")
             return replace(self, reasons={**self.reasons, "level_to_own_median_db": why})

@@ -1,1 +1,1 @@
-"""The whole job of one recording, stage by stage."""
+"""Process one recording, stage by stage."""

@@ -1,4 +1,4 @@
-"""The JSON files of a recording's folder, read back."""
+"""Locate and read the files of a recording's folder, ``OUT/<bot_id>/<recording_id>/``."""
 
 import contextlib
 from collections.abc import Iterator
@@ -24,40 +24,40 @@ class Layout:
 
     @property
     def recording(self) -> Path:
-        """What the API said."""
+        """Return the file with what the API said."""
         return self.folder / "recording.json"
 
     @property
     def run(self) -> Path:
-        """The manifest: what was done, with what, from what. Written last."""
+        """Return the manifest: what was done, with what, from what. It is written last."""
         return self.folder / "run.json"
 
     @property
     def work(self) -> Path:
-        """Decoded working files and the manifest of an unfinished run; may be deleted at any time."""
+        """Return the folder of working files and of an unfinished run, which may be deleted."""
         return self.folder / ".work"
 
     def working(self, name: str) -> Path:
-        """The decoded samples of one file: a part's, by its id, or the mix's."""
+        """Return the file of decoded samples of one part, by its id, or of the mix."""
         return self.work / f"{name}.s16"
 
     @property
     def stems(self) -> Path:
-        """One WAV a participant."""
+        """Return the folder of one WAV a participant."""
         return self.folder / "stems"
 
     @property
     def source(self) -> Path:
-        """The files as downloaded."""
+        """Return the folder of the files as downloaded."""
         return self.folder / "source"
 
     def json(self, kind: str) -> Path:
-        """The JSON file of one kind, e.g. ``talk`` for ``talk.json``."""
+        """Return the JSON file of one kind, e.g. ``talk.json`` for ``talk``."""
         return self.folder / f"{kind}.json"
 
 
 def recording_folders(root: Path) -> list[Path]:
-    """Every recording's folder at or below `root`, sorted: one recording's, a bot's, or a whole output.
+    """Return every recording's folder at or below `root`, sorted.
 
     Raises:
         UsageError: there is none.
@@ -81,11 +81,11 @@ KINDS = ("recording", *(kind for stage in STAGES.values() for kind in stage.docu
 """Kinds of the JSON files in a recording's folder: what was fetched, what each stage writes, the manifest."""
 
 Documents = dict[str, dict[str, Any]]
-"""Parsed files by kind; a file that is not there has no entry."""
+"""Parsed files by kind; a file that does not exist has no entry."""
 
 
 def read_documents(folder: Path) -> Documents:
-    """Every JSON file of a recording that is there.
+    """Read every JSON file of a recording that exists.
 
     Raises:
         ItemError: a file is damaged or of another version.
@@ -95,7 +95,7 @@ def read_documents(folder: Path) -> Documents:
 
 
 def read_meeting(layout: Layout) -> Meeting:
-    """The meeting of a folder's ``recording.json``.
+    """Read the meeting of a folder's ``recording.json``.
 
     Raises:
         ItemError: the file is missing or damaged.
@@ -114,10 +114,10 @@ def read_meeting(layout: Layout) -> Meeting:
 
 @contextlib.contextmanager
 def as_this_version_writes() -> Iterator[None]:
-    """While documents are taken apart: one of another shape than expected is the recording's own fault.
+    """Report documents of an unexpected shape as the recording's own fault.
 
     Raises:
-        ItemError: it lacks a field, or has another kind of value there.
+        ItemError: inside the context a document lacked a field, or had another kind of value there.
     """
     try:
         yield
@@ -133,10 +133,10 @@ def as_this_version_writes() -> Iterator[None]:
 
 
 def need(documents: Documents, kind: str) -> dict[str, Any]:
-    """One document.
+    """Return one document.
 
     Raises:
-        ItemError: it is not there, with what makes it.
+        ItemError: it does not exist; the hint says what makes it.
     """
     if kind in documents:
         return documents[kind]
@@ -158,7 +158,7 @@ def labels_by_id(documents: Documents) -> dict[int, str]:
 
 
 def facts_of(documents: Documents) -> dict[str, Any]:
-    """The plain facts of a recording: ids, people, length, stages, warnings."""
+    """Return the plain facts of a recording: ids, people, length, stages, warnings."""
     recording, run = documents["recording"], documents.get("run", {})
     return {
         "bot": recording["bot"],

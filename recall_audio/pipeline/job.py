@@ -1,4 +1,4 @@
-"""One recording's folder as the stages see it: what was fetched, what was chosen, what stages before left."""
+"""Give the stages one recording's data: the meeting, the options, decoded audio, earlier results."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -39,7 +39,7 @@ class DecodedAudio:
 
     @property
     def n_samples(self) -> int:
-        """Its length."""
+        """Return its length, samples."""
         return len(self.samples)
 
 
@@ -57,7 +57,7 @@ class Audio:
 
     @staticmethod
     def open(layout: Layout, meeting: Meeting) -> "Audio":
-        """What :func:`decode_all` left in the folder."""
+        """Open what :func:`decode_all` left in the folder."""
         facts = read_json(layout.work / "decode.json", "decode")["files"]
 
         def working(name: str) -> DecodedAudio | None:
@@ -76,12 +76,12 @@ def decode_all(
     progress: CountCallback = lambda _done, _total: None,
     decoded: Callable[[str], None] = lambda _name: None,
 ) -> tuple[tuple[Path, ...], tuple[Finding, ...]]:
-    """Decode every file of a recording; one that cannot be is a finding, and the others go on.
+    """Decode every file of a recording, reporting those that cannot be decoded as findings.
 
     Args:
         layout: the recording's folder.
         meeting: what the API said.
-        pieces: where files are decoded; here where None.
+        pieces: runs the decoding of each file; in this process where None.
         progress: called with files done and files in all.
         decoded: called with the name of each file that can be worked with.
 
@@ -108,7 +108,7 @@ def decode_all(
 
 @dataclass(frozen=True, slots=True)
 class DecodeOutcome:
-    """What came of one file.
+    """What decoding one file gave.
 
     Attributes:
         facts: its entry in ``decode.json``; None where it could not be decoded.
@@ -120,7 +120,7 @@ class DecodeOutcome:
 
 
 def decode_one(folder: Path, name: str, source: MediaFile) -> DecodeOutcome:
-    """Decode one file into its working file; that it cannot be is a finding."""
+    """Decode one file into its working file."""
     path, work = folder / str(source.file), Layout(folder).working(name)
     if not path.is_file():
         lost = f"{source.file} is missing from the recording's folder: fetch the recording again."
@@ -141,7 +141,7 @@ def decode_one(folder: Path, name: str, source: MediaFile) -> DecodeOutcome:
 
 @dataclass(slots=True)
 class Job:
-    """One recording under way; whoever has its folder and the options can make it, in any process.
+    """The processing of one recording, opened from its folder and the options in any process.
 
     Attributes:
         layout: its folder.
@@ -161,7 +161,7 @@ class Job:
 
     @staticmethod
     def of(folder: Path, options: Options) -> "Job":
-        """The job of a recording's folder.
+        """Return the job of a recording's folder.
 
         Raises:
             ItemError: ``recording.json`` is missing or damaged.
@@ -171,33 +171,33 @@ class Job:
 
     @property
     def audio(self) -> Audio:
-        """The decoded working files, opened once."""
+        """Return the decoded working files, opened once."""
         if self._audio is None:
             self._audio = Audio.open(self.layout, self.meeting)
         return self._audio
 
     @property
     def alignment(self) -> Alignment:
-        """What the align stage left."""
+        """Return the alignment that the align stage left."""
         return Alignment.from_json(self.document("alignment"))
 
     @property
     def has_tracks(self) -> bool:
-        """Whether any part came with a file."""
+        """Return whether any part came with a file."""
         return any(part.media.file for part in self.meeting.parts)
 
     def document(self, kind: str) -> dict[str, Any]:
-        """One JSON file of the folder."""
+        """Read one JSON file of the folder."""
         return read_json(self.layout.json(kind), kind)
 
     def write(self, kind: str, body: dict[str, Any]) -> Path:
-        """Write one JSON file of the folder."""
+        """Write one JSON file of the folder and return its path."""
         path = self.layout.json(kind)
         write_json(path, kind, body)
         return path
 
     def parts(self) -> list[PartAudio]:
-        """Every decoded part, before it is placed."""
+        """Return every decoded part, before it is placed."""
         return [
             PartAudio(p.part_id, p.participant_id, p.nominal_start_s, self.audio.parts[p.part_id].samples)
             for p in self.meeting.parts
@@ -205,7 +205,7 @@ class Job:
         ]
 
     def tracks(self) -> list[Track]:
-        """Every participant's parts on the mix's clock; the silent ones have none."""
+        """Return every participant's parts on the mix's clock, none for silent participants."""
         placed: dict[int, list[PlacedPart]] = {i: [] for i in self.labels}
         for part in self.alignment.parts:
             samples = self.audio.parts[part.part_id].samples
@@ -217,15 +217,15 @@ class Job:
 
     @property
     def n_samples(self) -> int:
-        """Length of the mix's clock at 16 kHz."""
+        """Return the length of the mix's clock, samples at 16 kHz."""
         return self.audio.mix.n_samples if self.audio.mix else to_samples(self.alignment.duration_s)
 
     def speech(self) -> SpeechResult:
-        """What the speech stage left."""
+        """Return the speech that the speech stage left."""
         return SpeechResult.from_json(self.document("segments"))
 
     def stem_sources(self, *, with_mix: bool = True) -> StemSources:
-        """What the stems can use beside the decoded tracks."""
+        """Return what the stems can use besides the decoded tracks."""
         files = {
             p.part_id: SourceFile(self.layout.folder / p.media.file, p.media.format, p.media.duration_s)
             for p in self.meeting.parts
@@ -239,7 +239,7 @@ class Job:
 
 
 def decoded_sources(folder: Path) -> tuple[Samples | None, list[PartAudio]]:
-    """The mix and the parts, decoded now unless the working files of a run are still there.
+    """Return the mix and the parts, decoding them unless a run's working files exist.
 
     Returns:
         The mix, shape (n,), int16, memory-mapped, or None; the parts that can be decoded, in the recording's

@@ -1,8 +1,8 @@
-"""``run.json``, the manifest that is the truth about a recording: what ran, with what, from what.
+"""Record in ``run.json`` what ran on a recording, with which options, from which files.
 
-Each stage has a key: a digest of its parameters, its own revision, and the keys of what it reads. A stage
-whose key and files are unchanged is not run again, so a changed parameter redoes only what depends on it.
-While a run is under way the manifest lies in ``.work``; ``run.json`` appears when all is done.
+Each stage has a key (:mod:`recall_audio.pipeline.plan`). A stage whose key and files are unchanged is not run
+again, so a changed option redoes only what depends on it. During a run the manifest lies in ``.work``, and
+``run.json`` appears when everything is done.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from recall_audio.storage import size_of
 
 
 def describe(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Bytes and SHA-256 of files, by their path below `folder`."""
+    """Return bytes and SHA-256 of files, by their path relative to `folder`."""
     return {
         f.relative_to(folder).as_posix(): {"bytes": f.stat().st_size, "sha256": sha256(f)}
         for f in sorted(files)
@@ -32,10 +32,10 @@ def describe(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """What is known of one finished stage.
+    """The record of one finished stage.
 
     Attributes:
-        name: ``decode``, ``align``, ``speech``, ``talk``, ``stems``, ``report``.
+        name: its name, a key of :data:`recall_audio.pipeline.plan.STAGES`.
         key: digest of all that its result depends on.
         status: ``done``, or ``skipped`` where there was nothing to do it on.
         seconds: wall time it took when it ran.
@@ -53,12 +53,12 @@ class StageRecord:
     warnings: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "StageRecord":
-        """The record that :meth:`to_json` wrote."""
+        """Return the record that :meth:`to_json` wrote."""
         return StageRecord(**{**value, "warnings": tuple(Finding.from_json(f) for f in value["warnings"])})
 
 
@@ -81,18 +81,24 @@ class Manifest:
     ran: list[str] = field(default_factory=list)
 
     def is_fresh(self, name: str, key: str, *, check_files: bool = True) -> bool:
-        """Whether an earlier run left this stage's result under the same key (and, by default, its files)."""
+        """Return whether an earlier run left this stage's result under the same key.
+
+        With `check_files`, the files that it left also have to be intact.
+        """
         before = self.known.get(name)
         if before is None or before.key != key:
             return False
         return not check_files or intact(self.layout.folder, before.outputs)
 
     def reuse(self, name: str) -> None:
-        """Take an earlier run's record of a stage over as it stands."""
+        """Take over an earlier run's record of a stage."""
         self.stages.append(self.known[name])
 
     def run(self, name: str, key: str, step: Callable[[], "StageResult"], pieces: Pieces) -> None:
-        """Run a stage and record it. From its first byte on its earlier result counts as spoilt."""
+        """Run a stage and record it.
+
+        From the moment it starts, its earlier result counts as spoilt.
+        """
         before = self.known.get(name)
         if before is not None:
             self.known[name] = _spoilt(before)
@@ -114,23 +120,23 @@ class Manifest:
         self._write_unfinished()
 
     def _remove_left_over(self, before: StageRecord | None, record: StageRecord) -> None:
-        """Delete what this stage wrote under other options and not now (stems of another format)."""
+        """Delete what this stage wrote under other options and not now (other formats)."""
         for path in set(before.outputs if before else ()) - set(record.outputs):
             (self.layout.folder / path).unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Publish ``run.json``: from now on the recording counts as done."""
+        """Publish ``run.json``, which marks the recording as done."""
         self._write(self.layout.run, "done", self.stages)
         (self.layout.work / "run.json").unlink(missing_ok=True)
 
     def _write_unfinished(self) -> None:
-        """Keep what is done so far, and what earlier runs left of the stages still to come."""
+        """Write what is done so far, and what earlier runs left of the other stages."""
         done = {s.name for s in self.stages}
         to_come = [s for name, s in self.known.items() if name not in done]
         self._write(self.layout.work / "run.json", "unfinished", [*self.stages, *to_come])
 
     def to_json(self, status: str, stages: Sequence[StageRecord] | None = None) -> dict[str, Any]:
-        """Plain values of ``run.json``; with the stages so far, if none are given."""
+        """Return the plain values of ``run.json``, with the stages so far by default."""
         stages = self.stages if stages is None else stages
         return {
             "version": __version__,
@@ -147,7 +153,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What a stage hands back.
+    """The result of running a stage.
 
     Attributes:
         files: what it wrote.
@@ -161,7 +167,7 @@ class StageResult:
 
 
 def begin(layout: Layout, parameters: dict[str, Any], *, force: bool) -> Manifest:
-    """Open the manifest for a run: the recording is unfinished from here until :meth:`Manifest.finish`."""
+    """Open the manifest for a run, and mark the recording as unfinished."""
     manifest = earlier(layout, parameters)
     if force:
         manifest.known = {name: _spoilt(record) for name, record in manifest.known.items()}
@@ -177,12 +183,12 @@ def begin(layout: Layout, parameters: dict[str, Any], *, force: bool) -> Manifes
 
 
 def _spoilt(record: StageRecord) -> StageRecord:
-    """A record that no key matches, but that still knows which files the stage left."""
+    """Return a record that no key matches, but that still names the files the stage left."""
     return replace(record, key="")
 
 
 def earlier(layout: Layout, parameters: dict[str, Any]) -> Manifest:
-    """A manifest that knows what earlier runs left, finished or not; changes nothing."""
+    """Return a manifest with what earlier runs left, finished or not, without changing it."""
     known: dict[str, StageRecord] = {}
     for path in (layout.run, layout.work / "run.json"):
         if path.is_file():
@@ -192,7 +198,7 @@ def earlier(layout: Layout, parameters: dict[str, Any]) -> Manifest:
 
 
 def is_done(layout: Layout, keys: Mapping[str, str]) -> bool:
-    """Return whether ``run.json`` has these keys, says done, and every file that it names is there.
+    """Return whether ``run.json`` has these keys, says done, and every file that it names exists.
 
     Keys cover every option; the stored parameters may lack an option that a later version added.
     """
@@ -207,7 +213,7 @@ def is_done(layout: Layout, keys: Mapping[str, str]) -> bool:
 
 
 def intact(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether files are there (or in the store) with the bytes they had (sizes; hashes are ``--verify``)."""
+    """Return whether files exist (or are in the store) with the sizes that were recorded."""
     try:
         return all(size_of(folder, name) == facts["bytes"] for name, facts in outputs.items())
     except (KeyError, TypeError, ValueError):  # no such record
@@ -215,12 +221,12 @@ def intact(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def discard_work(layout: Layout) -> None:
-    """Delete the working files; a later change of parameters decodes again."""
+    """Delete the working files, so that a later change of options decodes again."""
     shutil.rmtree(layout.work, ignore_errors=True)
 
 
 def _inputs(layout: Layout) -> dict[str, dict[str, Any]]:
-    """What was fetched, as ``recording.json`` recorded it, and ``recording.json`` itself."""
+    """Return what was fetched, as ``recording.json`` lists it, and ``recording.json`` itself."""
     meeting = read_json(layout.recording, "recording")
     media = [p["media"] for p in meeting["parts"]] + ([meeting["mix"]] if meeting["mix"] else [])
     known = {m["file"]: {"bytes": m["n_bytes"], "sha256": m["sha256"]} for m in media if m["file"]}

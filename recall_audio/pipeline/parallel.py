@@ -1,4 +1,4 @@
-"""The pieces of one recording: done here one after the other, or side by side in an executor's processes.
+"""Run the pieces of one recording one after the other, or in an executor's processes.
 
 ::
 
@@ -7,11 +7,11 @@
     speech   part | part | part ─► join      each part's evidence; joined here
     stems    stem | stem | stem | residual   each participant
 
-A piece is a function of the recording's folder and a name, since samples stay in files; what it hands back
-is small. A process costs half a second of imports, and what is joined in one place takes a tenth of all: two
-processes nearly halve the time of a meeting of ten minutes and more; many never make it ten times shorter.
-What a later stage will want can be begun ahead, so that no process waits for the last file to be decoded, or
-while all is joined.
+A piece is a function of the recording's folder and a name, since samples stay in files, and its result is
+small. A process costs half a second of imports, and the joins, which run in one place, take a tenth of the
+time: two processes nearly halve the time of a meeting of ten minutes and more, and many never make it ten
+times shorter. Pieces of a later stage can be submitted early, so that no process waits for the last file to
+be decoded, or during a join.
 """
 
 import time
@@ -26,13 +26,13 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class Pieces:
-    """Where a recording's pieces are done.
+    """Runs a recording's pieces.
 
     Attributes:
-        cpu_seconds: what those that were asked for have cost in other processes so far.
+        cpu_seconds: CPU time that the pieces have taken in other processes so far.
 
     Args:
-        executor: takes picklable calls; None: everything is done here.
+        executor: takes picklable calls; None runs every piece in this process.
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
@@ -42,21 +42,24 @@ class Pieces:
 
     @property
     def in_processes(self) -> bool:
-        """Whether they are done in other processes."""
+        """Return whether pieces run in other processes."""
         return self._executor is not None
 
     def prefetch(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Begin a call, hashable, that a later :meth:`map` will ask for; nothing where all is done here."""
+        """Submit a hashable call early that a later :meth:`map` will ask for.
+
+        Does nothing where pieces run in this process.
+        """
         if self._executor is not None:
             self._prefetched[function, arguments] = self._executor.submit(_measured, function, arguments)
 
     def map(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], progress: CountCallback
     ) -> Iterator[T]:
-        """What `function` gives for the arguments of each call, in order, as it comes.
+        """Yield what `function` returns for the arguments of each call, in order.
 
         Raises:
-            Exception: what the first call to fail raised; those that have not begun are given up.
+            Exception: what the first failing call raised; calls that have not begun are cancelled.
         """
         if self._executor is None or (len(calls) < 2 and not self._prefetched):
             answers: Iterator[tuple[T, float]] = ((function(*call), 0.0) for call in calls)
@@ -83,13 +86,13 @@ class Pieces:
                 future.cancel()
 
     def cancel(self) -> None:
-        """Cancel what was begun ahead and not asked for."""
+        """Cancel the calls that were submitted early and not asked for."""
         while self._prefetched:
             self._prefetched.popitem()[1].cancel()
 
 
 def _measured(function: Callable[..., T], call: tuple[Any, ...]) -> tuple[T, float]:
-    """What a call gives, and the CPU time it took."""
+    """Return what a call returns, and the CPU time it took."""
     before = time.process_time()
     value = function(*call)
     return value, time.process_time() - before

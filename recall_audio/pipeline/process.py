@@ -1,4 +1,4 @@
-"""Everything after the download: one recording's folder in, results in the same folder out. No network."""
+"""Process one fetched recording: everything after the download, without network."""
 
 import json
 import time
@@ -23,11 +23,11 @@ from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 LOSSES = frozenset(
     {"no_audio_separate", "no_audio", "not_audio", "duration_mismatch", "too_long", "part_missing"}
 )
-"""Findings that make a recording's outcome ``partial``: something that should be there is lost for good."""
+"""Codes of findings that make an outcome ``partial``: something expected is lost for good."""
 
 
 def parameters_of(options: Options) -> dict[str, Any]:
-    """Every option in force as plain JSON values, as ``run.json`` keeps them."""
+    """Return every option in force as plain JSON values, as ``run.json`` keeps them."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
     return plain
 
@@ -41,7 +41,7 @@ def process(
     progress: StageCallback | None = None,
     executor: Executor | None = None,
 ) -> Outcome:
-    """Decode, align, find speech, measure talk, write stems and the report of one fetched recording.
+    """Decode, align, find speech, measure talk, write stems and the report of one recording.
 
     Args:
         folder: the recording's folder, with ``recording.json`` and ``source/``.
@@ -49,7 +49,7 @@ def process(
         force: run every stage again, whatever an earlier run left.
         keep_work: keep the decoded working files, so that a changed option need not decode again.
         progress: called as stages advance.
-        executor: does the pieces of this one recording side by side, in processes that see its folder.
+        executor: runs the pieces of this one recording in parallel, in processes that see its folder.
 
     Returns:
         How it ended; ``partial`` where something was missing or damaged for good.
@@ -86,7 +86,7 @@ def process(
 
 
 def finished(folder: Path, options: Options) -> Outcome | None:
-    """How a recording ended that is done under these options; None where something is left to do.
+    """Return how a recording ended if it is done under these options, else None.
 
     Raises:
         ItemError: ``recording.json`` is missing or damaged.
@@ -98,7 +98,7 @@ def finished(folder: Path, options: Options) -> Outcome | None:
     try:
         warnings = read_json(layout.run, "run")["warnings"]
     except ItemError:
-        return None  # another process has just begun on it
+        return None  # another process has just started on it
     return _outcome(layout, meeting, started, warnings, reused=True)
 
 
@@ -125,7 +125,7 @@ def _run_stages(
 def _outcome(
     layout: Layout, meeting: Meeting, started: float, warnings: list[dict[str, Any]], *, reused: bool
 ) -> Outcome:
-    """How a finished recording counts, by the warnings of its stages."""
+    """Return a finished recording's outcome, by the warnings of its stages."""
     code, message = next(_losses(meeting, warnings), ("", ""))
     return Outcome(
         bot_id=meeting.bot_id,
@@ -140,9 +140,10 @@ def _outcome(
 
 
 def _losses(meeting: Meeting, warnings: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Code and message of whatever is lost for good; of a file that could not be had, the code says why.
+    """Yield code and message of each loss for good.
 
-    Audio that was never recorded is none: mixed audio that failed or could not be had is.
+    For a file that could not be fetched, the code says why. Mixed audio that was never recorded is no loss,
+    but mixed audio that failed or could not be fetched is.
     """
     why = {p.part_id: p.media.problem for p in meeting.parts}
     for warning in warnings:

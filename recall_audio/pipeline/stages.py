@@ -1,6 +1,6 @@
-"""The stages of one recording: each reads what the ones before left, and writes its own files.
+"""Run the stages of one recording, each from what earlier ones left to its own files.
 
-What is dear of a stage is a function of the folder and a name, so that it can be done in another process.
+The expensive piece of a stage is a function of the folder and a name, so that it can run in another process.
 """
 
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ class StageContext:
     Attributes:
         manifest: what has been done before it.
         to_come: names of the stages that run after it.
-        pieces: where its pieces are done.
+        pieces: runs its pieces.
         progress: called with units done and units in all.
     """
 
@@ -46,13 +46,13 @@ class StageContext:
 
 
 def run_people(job: Job, _context: StageContext) -> StageResult:
-    """``speakers.json``: labels to real names and all ids; the fetch layer's findings become warnings."""
+    """Write ``speakers.json``, and pass on the findings of the fetch as warnings."""
     body = speakers_json(job.meeting.participants, job.labels)
     return StageResult((job.write("speakers", body),), job.meeting.findings)
 
 
 def run_decode(job: Job, context: StageContext) -> StageResult:
-    """Every file once to 16 kHz mono int16."""
+    """Decode every file once to 16 kHz mono int16."""
 
     def decoded(name: str) -> None:
         if "speech" in context.to_come and name != MIX:
@@ -63,7 +63,7 @@ def run_decode(job: Job, context: StageContext) -> StageResult:
 
 
 def run_align(job: Job, context: StageContext) -> StageResult:
-    """``alignment.json``."""
+    """Write ``alignment.json``."""
     mix, parts = job.audio.mix, job.parts()
     if mix is None and not parts:
         raise ItemError("No audio of this recording could be had: nothing to process.", code="no_audio")
@@ -81,7 +81,7 @@ def run_align(job: Job, context: StageContext) -> StageResult:
 
 
 def fit_one(folder: Path, options: Options, part_id: str) -> PartSearch:
-    """What one part says about its place."""
+    """Fit one part to the mix."""
     job = Job.of(folder, options)
     (part,) = (p for p in job.parts() if p.part_id == part_id)
     assert job.audio.mix is not None  # noqa: S101
@@ -89,7 +89,7 @@ def fit_one(folder: Path, options: Options, part_id: str) -> PartSearch:
 
 
 def run_speech(job: Job, context: StageContext) -> StageResult:
-    """``segments.json`` and ``leakage.json``."""
+    """Write ``segments.json`` and ``leakage.json``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
     tracks, duration_s = job.tracks(), job.alignment.duration_s
@@ -101,14 +101,14 @@ def run_speech(job: Job, context: StageContext) -> StageResult:
 
 
 def detect_one(folder: Path, part_id: str) -> PartEvidence:
-    """What one part says about speech."""
+    """Return the evidence about speech in one part."""
     from recall_audio.detector import load_detector
 
     return part_evidence(part_id, open_work(Layout(folder).working(part_id)), load_detector())
 
 
 def run_talk(job: Job, _context: StageContext) -> StageResult:
-    """``talk.json`` and ``segments.rttm``."""
+    """Write ``talk.json`` and ``segments.rttm``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
     documents = read_documents(job.layout.folder)
@@ -120,7 +120,7 @@ def run_talk(job: Job, _context: StageContext) -> StageResult:
 
 
 def run_stems(job: Job, context: StageContext) -> StageResult:
-    """``stems/`` and ``stems.json``."""
+    """Write ``stems/`` and ``stems.json``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
     if context.pieces.in_processes and _one_by_one(job.options):
@@ -137,7 +137,7 @@ def run_stems(job: Job, context: StageContext) -> StageResult:
 
 
 def _one_by_one(options: Options) -> bool:
-    """Whether each stem is a piece of its own."""
+    """Return whether each stem is a piece of its own."""
     return not (options.stems.mixdown or options.stems.poly)
 
 
@@ -149,7 +149,7 @@ def _stems(job: Job, progress: CountCallback) -> StemsResult:
 
 
 def write_one(folder: Path, options: Options, label: str | None) -> StemsResult | Residual | None:
-    """One participant's stem; without a label, what all of them leave of the mix."""
+    """Write one participant's stem, or return the mix's residual where `label` is None."""
     job = Job.of(folder, options)
     if label is None:
         return check_residual(job.tracks(), job.audio.mix.samples) if job.audio.mix else None
@@ -160,7 +160,7 @@ def write_one(folder: Path, options: Options, label: str | None) -> StemsResult 
 
 
 def run_report(job: Job, context: StageContext) -> StageResult:
-    """``report.html``."""
+    """Write ``report.html``."""
     from recall_audio.pipeline.report import render_report
 
     documents = read_documents(job.layout.folder)

@@ -1,9 +1,10 @@
-"""Talk measured from what lies in a recording's folder, and the view of it that the exporters take."""
+"""Measure talk from a recording's files, and collect what the exporters take."""
 
 from pathlib import Path
 from typing import Any
 
 from recall_audio import __version__
+from recall_audio.core.spans import clip, from_seconds, to_seconds
 from recall_audio.core.talk.measure import measure_talk
 from recall_audio.core.talk.sensitivity import bridge_variants, measure_sensitivity
 from recall_audio.export.recording_view import ExportView, StemFile
@@ -14,11 +15,11 @@ from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
 from recall_audio.pipeline.documents import Documents, labels_by_id, need
 from recall_audio.storage import address_of
-from recall_audio.units import FRAME_SAMPLES, RATE_HZ
+from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
 
 
 def talk_of(documents: Documents, options: TalkOptions) -> Talk:
-    """Measure talk from a recording's segments and alignment; without the sensitivity table.
+    """Measure talk from a recording's segments and alignment, without the sensitivity table.
 
     Raises:
         ItemError: segments or alignment are not there.
@@ -50,7 +51,7 @@ def talk_again(documents: Documents) -> Talk:
 
 
 def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> Talk:
-    """The same with its sensitivity table: do the speakers' ranks depend on a parameter?"""
+    """Return talk with the table that shows whether ranks depend on a parameter."""
     segments = need(documents, "segments")
     bridge_s, shortest_s = (segments["parameters"][k] for k in ("bridge_s", "shortest_s"))
     variants = bridge_variants(segments["unbridged"], shortest_s, options)
@@ -63,10 +64,10 @@ def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> 
 def presence_of(
     meeting: Meeting, alignment: Alignment, labels: dict[int, str]
 ) -> dict[str, list[list[float]]]:
-    """Stretches ``[start_s, end_s]`` of presence by label, within the mix, by events and parts.
+    """Return each label's stretches of presence ``[start_s, end_s]`` within the mix.
 
-    A part is proof of presence, whatever the events say; someone with neither has no entry, and their
-    presence is not known.
+    Presence is what join and leave events and the parts show together: a part proves presence, whatever the
+    events say. A participant with neither has no entry, because their presence is not known.
     """
     end_s = alignment.duration_s
     found: dict[str, list[list[float]]] = {}
@@ -76,14 +77,15 @@ def presence_of(
             found.setdefault(labels[seen.participant_id], []).append(stretch)
     for part in alignment.parts:
         found.setdefault(labels[part.participant_id], []).append([part.start_s, part.time_map.end_s])
+    n_samples = to_samples(end_s)
     return {
-        label: [[max(a, 0.0), min(b, end_s)] for a, b in stretches if min(b, end_s) > max(a, 0.0)]
-        for label, stretches in found.items()
+        label: to_seconds(clip(from_seconds(row for row in rows if row[0] < row[1]), 0, n_samples))
+        for label, rows in found.items()
     }
 
 
 def presence_in(documents: Documents) -> dict[str, list[list[float]]]:
-    """The same, from a recording's files.
+    """Return each label's stretches of presence, from a recording's files.
 
     Raises:
         ItemError: one of them is not there.
@@ -94,7 +96,10 @@ def presence_in(documents: Documents) -> dict[str, list[list[float]]]:
 
 
 def cuts_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, list[float]]:
-    """Where each label's parts begin and end on the mix's clock: overlaps cut there are undetermined."""
+    """Return where each label's parts begin and end on the mix's clock, seconds.
+
+    An overlap that is cut there is undetermined.
+    """
     found: dict[str, list[float]] = {}
     for part in alignment.parts:
         found.setdefault(labels[part.participant_id], []).extend((part.start_s, part.time_map.end_s))
@@ -102,10 +107,10 @@ def cuts_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, list[floa
 
 
 def uncertainty_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, float | None]:
-    """Label to the largest uncertainty of their parts, ms; None where a part has no measure."""
+    """Return each label's largest uncertainty of their parts, ms, None if any is unknown."""
     found: dict[str, list[float | None]] = {}
     for part in alignment.parts:
-        if part.status != "silent":  # nothing is heard in it, so nothing hangs on where it lies
+        if part.status != "silent":  # without speech, no figure depends on its place
             found.setdefault(labels[part.participant_id], []).append(part.uncertainty_ms)
     return {
         label: None if None in values else max(v for v in values if v is not None)
@@ -116,7 +121,7 @@ def uncertainty_of(alignment: Alignment, labels: dict[int, str]) -> dict[str, fl
 def view_of(
     documents: Documents, talk: Talk, root: Path | None = None, out: Path | None = None
 ) -> ExportView:
-    """What the exporters take of a recording.
+    """Return what the exporters take of a recording.
 
     Args:
         documents: its files.

@@ -1,4 +1,4 @@
-"""Who speaks when, checked and in samples: what every figure about talk is measured on."""
+"""Check who speaks when, and convert it to samples, for every figure about talk."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Rows = Sequence[Sequence[float]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
-    """Speech and presence of everyone, inside the meeting.
+    """Speech and presence of every participant, within the meeting.
 
     Attributes:
         duration: samples of the meeting.
@@ -38,7 +38,10 @@ class Annotation:
     uncertainty_s: Mapping[str, float] | None
 
     def pair_uncertainty_s(self, a: str, b: str) -> float:
-        """95 % half width of an offset between two speakers: two independent errors."""
+        """Return the 95 % half width of an offset between two speakers.
+
+        The two errors are independent, so their squares add.
+        """
         if self.uncertainty_s is None:
             return 0.0
         return math.hypot(self.uncertainty_s[a], self.uncertainty_s[b])
@@ -46,10 +49,10 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class AnnotationContext:
-    """What is known beside the speech itself; all of it may be missing.
+    """What is known besides the speech itself, each part of it optional.
 
     Attributes:
-        presence: label to ``[[start_s, end_s], ...]`` in which they were there (parts, or join and leave
+        presence: label to ``[[start_s, end_s], ...]`` in which they were present (parts, or join and leave
             events).
         cuts_s: label to further moments at which a recording of theirs starts or stops: parts' edges.
         uncertainty_ms: label to the alignment's uncertainty, None where it is not known; None: all exact.
@@ -63,9 +66,9 @@ class AnnotationContext:
 def make_annotation(
     segments: Mapping[str, Rows], duration_s: float, context: AnnotationContext | None = None
 ) -> Annotation:
-    """Check and convert; what lies outside the meeting is cut off.
+    """Check segments, convert them to samples, and cut off what lies outside the meeting.
 
-    Speech outside a participant's known presence proves that they were there: it is added to it. Everyone
+    Speech outside a participant's known presence proves that they were present, and is added to it. Everyone
     named in the presence is a participant, silent where they have no segments.
 
     Raises:
@@ -85,10 +88,10 @@ def make_annotation(
     starts, ends = {}, {}
     for label in labels:
         cuts = np.array(_samples((given.cuts_s or {}).get(label, ()), label), dtype=np.int64)
-        there = presence[label]
-        there = EMPTY if there is None else there
-        starts[label] = np.unique(np.r_[0, there[:, 0], cuts])
-        ends[label] = np.unique(np.r_[duration, there[:, 1], cuts])
+        known_presence = presence[label]
+        present = EMPTY if known_presence is None else known_presence
+        starts[label] = np.unique(np.r_[0, present[:, 0], cuts])
+        ends[label] = np.unique(np.r_[duration, present[:, 1], cuts])
     uncertainty_s = None
     if given.uncertainty_ms is not None:
         uncertainty_s = {label: _uncertainty_s(given.uncertainty_ms.get(label)) for label in labels}
@@ -96,7 +99,7 @@ def make_annotation(
 
 
 def inside(rows: Rows, duration: int, label: str) -> Spans:
-    """Rows of seconds as spans within ``[0, duration)``.
+    """Return rows of seconds as spans within ``[0, duration)``.
 
     Raises:
         UsageError: a time is not a finite number or a row ends before it starts.
@@ -110,12 +113,12 @@ def inside(rows: Rows, duration: int, label: str) -> Spans:
 
 
 def to_s(n_samples: int) -> float:
-    """Seconds of a count of samples, unrounded: 1/16000 s has at most seven decimals."""
+    """Return the seconds of a count of samples, unrounded (at most seven decimals)."""
     return int(n_samples) / RATE_HZ
 
 
 def parameters(options: TalkOptions) -> dict[str, Any]:
-    """The options' names and values, as they are stamped."""
+    """Return the options' names and values, as they are stamped into results."""
     return {name: getattr(options, name) for name in TalkOptions.__slots__}
 
 

@@ -83,7 +83,9 @@ def slide_talk(
     duration_s: float,
     options: TalkOptions = TalkOptions(),  # noqa: B008 - a frozen value
 ) -> tuple[TalkWindow, ...]:
-    """Talk, overlap and equality in windows of ``options.window_s``, one every ``options.step_s``.
+    """Measure talk, overlap and equality in sliding windows.
+
+    Windows are ``options.window_s`` long, and one starts every ``options.step_s``.
 
     Args:
         segments: label to ``[[start_s, end_s], ...]``; an empty list for a silent participant.
@@ -123,15 +125,15 @@ def measure_talk(
     uncertainty_ms: Mapping[str, float | None] | None = None,
     cuts_s: Mapping[str, Sequence[float]] | None = None,
 ) -> Talk:
-    """Every figure about a meeting's talk.
+    """Measure every figure about a meeting's talk.
 
     Args:
         segments: label to ``[[start_s, end_s], ...]`` on the mix's clock, as ``segments.json`` holds them;
             an empty list for a silent participant.
         duration_s: the mix's duration.
         options: parameters of turn-taking.
-        presence: label to the stretches in which they were there; where a label is missing, its presence is
-            not known. Speech outside proves presence, and is added to it.
+        presence: label to the stretches in which they were present; where a label is missing, its presence
+            is not known. Speech outside proves presence, and is added to it.
         raw_segments: the speech before leaked voices were taken out; gives the ``*_raw_s`` figures.
         uncertainty_ms: label to the alignment's 95 % half width, None where unknown; left out altogether,
             all are taken as exact. Offsets between two whose joint uncertainty exceeds
@@ -159,7 +161,7 @@ def _talk(
     activities: tuple[Activity, Activity | None],
     found: Conversation,
 ) -> Talk:
-    """The figures put together."""
+    """Return the meeting's figures as one value."""
     activity, raw = activities
     duration, speech, overlap = annotation.duration, activity.speech, activity.overlap
     most = max(k for k, held in enumerate(activity.held) if held or k == 0)
@@ -193,7 +195,7 @@ def _speakers(
     activities: tuple[Activity, Activity | None],
     found: Conversation,
 ) -> dict[str, SpeakerTalk]:
-    """Everyone's figures, silent people's too."""
+    """Return the figures of every participant, silent ones included."""
     activity, raw = activities
     everyone: dict[str, SpeakerTalk] = {}
     for i, label in enumerate(annotation.speech):
@@ -216,7 +218,7 @@ def _speakers(
 def _shares(
     talk: int, activity: Activity, annotation: Annotation, label: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The four shares, each with its denominator, and why one is None."""
+    """Return the four shares of one participant, and the reasons where one is None."""
     presence = annotation.presence[label]
     known = NO_PRESENCE if presence is None else ABSENT
     denominators = {
@@ -239,7 +241,7 @@ def _shares(
 def _turns_of(
     label: str, annotation: Annotation, options: TalkOptions, found: Conversation
 ) -> dict[str, Any]:
-    """One participant's part in turn-taking."""
+    """Return one participant's figures of turn-taking."""
     turns = [to_samples(t.end_s) - to_samples(t.start_s) for t in found.events.turns if t.speaker == label]
     taken = [s for s in found.steps if s.switch and label in s.after]
     gaps = [s.offset for s in taken if not s.left_out and s.offset >= 0]
@@ -267,7 +269,7 @@ def _turns_of(
 
 
 def _pairs(labels: Sequence[str], activity: Activity) -> tuple[PairTalk, ...]:
-    """Every two participants."""
+    """Return the overlap of every two participants."""
     pairs = []
     talk = activity.talk.tolist()
     for i, a in enumerate(labels):

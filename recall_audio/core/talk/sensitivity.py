@@ -1,4 +1,4 @@
-"""Do the speakers' ranks depend on a parameter that somebody chose?"""
+"""Test whether the speakers' ranks depend on a chosen parameter."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from recall_audio.units import to_samples
 
 Segments = Mapping[str, Rows]
 Measured = tuple[list[int], int]
-"""Everybody's talk and the overlap, samples."""
+"""Talk of each participant and the overlap, samples."""
 
 
 def bridge_variants(
@@ -21,7 +21,9 @@ def bridge_variants(
     shortest_s: float,
     options: TalkOptions = TalkOptions(),  # noqa: B008 - a frozen value
 ) -> dict[str, dict[str, list[list[float]]]]:
-    """The segments under several longest bridged pauses: ``{"bridge 0.1 s": {label: rows}, ...}``.
+    """Return the segments under several longest bridged pauses, by name.
+
+    The result is ``{"bridge 0.1 s": {label: rows}, ...}``.
 
     Args:
         unbridged: label to speech as the decision left it: no pause bridged, edges not set right.
@@ -44,7 +46,7 @@ def measure_sensitivity(
     duration_s: float,
     thresholds: Sequence[OtherThreshold] = (),
 ) -> Sensitivity:
-    """Shares of talk and ranks under every variant, against those under `chosen`.
+    """Compare shares of talk and ranks under every variant with those of `chosen`.
 
     Args:
         variants: name to segments, e.g. those of :func:`bridge_variants`.
@@ -63,14 +65,14 @@ def measure_sensitivity(
     if any(set(speakers) != set(labels) for speakers in named):
         raise UsageError("The variants name different speakers; a silent one has an empty list.")
     measured = {name: _measured(segments, labels, duration_s) for name, segments in variants.items()}
-    measured |= {f"speech threshold {o.threshold:g}": _told(o, labels) for o in thresholds}
+    measured |= {f"speech threshold {o.threshold:g}": _under_threshold(o, labels) for o in thresholds}
     reference = _variant(chosen, labels, measured[chosen], None)
     rows = (_variant(name, labels, one, reference) for name, one in measured.items())
     return Sensitivity(chosen, tuple(rows))
 
 
 def rank(talk: Sequence[int]) -> list[int]:
-    """1 for the most; equal talk shares the better rank (1, 2, 2, 4)."""
+    """Return ranks, 1 for the most, with equal talk sharing the better rank (1, 2, 2, 4)."""
     return [1 + sum(other > t for other in talk) for t in talk]
 
 
@@ -80,12 +82,12 @@ def _measured(segments: Segments, labels: Sequence[str], duration_s: float) -> M
     return activity.talk.tolist(), activity.overlap
 
 
-def _told(other: OtherThreshold, labels: Sequence[str]) -> Measured:
+def _under_threshold(other: OtherThreshold, labels: Sequence[str]) -> Measured:
     return [to_samples(other.talk_s[label]) for label in labels], to_samples(other.overlap_s)
 
 
 def _variant(name: str, labels: Sequence[str], measured: Measured, reference: Variant | None) -> Variant:
-    """One row of the table; without a reference, the row that the others are held against."""
+    """Return one row of the table, compared with `reference` where there is one."""
     talk, overlap = measured
     whole = sum(talk)
     share = {label: t / whole for label, t in zip(labels, talk, strict=True)} if whole else {}

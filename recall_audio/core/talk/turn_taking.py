@@ -1,4 +1,4 @@
-"""Figures over turns, floor steps and overlaps: of the whole meeting, of each ordered pair."""
+"""Measure turn-taking over the whole meeting and over each ordered pair of speakers."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -34,7 +34,7 @@ from recall_audio.units import to_samples
 
 
 def find_overlaps(units: Sequence[Unit], annotation: Annotation, options: TalkOptions) -> list[Overlap]:
-    """Every overlap of two speakers' units, by start.
+    """Find every overlap of two speakers' units, by start.
 
     Args:
         units: by start, as :func:`recall_audio.core.talk.turns.find_units` gives them.
@@ -61,7 +61,7 @@ def find_overlaps(units: Sequence[Unit], annotation: Annotation, options: TalkOp
 
 
 def _classify(earlier: Unit, later: Unit, annotation: Annotation, options: TalkOptions) -> OverlapClass:
-    """What became of it; two stops at one moment count as the later's."""
+    """Return the overlap's class, counting two simultaneous ends as the later speaker's."""
     tolerance = to_samples(options.edge_s)
     one_onset = later.start - earlier.start <= to_samples(options.same_onset_s)
     start_hidden = starts_cut(annotation, later.speaker, later.start, tolerance) or (
@@ -77,7 +77,7 @@ def _classify(earlier: Unit, later: Unit, annotation: Annotation, options: TalkO
 
 
 def _interruption(kind: OverlapClass, later: Unit, *, yields: bool) -> Literal["", "attempt", "candidate"]:
-    """What coming in was, going by its timing."""
+    """Return what the later speaker's start was, judged by its timing."""
     if later.backchannel or kind not in ("within", "between"):
         return ""
     return "candidate" if kind == "between" and yields else "attempt"
@@ -89,7 +89,7 @@ NO_TRANSFER = "the floor never went from one to the other"
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Everything found about turn-taking, before it is summed up.
+    """All units, floor steps and events of a meeting, before they are summed up.
 
     Attributes:
         units: by start.
@@ -103,7 +103,7 @@ class Conversation:
 
 
 def find_conversation(annotation: Annotation, options: TalkOptions) -> Conversation:
-    """Units, floor steps, turns, transitions and overlaps."""
+    """Find units, floor steps, turns, transitions and overlaps."""
     units = find_units(annotation, options)
     steps = floor_steps(units, annotation, options)
     events = TalkEvents(
@@ -115,7 +115,7 @@ def find_conversation(annotation: Annotation, options: TalkOptions) -> Conversat
 
 
 def measure_turn_taking(found: Conversation, annotation: Annotation) -> TurnTaking:
-    """The meeting's figures."""
+    """Measure the meeting's turn-taking figures."""
     switches = [s for s in found.steps if s.switch]
     silences = [s for s in found.steps if s.offset > 0]
     counted = [s.offset for s in switches if not s.left_out]
@@ -144,12 +144,12 @@ def measure_turn_taking(found: Conversation, annotation: Annotation) -> TurnTaki
 
 
 def per_hour(count: int, annotation: Annotation) -> float | None:
-    """A count an hour of meeting; None where the meeting has no length."""
+    """Return a count per hour of meeting, or None where the meeting has no length."""
     return count * 3600.0 / to_s(annotation.duration) if annotation.duration else None
 
 
 def why_no_offset(switches: Sequence[FloorStep]) -> str:
-    """The reason why no switch has an offset that counts."""
+    """Return the reason why no switch has an offset that counts."""
     reasons = sorted({REASONS[s.left_out] for s in switches if s.left_out})
     return "; ".join(reasons) if reasons else NO_TRANSFER
 
@@ -164,14 +164,14 @@ def _overlap_durations(overlaps: Sequence[Overlap], kind: OverlapClass) -> Distr
 
 
 def _edge_silence(units: Sequence[Unit], annotation: Annotation) -> int:
-    """Samples before the first and after the last speech; all, where nobody speaks."""
+    """Return the samples before the first and after the last speech, all if there is none."""
     if not units:
         return annotation.duration
     return units[0].start + annotation.duration - max(u.end for u in units)
 
 
 def _directed(found: Conversation) -> tuple[DirectedPair, ...]:
-    """Every ordered pair between which anything happened, by label."""
+    """Return the figures of every ordered pair with an event between them, by label."""
     switches: dict[tuple[str, str], list[FloorStep]] = {}
     for step in found.steps:
         for pair in ((a, b) for a in step.before for b in step.after if step.switch):

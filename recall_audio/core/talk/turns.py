@@ -1,4 +1,4 @@
-"""Units, turns, and how the floor goes from one speaker to the next.
+"""Find units and turns, and how the floor goes from one speaker to the next.
 
 ::
 
@@ -8,9 +8,9 @@
     floor   A > B >    A    >  B    >   C     >  A
     FTO      −0.5  −1.4   +1.0    +0.8     +0.4                start of the next − end of the previous
 
-The floor is held by whoever's unit ends last of all that have started. A unit that ends no later than one
-which started before it is nested and takes nothing. So each silence lies between two holders: a pause where
-they are one speaker, a gap where they are two.
+The floor belongs to the speaker whose unit ends last of all that have started. A unit that ends no later
+than one which started before it is nested and takes nothing. So each silence lies between two holders: a
+pause where they are one speaker, a gap where they are two.
 
 References: M. Heldner & J. Edlund, Pauses, gaps and overlaps in conversations, J. Phonetics 38, 2010 (units,
 pauses, gaps, offsets, here for N speakers); G. Cooney & A. Reece, NaturalTurn, 2024 (joining of turns);
@@ -56,7 +56,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class FloorStep:
-    """From one holder of the floor to the next.
+    """One step of the floor, from one holder to the next.
 
     Attributes:
         before: who held it; more than one only where units are exactly equal.
@@ -76,17 +76,17 @@ class FloorStep:
 
     @property
     def switch(self) -> bool:
-        """The floor went to another speaker."""
+        """Return whether the floor went to another speaker."""
         return not set(self.before) & set(self.after)
 
     @property
     def offset(self) -> int:
-        """Samples from the one's stop to the other's start; below 0 they overlap."""
+        """Return the samples from one unit's end to the next one's start, negative for overlap."""
         return self.next_start - self.end
 
 
 def find_units(annotation: Annotation, options: TalkOptions) -> list[Unit]:
-    """Everyone's inter-pausal units, by start, the longer first."""
+    """Find every speaker's inter-pausal units, by start and then the longer first."""
     gap = to_samples(options.ipu_gap_s)
     joined = {label: bridge(spans, gap) for label, spans in annotation.speech.items() if len(spans)}
     units = []
@@ -100,7 +100,7 @@ def find_units(annotation: Annotation, options: TalkOptions) -> list[Unit]:
 
 
 def _short_and_alone(spans: Spans, annotation: Annotation, label: str, options: TalkOptions) -> BoolArray:
-    """Which units are short enough, with enough own silence, seen to be silence, on both sides."""
+    """Return which units are short, with enough recorded silence of their own on both sides."""
     silence, longest = to_samples(options.backchannel_silence_s), to_samples(options.backchannel_longest_s)
     start, end = spans[:, 0], spans[:, 1]
     opened, closed = annotation.starts[label], annotation.ends[label]
@@ -114,7 +114,7 @@ def _short_and_alone(spans: Spans, annotation: Annotation, label: str, options: 
 
 
 def floor_steps(units: Sequence[Unit], annotation: Annotation, options: TalkOptions) -> list[FloorStep]:
-    """How the floor went from holder to holder, pauses of one holder among them."""
+    """Return how the floor went from holder to holder, pauses of one holder included."""
     holders: list[tuple[int, int, tuple[str, ...]]] = []
     for unit in units:
         if holders and (unit.start, unit.end) == holders[-1][:2]:
@@ -130,7 +130,7 @@ def floor_steps(units: Sequence[Unit], annotation: Annotation, options: TalkOpti
 
 
 def _left_out(step: FloorStep, annotation: Annotation, options: TalkOptions) -> LeftOut:
-    """Why a step's offset does not count."""
+    """Return why a step's offset does not count, or an empty string."""
     tolerance = to_samples(options.edge_s)
     ends = (ends_cut(annotation, label, step.end, tolerance) for label in step.before)
     starts = (starts_cut(annotation, label, step.next_start, tolerance) for label in step.after)
@@ -144,18 +144,18 @@ def _left_out(step: FloorStep, annotation: Annotation, options: TalkOptions) -> 
     return "window" if abs(step.offset) > to_samples(options.fto_window_s) else ""
 
 
-def starts_cut(annotation: Annotation, label: str, at: int, tolerance: int) -> bool:
-    """Speech that starts at `at` began before its recording did, as far as one can tell."""
-    return _is_near(annotation.starts[label], at, tolerance)
+def starts_cut(annotation: Annotation, label: str, moment: int, tolerance: int) -> bool:
+    """Return whether speech that starts at `moment` may have begun before its recording."""
+    return _is_near(annotation.starts[label], moment, tolerance)
 
 
-def ends_cut(annotation: Annotation, label: str, at: int, tolerance: int) -> bool:
-    """Speech that ends at `at` was cut there, as far as one can tell."""
-    return _is_near(annotation.ends[label], at, tolerance)
+def ends_cut(annotation: Annotation, label: str, moment: int, tolerance: int) -> bool:
+    """Return whether speech that ends at `moment` may have been cut off there."""
+    return _is_near(annotation.ends[label], moment, tolerance)
 
 
 def _is_near(moments: IntArray, at: int, tolerance: int) -> bool:
-    """Whether one of some moments, in order, lies within the tolerance of another."""
+    """Return whether one of several moments, in order, lies within a tolerance of another."""
     i = bisect_left(moments, at - tolerance)
     return bool(i < len(moments) and moments[i] <= at + tolerance)
 
@@ -169,7 +169,7 @@ REASONS: Mapping[LeftOut, str] = {
 
 
 def transitions(steps: Iterable[FloorStep]) -> list[Transition]:
-    """The steps from one speaker to another, one entry a pair."""
+    """Return the steps from one speaker to another, one entry a pair."""
     found = []
     for step in steps:
         if not step.switch:
@@ -187,7 +187,7 @@ def transitions(steps: Iterable[FloorStep]) -> list[Transition]:
 
 
 def find_turns(units: Sequence[Unit], annotation: Annotation, options: TalkOptions) -> list[Turn]:
-    """Everyone's turns: a speaker's units joined across their own short silences, by start."""
+    """Find every speaker's turns, by start, joining units across their short silences."""
     found = []
     for label, own in units_by_speaker(units).items():
         turns = bridge(_spans(own), to_samples(options.turn_join_s))
@@ -201,7 +201,7 @@ def find_turns(units: Sequence[Unit], annotation: Annotation, options: TalkOptio
 
 
 def units_by_speaker(units: Iterable[Unit]) -> dict[str, list[Unit]]:
-    """Each speaker's units, by start."""
+    """Return each speaker's units, by start."""
     own: dict[str, list[Unit]] = {}
     for unit in units:
         own.setdefault(unit.speaker, []).append(unit)
@@ -209,9 +209,10 @@ def units_by_speaker(units: Iterable[Unit]) -> dict[str, list[Unit]]:
 
 
 def longest_monologue(units: Sequence[Unit], label: str, options: TalkOptions) -> int:
-    """Samples of the longest stretch of a turn in which nobody else speaks, backchannel candidates apart.
+    """Return the samples of the longest stretch that one speaker holds alone.
 
-    It starts and ends with the speaker's own speech::
+    No other speaker speaks in it, backchannel candidates excepted. It starts and ends with the speaker's own
+    speech::
 
         A  |------------------|  |-------|         |==================|  |====|
         B         |-|                 |-----|      B's first is a backchannel, the second is not
@@ -229,7 +230,7 @@ def longest_monologue(units: Sequence[Unit], label: str, options: TalkOptions) -
 
 
 def distribution(values: Sequence[int], reason: str, *, with_total: bool = False) -> Distribution:
-    """Median and quartiles in seconds of values in samples; `reason` where there are none."""
+    """Return median and quartiles in seconds of values in samples, `reason` where there are none."""
     total_s = to_s(sum(values)) if with_total else None
     if not values:
         return Distribution(None, None, None, 0, total_s, reason)
