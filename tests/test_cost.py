@@ -221,7 +221,7 @@ def look_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def measure_twice(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(export, "level", doing(export.level, 2))
+    patch.setattr(export, "level_track", doing(export.level_track, 2))
 
 
 def forget_what_was_rendered(patch: pytest.MonkeyPatch) -> None:
@@ -256,9 +256,9 @@ def test_work_that_grows_with_the_square_of_the_length_is_seen(
 ) -> None:
     read = LevelledTrack.read
 
-    def from_the_beginning(finish: LevelledTrack, start: int, stop: int) -> Any:
-        finish.voice.read(0, stop)
-        return read(finish, start, stop)
+    def from_the_beginning(levelled: LevelledTrack, start: int, stop: int) -> Any:
+        levelled.track.read(0, stop)
+        return read(levelled, start, stop)
 
     # Blocks are a minute long: the shorter meeting has one, the longer one two.
     monkeypatch.setattr(LevelledTrack, "read", from_the_beginning)
