@@ -11,7 +11,7 @@ from object_store import s3_server
 from recall_audio import batch
 from recall_audio.cli import run as run_command
 from recall_audio.results.sample import sample_folder, sample_meeting
-from recall_audio.standin import Fault, ServedMeeting, StandIn, State, Terms, meeting
+from recall_audio.standin import Fault, ServedMeeting, StandIn, StandInOptions, State, meeting
 
 # Hypothesis makes no claim about seconds, which belong to the machine.
 settings.register_profile("project", deadline=None, max_examples=60)
@@ -62,7 +62,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     def start(state: State | None = None, faults: tuple[Fault, ...] = ()) -> StandIn:
         sample = meeting(sample_folder())
         served = ServedMeeting(sample.folder, sample.content, state or State(), sample.bot_id)
-        server = StandIn([served], faults, Terms(key=CANARY_KEY))
+        server = StandIn([served], faults, StandInOptions(key=CANARY_KEY))
         server.__enter__()
         opened.append(server)
         monkeypatch.setenv("RECALL_API_KEY", CANARY_KEY)

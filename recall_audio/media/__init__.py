@@ -1,1 +1,1 @@
-"""The only place that touches codecs and audio files."""
+"""Read and write audio files; no other room uses codecs."""

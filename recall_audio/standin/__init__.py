@@ -1,7 +1,7 @@
-"""A stand-in of the API and its store on loopback, for the demo and the tests."""
+"""Serve a stand-in of the API and its media host on loopback, for the demo and the tests."""
 
 from recall_audio.standin.meetings import ServedMeeting, State, meeting
-from recall_audio.standin.routes import RIGHT, Fault, Reply, Terms
+from recall_audio.standin.routes import RIGHT, Fault, Reply, StandInOptions
 from recall_audio.standin.server import Request, StandIn, serve_forever
 from recall_audio.standin.webhooks import Sender
 
@@ -13,8 +13,8 @@ __all__ = [
     "Sender",
     "ServedMeeting",
     "StandIn",
+    "StandInOptions",
     "State",
-    "Terms",
     "meeting",
     "serve_forever",
 ]

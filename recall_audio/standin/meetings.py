@@ -1,4 +1,7 @@
-"""Meetings that the stand-in serves: a folder's content, and in which state its artifacts are.
+"""Read the meetings that the stand-in serves, and write the API's JSON about them.
+
+The JSON has the shapes of Recall.ai's published description. A meeting is a folder and a state of its
+artifacts.
 
 ::
 
@@ -17,23 +20,23 @@ from pathlib import Path
 from typing import Any
 
 MISSING = "missing"
-"""State of an artifact that was never recorded."""
+"""Status of an artifact that was never recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far the API is with a recording.
+    """Which artifacts of a recording the API has.
 
     Attributes:
         mixed: status code of the mixed audio (``done``, ``processing``, ``failed``, ``deleted``, or any
             other word), or ``missing``.
         separate: the same for the separate audio.
         events: the same for the participant events.
-        sub_code: why, for codes other than ``done``.
+        sub_code: reason of codes other than ``done``.
         recording: status code of the recording.
-        looks: so many answers show an artifact as ``processing`` first, each artifact by itself.
-        null_urls: so many answers of an artifact that is done have no address yet.
-        stale: so many failed artifacts stand before the good one in lists.
+        looks: number of answers that show an artifact as ``processing`` first, each artifact by itself.
+        null_urls: number of answers about an artifact that is done and has no URL yet.
+        stale: number of failed artifacts before the good one in lists.
         shortcuts: the bot's answer has the mixed audio and the events among its ``media_shortcuts``.
     """
 
@@ -48,7 +51,7 @@ class State:
     shortcuts: bool = True
 
     def of(self, kind: str) -> str:
-        """Status code of ``audio_mixed``, ``audio_separate`` or ``participant_events``."""
+        """Return the status code of ``audio_mixed``, ``audio_separate`` or ``participant_events``."""
         return {"audio_mixed": self.mixed, "audio_separate": self.separate}.get(kind, self.events)
 
 
@@ -57,9 +60,9 @@ class ServedMeeting:
     """One recording of a bot.
 
     Attributes:
-        folder: where its files are.
+        folder: the folder of its files.
         content: ``meeting.json``.
-        state: how far the API is with it.
+        state: which of its artifacts the API has.
         bot_id: the bot's id; several meetings with one id are several recordings of one bot.
     """
 
@@ -70,35 +73,35 @@ class ServedMeeting:
 
     @property
     def recording_id(self) -> str:
-        """The recording's id."""
+        """Return the recording's id."""
         return str(self.content["recording_id"])
 
     @property
     def platform(self) -> str:
-        """The meeting's platform."""
+        """Return the meeting's platform."""
         return str(self.content.get("platform", "zoom"))
 
     def artifact_id(self, kind: str) -> str:
-        """An artifact's id, the same in every run."""
+        """Return an artifact's id, the same in every run."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}/{self.recording_id}"))
 
     @property
     def mix_file(self) -> Path:
-        """The mixed recording."""
+        """Return the path of the mixed recording."""
         return self.folder / str(self.content.get("mix", "mix.mp3"))
 
     @property
     def part_files(self) -> list[Path]:
-        """The parts' files, in their order."""
+        """Return the paths of the parts, in their order."""
         return [self.folder / p["file"] for p in self.content["parts"]]
 
 
 def meeting(folder: Path, state: State | None = None, bot_id: str | None = None) -> ServedMeeting:
-    """The meeting of a folder.
+    """Read the meeting of a folder.
 
     Args:
         folder: holds ``meeting.json``.
-        state: how far the API is with it; all done by default.
+        state: which of its artifacts the API has; all by default.
         bot_id: overrides ``meeting.json``'s, which overrides one derived from the recording's id.
     """
     content = json.loads((folder / "meeting.json").read_text(encoding="utf-8"))
@@ -108,18 +111,21 @@ def meeting(folder: Path, state: State | None = None, bot_id: str | None = None)
 
 Json = dict[str, Any]
 Sign = Callable[[str], str]
-"""Makes a signed address of a path in the store."""
+"""Returns a signed URL of a path at the media host."""
 
 START = datetime.datetime(2026, 1, 12, 9, 0, tzinfo=datetime.UTC)
-"""When every meeting of the stand-in began."""
+"""Start of every meeting of the stand-in."""
 
 KINDS = ("audio_mixed", "audio_separate", "participant_events")
 _SHORTCUTS = ("video_mixed", "transcript", "participant_events", "meeting_metadata", "audio_mixed")
+_STATUS_CHANGES = ((-5, "joining_call"), (0, "in_call_recording"), (9, "call_ended"), (10, "done"))
+"""Seconds after the meetings' start, and status codes of every bot."""
+
 _EVENT_DOCUMENTS = ("participant_events", "speaker_timeline", "participants")
 
 
 def stamp(offset_s: float = 0.0) -> str:
-    """ISO time so many seconds after the meetings' start."""
+    """Return the ISO time `offset_s` seconds after the meetings' start."""
     return (
         (START + datetime.timedelta(seconds=offset_s))
         .isoformat(timespec="milliseconds")
@@ -128,17 +134,17 @@ def stamp(offset_s: float = 0.0) -> str:
 
 
 def moment(offset_s: float) -> Json:
-    """A timestamp as the API gives them: absolute and relative."""
+    """Return a timestamp as the API writes them: absolute and relative."""
     return {"absolute": stamp(offset_s), "relative": offset_s}
 
 
 def status(code: str, sub_code: str | None) -> Json:
-    """A status."""
+    """Return a status."""
     return {"code": code, "sub_code": None if code == "done" else sub_code, "updated_at": stamp()}
 
 
 def meeting_url(platform: str) -> Json:
-    """A bot's meeting, with the fields that its platform has."""
+    """Return a bot's meeting, with the fields that its platform has."""
     if platform == "webex":
         return {"meeting_subdomain": "lab", "meeting_personal_room_id": "room", "platform": platform}
     fields: Json = {"meeting_id": "81234567890", "platform": platform}
@@ -149,7 +155,7 @@ def meeting_url(platform: str) -> Json:
 
 
 def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
-    """A bot with its recordings; `artifacts` gives the shortcuts."""
+    """Return a bot with its recordings; `artifacts` returns the shortcuts."""
     first = meetings[0]
     return {
         "id": first.bot_id,
@@ -157,8 +163,13 @@ def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str],
         "bot_name": first.content.get("bot_name", "Meeting Notetaker"),
         "join_at": first.content.get("join_at"),
         "status_changes": [
-            {"code": code, "message": "", "created_at": stamp(at), "sub_code": ""}
-            for at, code in ((-5, "joining_call"), (0, "in_call_recording"), (9, "call_ended"), (10, "done"))
+            {"code": code, "message": "", "created_at": stamp(offset_s), "sub_code": ""}
+            for offset_s, code in (
+                (-5, "joining_call"),
+                (0, "in_call_recording"),
+                (9, "call_ended"),
+                (10, "done"),
+            )
         ],
         "recordings": [recording(m, artifacts) for m in meetings],
         "calendar_meetings": [],
@@ -167,23 +178,23 @@ def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str],
     }
 
 
-def matches(row: Json, asked: dict[str, list[str]]) -> bool:
-    """Whether a bot is one of those asked for: by its last status, its platform, when it joined."""
+def matches(row: Json, query: dict[str, list[str]]) -> bool:
+    """Return whether a bot matches a query by its last status, its platform and when it joined."""
     joined = datetime.datetime.fromisoformat(row["join_at"] or stamp())
 
     def bound(name: str) -> datetime.datetime:
-        return datetime.datetime.fromisoformat(asked[name][-1])
+        return datetime.datetime.fromisoformat(query[name][-1])
 
     return (
-        row["status_changes"][-1]["code"] in asked.get("status", [row["status_changes"][-1]["code"]])
-        and row["meeting_url"]["platform"] in asked.get("platform", [row["meeting_url"]["platform"]])
-        and ("join_at_after" not in asked or joined > bound("join_at_after"))
-        and ("join_at_before" not in asked or joined < bound("join_at_before"))
+        row["status_changes"][-1]["code"] in query.get("status", [row["status_changes"][-1]["code"]])
+        and row["meeting_url"]["platform"] in query.get("platform", [row["meeting_url"]["platform"]])
+        and ("join_at_after" not in query or joined > bound("join_at_after"))
+        and ("join_at_before" not in query or joined < bound("join_at_before"))
     )
 
 
 def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
-    """A recording as embedded in a bot."""
+    """Return a recording as embedded in a bot."""
     has = meeting.state
     shown = [k for k in ("audio_mixed", "participant_events") if has.shortcuts and has.of(k) != MISSING]
     shortcuts: Json = dict.fromkeys(_SHORTCUTS)
@@ -203,7 +214,7 @@ def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], 
 
 
 def recording_alone(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
-    """A recording as it is retrieved or listed."""
+    """Return a recording as it is retrieved or listed."""
     alone = recording(meeting, artifacts)
     alone["media_shortcuts"] = alone["media_shortcuts"] or dict.fromkeys(_SHORTCUTS)
     alone |= {
@@ -215,7 +226,7 @@ def recording_alone(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, 
 
 
 def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) -> Json:
-    """An artifact; without `sign` it has no address."""
+    """Return an artifact; without `sign` it has no URL."""
     body: Json = {
         "id": meeting.artifact_id(kind),
         "recording": {"id": meeting.recording_id, "metadata": {}},
@@ -230,7 +241,7 @@ def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) ->
         paths = {"download_url": f"{root}/{meeting.mix_file.name}"}
     elif kind == "audio_separate":
         formats = {p["format"] for p in meeting.content["parts"]}
-        # One artifact declares one format; where a folder mixes them, addresses tell the parts' own.
+        # One artifact declares one format; where a folder mixes them, URLs name the parts' own.
         body["format"] = formats.pop() if len(formats) == 1 else "ogg"
         paths = {"download_url": f"{root}/parts.json"}
     else:
@@ -240,22 +251,22 @@ def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) ->
 
 
 def stale(meeting: ServedMeeting, kind: str, number: int) -> Json:
-    """An earlier artifact of the same kind that failed."""
+    """Return an earlier artifact of the same kind that failed."""
     body = artifact(meeting, kind, "failed", None)
     body["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{body['id']}/{number}"))
     return body
 
 
 def parts(meeting: ServedMeeting, sign: Sign) -> list[Json]:
-    """The document behind the separate artifact's address."""
+    """Return the document at the separate artifact's URL."""
     rows = []
     for part, path in zip(meeting.content["parts"], meeting.part_files, strict=True):
-        at = part["start_timestamp"]
+        start = part["start_timestamp"]
         rows.append(
             {
                 "id": part["id"],
                 "participant": part["participant"],
-                "start_timestamp": moment(at["relative"]) | at,
+                "start_timestamp": moment(start["relative"]) | start,
                 "duration": part["duration"],
                 "download_url": sign(f"/store/{meeting.recording_id}/parts/{path.name}"),
             }
@@ -264,7 +275,7 @@ def parts(meeting: ServedMeeting, sign: Sign) -> list[Json]:
 
 
 def events(meeting: ServedMeeting, name: str) -> list[Json]:
-    """One of the three documents of the participant events."""
+    """Return one of the three documents of the participant events."""
     content = meeting.content
     if name == "participants":
         return list(content["participants"])

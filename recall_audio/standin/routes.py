@@ -23,19 +23,19 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer, wrong on purpose. What is not given stays as in the right answer.
+    """Changes to one answer; fields at their defaults leave the right answer as it is.
 
     Attributes:
         status: another status.
-        headers: headers set on top; an empty value takes a header away.
+        headers: headers that are set; an empty value removes a header.
         body: another body.
-        cut_at: bytes of the body that are sent before the connection ends; ``Content-Length`` stays.
+        cut_at: bytes of the body sent before the connection ends; ``Content-Length`` stays.
         reset: end the connection with RST instead of FIN.
         chunk_bytes: bytes sent at once; 0 sends everything at once.
         pause_s: pause after each chunk, seconds.
-        endless: repeat the body until the other side has had enough; no ``Content-Length``.
+        endless: repeat the body until the client closes the connection; no ``Content-Length``.
         ignore_range: answer 200 with the whole file to a request for a range.
-        shift_bytes: answer a range that begins so many bytes off.
+        shift_bytes: offset of the answered range from the requested one, bytes.
     """
 
     status: int | None = None
@@ -51,18 +51,18 @@ class Reply:
 
 
 RIGHT = Reply()
-"""The right answer."""
+"""The reply that leaves the answer unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A script for the requests whose path and query match.
+    """A script of replies for the requests whose path and query match.
 
     Attributes:
         path: regular expression, searched in path and query.
-        replies: the first request gets the first, and so on; then all is well again.
-        forever: the last reply goes on for ever instead.
-        method: requests with this method only.
+        replies: one for each matching request, in order; later requests get the right answer.
+        forever: repeat the last reply for all later requests.
+        method: match requests with this method only.
     """
 
     path: str
@@ -72,24 +72,24 @@ class Fault:
 
 
 class FaultScript:
-    """Hands out each fault's replies in order; safe for several threads."""
+    """Returns each fault's replies in order; safe for several threads."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._lock = threading.Lock()
-        self._faults = [(f, list(f.replies)) for f in faults]
+        self._faults = [(fault, list(fault.replies)) for fault in faults]
 
     def next(self, method: str, target: str) -> Reply:
-        """The reply for a request; :data:`RIGHT` where no fault matches or all are used up."""
+        """Return the reply for a request, :data:`RIGHT` where no fault matches or all are used up."""
         with self._lock:
-            for fault, left in self._faults:
-                if left and fault.method == method and re.search(fault.path, target):
-                    return left[0] if fault.forever and len(left) == 1 else left.pop(0)
+            for fault, replies in self._faults:
+                if replies and fault.method == method and re.search(fault.path, target):
+                    return replies[0] if fault.forever and len(replies) == 1 else replies.pop(0)
         return RIGHT
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer before faults.
+    """An answer before faults are applied.
 
     Attributes:
         status: HTTP status.
@@ -103,7 +103,7 @@ class Response:
 
 
 def signed(origin: str, path: str, secret: str, expires: int) -> str:
-    """An address in the manner of SigV2: access key, signature, token, end."""
+    """Return a signed URL like those of AWS Signature Version 2: access key, signature, token, expiry."""
     query = {
         "AWSAccessKeyId": "AKIASTANDIN",
         "Signature": _signature(path, secret, expires),
@@ -119,14 +119,14 @@ def _signature(path: str, secret: str, expires: int) -> str:
 
 
 def denied(target: str, headers: dict[str, str], secret: str, now: float) -> Response | None:
-    """The store's refusal of a request, or None where it is in order."""
-    asked = {k: v[-1] for k, v in parse_qs(urlsplit(target).query).items()}
-    path, expires = urlsplit(target).path, asked.get("Expires", "")
+    """Return the media host's refusal of a request, or None where it is valid."""
+    query = {k: v[-1] for k, v in parse_qs(urlsplit(target).query).items()}
+    path, expires = urlsplit(target).path, query.get("Expires", "")
     if "authorization" in headers:
         return xml(400, "InvalidArgument", "Only one auth mechanism allowed")
     if not expires.isdigit():
         return xml(403, "AccessDenied", "Access Denied")
-    if not hmac.compare_digest(asked.get("Signature", ""), _signature(path, secret, int(expires))):
+    if not hmac.compare_digest(query.get("Signature", ""), _signature(path, secret, int(expires))):
         return xml(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
     if now > int(expires):
         return xml(403, "AccessDenied", "Request has expired")
@@ -134,14 +134,14 @@ def denied(target: str, headers: dict[str, str], secret: str, now: float) -> Res
 
 
 def xml(status: int, code: str, message: str) -> Response:
-    """An error in the store's manner."""
+    """Return an error as the media host writes them."""
     error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'.encode()
     return Response(status, {"Content-Type": "application/xml"}, body)
 
 
 def file(body: bytes, headers: dict[str, str], reply: Reply) -> Response:
-    """A file, whole or from a byte on, as ``Range`` and ``If-Match`` ask."""
+    """Return a file, or the range of it that ``Range`` and ``If-Match`` request."""
     etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
     known = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": "binary/octet-stream"}
     if headers.get("if-match", etag) != etag:
@@ -159,14 +159,14 @@ def file(body: bytes, headers: dict[str, str], reply: Reply) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """How the stand-in behaves.
+class StandInOptions:
+    """Options of the stand-in.
 
     Attributes:
-        key: the only key that is taken.
+        key: the only key that is accepted.
         page_size: rows on each page of a list.
-        url_life_s: how long a signed address lives, seconds.
-        ended_urls: so many of the first addresses have ended when they are given out.
+        url_life_s: lifetime of a signed URL, seconds.
+        ended_urls: number of the first URLs that have ended when they are given out.
     """
 
     key: str = "standin-key"
@@ -176,14 +176,14 @@ class Terms:
 
 
 class Routes:
-    """Answers requests for some meetings; keeps count of what was shown how often."""
+    """Answers requests for some meetings, and counts how often each artifact was shown."""
 
-    def __init__(self, served: Sequence[ServedMeeting], terms: Terms) -> None:
+    def __init__(self, served: Sequence[ServedMeeting], options: StandInOptions) -> None:
         self.meetings = list(served)
-        self.terms = terms
+        self.options = options
         self.origin = ""
         self.created: list[dict[str, Any]] = []
-        self._secret = uuid.uuid5(uuid.NAMESPACE_URL, terms.key).hex
+        self._secret = uuid.uuid5(uuid.NAMESPACE_URL, options.key).hex
         self._shown: Counter[tuple[str, str]] = Counter()
         self._signed = 0
         self._lock = threading.Lock()
@@ -191,43 +191,45 @@ class Routes:
     def answer(
         self, method: str, target: str, headers: dict[str, str], body: bytes, reply: Reply
     ) -> Response:
-        """The right answer to a request, as far as `reply` lets it be right."""
+        """Return the answer to a request; `reply` may change which range of a file it holds."""
         path = urlsplit(target).path
         if path.startswith("/store/"):
-            return self._from_store(target, headers, reply)
-        if headers.get("authorization") not in (f"Token {self.terms.key}", self.terms.key):
+            return self._from_media_host(target, headers, reply)
+        if headers.get("authorization") not in (f"Token {self.options.key}", self.options.key):
             return _json(401, {"code": "authentication_failed", "detail": "Invalid API token."})
         if not path.endswith("/"):
             return Response(301, {"Location": f"{path}/"})
         pieces = [p for p in path.removeprefix("/api/v1").split("/") if p]
         if method == "POST":
             return self._create(pieces, body)
-        several = parse_qs(urlsplit(target).query)
-        asked = {k: v[-1] for k, v in several.items()}
+        query = parse_qs(urlsplit(target).query)
+        last = {k: v[-1] for k, v in query.items()}
         if pieces == ["bot"]:
-            found: Any = self._bots(several)
+            found: Any = self._list_bots(query)
         else:
-            found = self._one(*pieces) if len(pieces) == 2 else self._many(pieces[0] if pieces else "", asked)
+            found = (
+                self._retrieve(*pieces) if len(pieces) == 2 else self._list(pieces[0] if pieces else "", last)
+            )
         return _json(404, {"detail": "Not found."}) if found is None else _json(200, found)
 
     def _create(self, pieces: list[str], body: bytes) -> Response:
-        asked = json.loads(body)
-        if pieces != ["bot"] or "meeting_url" not in asked:
+        sent = json.loads(body)
+        if pieces != ["bot"] or "meeting_url" not in sent:
             return _json(400, {"meeting_url": ["This field is required."]})
         made: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "meeting_url": {"meeting_id": "81234567890", "platform": "zoom"},
         }
-        made |= {"bot_name": asked.get("bot_name", "Meeting Notetaker"), "join_at": asked.get("join_at")}
+        made |= {"bot_name": sent.get("bot_name", "Meeting Notetaker"), "join_at": sent.get("join_at")}
         made |= {"recordings": [], "status_changes": [], "calendar_meetings": [], "slack_team": None}
-        made |= {"recording_config": asked.get("recording_config"), "metadata": {}}
-        self.created.append({"sent": asked, "made": made})
+        made |= {"recording_config": sent.get("recording_config"), "metadata": {}}
+        self.created.append({"sent": sent, "made": made})
         return _json(201, made)
 
-    def _one(self, collection: str, object_id: str) -> Any:
+    def _retrieve(self, collection: str, object_id: str) -> Any:
         if collection == "bot":
-            own = [m for m in self.meetings if m.bot_id == object_id]
-            return meetings.bot(own, self._artifact) if own else None
+            recordings = [m for m in self.meetings if m.bot_id == object_id]
+            return meetings.bot(recordings, self._artifact) if recordings else None
         for meeting in self.meetings:
             if collection == "recording" and meeting.recording_id == object_id:
                 return meetings.recording_alone(meeting, self._artifact)
@@ -236,24 +238,24 @@ class Routes:
                 return self._artifact(meeting, collection)
         return None
 
-    def _bots(self, asked: dict[str, list[str]]) -> Any:
-        """One page of the bots that are asked for, numbered."""
+    def _list_bots(self, query: dict[str, list[str]]) -> Any:
+        """Return one numbered page of the bots that match a query."""
         ids = dict.fromkeys(m.bot_id for m in self.meetings)
-        rows = [row for bot_id in ids if meetings.matches(row := self._one("bot", bot_id), asked)]
-        page = int(asked.get("page", ["1"])[-1])
-        start, size = (page - 1) * self.terms.page_size, self.terms.page_size
+        rows = [row for bot_id in ids if meetings.matches(row := self._retrieve("bot", bot_id), query)]
+        page = int(query.get("page", ["1"])[-1])
+        start, size = (page - 1) * self.options.page_size, self.options.page_size
         if page < 1 or (page > 1 and start >= len(rows)):
             return None
-        rest = urlencode({**asked, "page": [str(page + 1)]}, doseq=True)
+        rest = urlencode({**query, "page": [str(page + 1)]}, doseq=True)
         more = f"{self.origin}/api/v1/bot/?{rest}" if start + size < len(rows) else None
         return {"count": len(rows), "next": more, "previous": None, "results": rows[start : start + size]}
 
-    def _many(self, collection: str, asked: dict[str, str]) -> Any:
+    def _list(self, collection: str, query: dict[str, str]) -> Any:
         rows: list[Any] = []
         for meeting in self.meetings:
-            if asked.get("recording_id", meeting.recording_id) != meeting.recording_id:
+            if query.get("recording_id", meeting.recording_id) != meeting.recording_id:
                 continue
-            if collection == "recording" and asked.get("bot_id", meeting.bot_id) == meeting.bot_id:
+            if collection == "recording" and query.get("bot_id", meeting.bot_id) == meeting.bot_id:
                 rows.append(meetings.recording_alone(meeting, self._artifact))
             elif collection in meetings.KINDS and meeting.state.of(collection) != MISSING:
                 rows += [meetings.stale(meeting, collection, n) for n in range(meeting.state.stale)]
@@ -261,14 +263,16 @@ class Routes:
         if collection not in ("recording", *meetings.KINDS):
             return None
         try:
-            at = int(base64.urlsafe_b64decode(asked.pop("cursor", "MA==")))
+            start = int(base64.urlsafe_b64decode(query.pop("cursor", "MA==")))
         except ValueError:
             return None
-        size = self.terms.page_size
-        cursor = base64.urlsafe_b64encode(str(at + size).encode()).decode()
-        rest = "".join(f"&{k}={v}" for k, v in sorted(asked.items()))
-        more = f"{self.origin}/api/v1/{collection}/?cursor={cursor}{rest}" if at + size < len(rows) else None
-        return {"next": more, "previous": None, "results": rows[at : at + size]}
+        size = self.options.page_size
+        cursor = base64.urlsafe_b64encode(str(start + size).encode()).decode()
+        rest = "".join(f"&{k}={v}" for k, v in sorted(query.items()))
+        more = (
+            f"{self.origin}/api/v1/{collection}/?cursor={cursor}{rest}" if start + size < len(rows) else None
+        )
+        return {"next": more, "previous": None, "results": rows[start : start + size]}
 
     def _artifact(self, meeting: ServedMeeting, kind: str) -> dict[str, Any]:
         with self._lock:
@@ -280,13 +284,13 @@ class Routes:
         return meetings.artifact(meeting, kind, code, self.sign if has_url else None)
 
     def sign(self, path: str) -> str:
-        """A signed address of a path in the store."""
+        """Return a signed URL of a path at the media host."""
         with self._lock:
             self._signed += 1
-            life_s = self.terms.url_life_s if self._signed > self.terms.ended_urls else -60.0
+            life_s = self.options.url_life_s if self._signed > self.options.ended_urls else -60.0
         return signed(self.origin, path, self._secret, int(time.time() + life_s))
 
-    def _from_store(self, target: str, headers: dict[str, str], reply: Reply) -> Response:
+    def _from_media_host(self, target: str, headers: dict[str, str], reply: Reply) -> Response:
         refusal = denied(target, headers, self._secret, time.time())
         if refusal is not None:
             return refusal

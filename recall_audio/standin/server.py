@@ -1,4 +1,4 @@
-"""The stand-in as a server on loopback."""
+"""Serve the stand-in on loopback."""
 
 import contextlib
 import itertools
@@ -15,16 +15,18 @@ from types import TracebackType
 from typing import Any
 
 from recall_audio.standin.meetings import ServedMeeting, meeting
-from recall_audio.standin.routes import Fault, FaultScript, Reply, Response, Routes, Terms
+from recall_audio.standin.routes import Fault, FaultScript, Reply, Response, Routes, StandInOptions
 
-_CHUNK = 1 << 16
+_CHUNK_BYTES = 1 << 16
 _ARRIVE_S = 0.05
-_LINGER = "hh" if os.name == "nt" else "ii"
+"""Seconds for sent bytes to arrive before a reset."""
+
+_LINGER_FORMAT = "hh" if os.name == "nt" else "ii"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that came in.
+    """A request that was received.
 
     Attributes:
         method: ``GET`` or ``POST``.
@@ -40,31 +42,31 @@ class Request:
 
 
 class StandIn:
-    """Serves meetings as Recall.ai's API and store would; a context manager.
+    """Serves meetings as Recall.ai's API and media host do; a context manager.
 
     ::
 
         with StandIn([folder]) as server:
             ...  # RECALL_BASE_URL=server.base_url, RECALL_API_KEY=server.key
-        server.requests                       # what was asked
+        server.requests                       # all requests so far
 
     Attributes:
         requests: every request so far, in order of arrival.
-        created: bots that were created: what was sent, what was made.
+        created: bots that were created: the body sent, and the bot.
         bot_ids: the bots that have recordings.
-        numbers: of the answers, in their request ids.
+        numbers: numbers of the answers, for their request ids.
     """
 
     def __init__(
         self,
         meetings: Sequence[Path | ServedMeeting],
         faults: Sequence[Fault] = (),
-        terms: Terms | None = None,
+        options: StandInOptions | None = None,
         port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         served = [m if isinstance(m, ServedMeeting) else meeting(m) for m in meetings]
-        self._routes = Routes(served, terms or Terms())
+        self._routes = Routes(served, options or StandInOptions())
         self.requests: list[Request] = []
         self.bot_ids = list(dict.fromkeys(m.bot_id for m in served))
         self.created = self._routes.created
@@ -76,17 +78,17 @@ class StandIn:
 
     @property
     def key(self) -> str:
-        """The key that is taken."""
-        return self._routes.terms.key
+        """Return the key that is accepted."""
+        return self._routes.options.key
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port."""
+        """Return scheme, host and port."""
         return self._routes.origin
 
     @property
     def base_url(self) -> str:
-        """What ``RECALL_BASE_URL`` is set to."""
+        """Return the value for ``RECALL_BASE_URL``."""
         return f"{self.origin}/api/v1"
 
     def __enter__(self) -> "StandIn":
@@ -107,11 +109,11 @@ class StandIn:
             self._server.server_close()
 
     def paths(self, containing: str = "") -> list[str]:
-        """Paths asked for so far, in order, those that hold `containing`."""
+        """Return the requested paths that contain a text, in order."""
         return [r.path for r in list(self.requests) if containing in r.path]
 
     def answer(self, request: Request, body: bytes, reply: Reply) -> Response:
-        """The answer to a request, before what `reply` does to it."""
+        """Return the answer to a request before `reply` is applied."""
         target = f"{request.path}?{request.query}" if request.query else request.path
         return self._routes.answer(request.method, target, request.headers, body, reply)
 
@@ -125,7 +127,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is nothing to report."""
+        """Ignore clients that closed the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -139,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: requests are kept in ``StandIn.requests``."""
+        """Log nothing; requests are kept in ``StandIn.requests``."""
 
     def _serve(self, body: bytes) -> None:
         path, _, query = self.path.partition("?")
@@ -151,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         right = standin.answer(request, body, reply)
         id_header = "x-amz-request-id" if path.startswith("/store/") else "x-request-id"
         right.headers.setdefault(id_header, f"standin-{next(standin.numbers):06d}")
-        self._send(_spoilt(right, reply), reply)
+        self._send(_with_reply(right, reply), reply)
 
     def _send(self, answer: Response, reply: Reply) -> None:
         self.send_response(answer.status)
@@ -164,43 +166,42 @@ class _Handler(BaseHTTPRequestHandler):
         elif "content-length" not in named:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        whole = True
         with contextlib.suppress(OSError):
             for chunk in self._chunks(answer.body, reply):
                 self.wfile.write(chunk)
         if reply.cut_at is not None or reply.endless or reply.reset:
-            whole = False
-        if not whole:
-            self._hang_up(reply.reset)
+            self._close_connection(reply.reset)
 
     def _chunks(self, body: bytes, reply: Reply) -> Iterator[bytes]:
         body = body if reply.cut_at is None else body[: reply.cut_at]
-        size = reply.chunk_bytes or _CHUNK
+        size = reply.chunk_bytes or _CHUNK_BYTES
         closing = self.server.standin.closing
         while True:
-            for at in range(0, len(body), size):
-                yield body[at : at + size]
+            for start in range(0, len(body), size):
+                yield body[start : start + size]
                 if closing.wait(reply.pause_s) if reply.pause_s else closing.is_set():
                     return
             if not reply.endless:
                 return
 
-    def _hang_up(self, reset: bool) -> None:
+    def _close_connection(self, reset: bool) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.wfile.flush()
             if reset:
-                # A reset throws away what is still under way: let what was sent arrive first.
+                # A reset discards what is in flight: let what was sent arrive first.
                 self.server.standin.closing.wait(_ARRIVE_S)
                 # Linger of zero seconds: the kernel sends RST instead of FIN.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
+                self.connection.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER_FORMAT, 1, 0)
+                )
                 self.connection.close()
             else:
                 self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def _spoilt(answer: Response, reply: Reply) -> Response:
-    """An answer with what a reply says on top."""
+def _with_reply(answer: Response, reply: Reply) -> Response:
+    """Return an answer with a reply applied."""
     return Response(
         answer.status if reply.status is None else reply.status,
         {**answer.headers, **reply.headers},
@@ -209,7 +210,7 @@ def _spoilt(answer: Response, reply: Reply) -> Response:
 
 
 def serve_forever(folders: Sequence[Path], port: int = 8765) -> None:
-    """Serve meeting folders until Ctrl-C, for trying things out by hand; prints what to set."""
+    """Serve meeting folders until Ctrl-C, for trials by hand, and print the variables to set."""
     with StandIn(folders, port=port) as server:
         print(f"RECALL_BASE_URL={server.base_url} RECALL_API_KEY={server.key}")
         print("bots:", *server.bot_ids)

@@ -1,4 +1,4 @@
-"""Status webhooks as Recall sends them through Svix: signed, and sent again until somebody answers 2xx."""
+"""Send status webhooks as Recall.ai does through Svix: signed, and repeated until an answer 2xx."""
 
 import base64
 import contextlib
@@ -16,12 +16,12 @@ from recall_audio.standin import meetings
 from recall_audio.standin.meetings import ServedMeeting
 
 SECRET = "whsec_" + base64.b64encode(b"a stand-in's webhook secret").decode()
-"""A secret for trying things out: everybody knows it."""
+"""A secret for trials; it is public."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message; its id stays the same however often it is sent.
+    """A message; its id stays the same when it is sent again.
 
     Attributes:
         message_id: its id.
@@ -32,16 +32,16 @@ class Message:
     body: bytes
 
     def headers(
-        self, secret: str = SECRET, at: float | None = None, prefix: str = "webhook"
+        self, secret: str = SECRET, signed_at: float | None = None, prefix: str = "webhook"
     ) -> dict[str, str]:
-        """The headers of one attempt to deliver it.
+        """Return the headers of one delivery.
 
         Args:
             secret: ``whsec_`` and base64.
-            at: when it is signed, seconds since the epoch; now by default.
+            signed_at: time of the signature, seconds since the epoch; now by default.
             prefix: ``webhook`` or, in older workspaces, ``svix``.
         """
-        stamp = str(int(time.time() if at is None else at))
+        stamp = str(int(time.time() if signed_at is None else signed_at))
         key = base64.b64decode(secret.removeprefix("whsec_"))
         signed = b".".join([self.message_id.encode(), stamp.encode(), self.body])
         signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
@@ -51,11 +51,11 @@ class Message:
 
 
 def message(event: str, ids: Mapping[str, str], message_id: str) -> Message:
-    """A status webhook's message.
+    """Return a status webhook's message.
 
     Args:
         event: e.g. ``audio_separate.done``.
-        ids: ids by what they are of: ``bot``, ``recording``, ``audio_separate``, ``audio_mixed``.
+        ids: ids by object: ``bot``, ``recording``, ``audio_separate``, ``audio_mixed``.
         message_id: the message's own id.
     """
     status: dict[str, Any] = {"data": meetings.status(event.rpartition(".")[2], None)}
@@ -64,7 +64,7 @@ def message(event: str, ids: Mapping[str, str], message_id: str) -> Message:
 
 
 def messages(meeting: ServedMeeting) -> list[Message]:
-    """What Recall sends once a meeting's audio is done: a message an artifact, and one for the recording."""
+    """Return the messages about a meeting whose audio is done: one an artifact, one for the recording."""
     ids = {"recording": meeting.recording_id, "bot": meeting.bot_id}
     made = [("recording.done", ids)]
     for kind in ("audio_mixed", "audio_separate"):
@@ -77,10 +77,10 @@ class Sender:
     """Delivers messages to one address.
 
     Attributes:
-        url: where to.
-        secret: what they are signed with.
-        timeout_s: an answer that takes longer counts as none, seconds.
-        took_s: how long each answer took, seconds.
+        url: the receiver.
+        secret: the secret for the signatures.
+        timeout_s: longest wait for an answer, seconds.
+        took_s: time that each answer took, seconds.
     """
 
     url: str
@@ -89,11 +89,11 @@ class Sender:
     took_s: list[float] = field(default_factory=list)
 
     def once(self, what: Message, **altered: str) -> int:
-        """Deliver a message once; gives the status of the answer, 0 where there was none.
+        """Deliver a message once and return the status of the answer, 0 where there was none.
 
         Args:
             what: the message.
-            altered: headers set on top, ``-`` in their names written as ``_``.
+            altered: headers to set, ``-`` in their names written as ``_``.
         """
         parts = urlsplit(self.url)
         to = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=self.timeout_s)
@@ -109,7 +109,7 @@ class Sender:
         return status
 
     def until_taken(self, what: Message, wait_s: float = 0.05, attempts: int = 400) -> int:
-        """Deliver a message until the answer is 2xx; gives the last status. Svix waits longer in between."""
+        """Deliver a message until the answer is 2xx and return the last status; Svix waits longer between."""
         status = 0
         for _ in range(attempts):
             status = self.once(what)

@@ -21,7 +21,7 @@ from recall_audio import batch
 from recall_audio.cli import run as run_command
 from recall_audio.fetch import Settings
 from recall_audio.model.outcome import Outcome
-from recall_audio.standin import Fault, ServedMeeting, StandIn, State, Terms, meeting
+from recall_audio.standin import Fault, ServedMeeting, StandIn, StandInOptions, State, meeting
 
 KEY = "canary-key-8d02b7"
 MAIN = "from recall_audio.cli import main; main()"
@@ -71,13 +71,13 @@ class Lab:
         """Where results go."""
         return self.root / "out"
 
-    def serve(self, n: int, *faults: Fault, state: State | None = None, **terms: Any) -> StandIn:
+    def serve(self, n: int, *faults: Fault, state: State | None = None, **options: Any) -> StandIn:
         """Serve so many meetings from now on, and point the environment at them."""
-        return self.serve_these([meeting(f, state) for f in self.meetings[:n]], *faults, **terms)
+        return self.serve_these([meeting(f, state) for f in self.meetings[:n]], *faults, **options)
 
-    def serve_these(self, served: Sequence[ServedMeeting], *faults: Fault, **terms: Any) -> StandIn:
+    def serve_these(self, served: Sequence[ServedMeeting], *faults: Fault, **options: Any) -> StandIn:
         """Serve some meetings from now on."""
-        self.server = StandIn(served, faults, Terms(key=KEY, **terms)).__enter__()
+        self.server = StandIn(served, faults, StandInOptions(key=KEY, **options)).__enter__()
         self.patch.setenv("RECALL_API_KEY", KEY)
         self.patch.setenv("RECALL_BASE_URL", self.server.base_url)
         return self.server

@@ -18,7 +18,7 @@ from recall_audio.fetch.api.rate_limit import RateLimit
 from recall_audio.fetch.context import open_context
 from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
 from recall_audio.model.options import FetchOptions
-from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
+from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, StandInOptions, State, meeting
 
 KEY = "canary-key-5f1e9c"
 FAST = Policy(
@@ -92,13 +92,13 @@ class Lab:
         return self.root / "meeting"
 
     def serve(
-        self, *faults: Fault, state: State | None = None, terms: Terms | None = None, **kind: Any
+        self, *faults: Fault, state: State | None = None, options: StandInOptions | None = None, **kind: Any
     ) -> StandIn:
         """A stand-in of one meeting, to be used as a context manager."""
         if not self.folder.exists():
             make_meeting(self.folder, **kind)
         served: ServedMeeting = meeting(self.folder, state)
-        self.server = StandIn([served], faults, replace(terms or Terms(), key=KEY))
+        self.server = StandIn([served], faults, replace(options or StandInOptions(), key=KEY))
         return self.server
 
     @property

@@ -15,7 +15,7 @@ from recall_audio.fetch import Settings, fetch_bot, known_recordings
 from recall_audio.fetch.api.rate_limit import RateLimit
 from recall_audio.fetch.http.retry import Policy
 from recall_audio.model.options import FetchOptions
-from recall_audio.standin import Fault, Reply, StandIn, State, Terms, meeting
+from recall_audio.standin import Fault, Reply, StandIn, StandInOptions, State, meeting
 
 HTML = b"<html><body>Attention required! canary-page</body></html>"
 
@@ -175,7 +175,7 @@ def test_row_9_a_list_that_leads_back_is_an_error(lab: Lab, loop: list[str]) -> 
 
 @pytest.mark.parametrize("pages", [1, 2, 3])
 def test_every_page_of_a_list_is_read(lab: Lab, pages: int) -> None:
-    with lab.serve(state=State(stale=pages - 1), terms=Terms(page_size=1)):
+    with lab.serve(state=State(stale=pages - 1), options=StandInOptions(page_size=1)):
         assert lab.fetch().recordings[0].status == "complete"
     assert len(lab.asked("/audio_separate/")) == pages
 

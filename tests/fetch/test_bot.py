@@ -8,12 +8,15 @@ from fetch.lab import Lab, make_meeting
 
 from recall_audio.errors import KeyRefused, TransientError
 from recall_audio.fetch import BotFilter, Settings, check_key, list_bots
-from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, Terms, meeting
+from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, StandInOptions, meeting
 
 
 def test_a_key_of_another_region_is_recognised_and_its_region_named(lab: Lab) -> None:
     make_meeting(lab.folder)
-    with lab.serve() as here, StandIn([meeting(lab.folder)], terms=Terms(key="canary-other")) as there:
+    with (
+        lab.serve() as here,
+        StandIn([meeting(lab.folder)], options=StandInOptions(key="canary-other")) as there,
+    ):
         mine = lab.settings
         wrong, nobodys = replace(mine, key="canary-other"), replace(mine, key="canary-nobodys")
 
@@ -47,7 +50,7 @@ def test_every_page_of_bots_is_listed_and_none_twice(lab: Lab) -> None:
     make_meeting(lab.folder)
     one = meeting(lab.folder)
     bots = [ServedMeeting(one.folder, one.content, one.state, f"bot-{i}") for i in (1, 2, 2, 3, 4)]
-    with StandIn(bots, terms=Terms(key="canary-key-5f1e9c", page_size=2)) as lab.server:
+    with StandIn(bots, options=StandInOptions(key="canary-key-5f1e9c", page_size=2)) as lab.server:
         since = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
         found = list(list_bots(lab.settings, BotFilter(since=since, statuses=["done"])))
         assert [b.bot_id for b in found] == ["bot-1", "bot-2", "bot-3", "bot-4"]

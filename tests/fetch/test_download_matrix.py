@@ -7,7 +7,7 @@ from fetch.lab import FAST, Lab, make_meeting, replies
 
 from recall_audio.errors import ItemError, TransientError
 from recall_audio.fetch.http.retry import RetryPolicy, TransferPolicy
-from recall_audio.standin import Reply, StandIn, State, Terms, meeting
+from recall_audio.standin import Reply, StandIn, StandInOptions, State, meeting
 
 MIX = r"/mix\.mp3"
 GONE_BYTES = 40_000
@@ -154,7 +154,7 @@ def test_row_21_parts_renew_their_addresses_together(lab: Lab) -> None:
 
 
 def test_row_22_an_address_that_has_ended_is_never_asked(lab: Lab) -> None:
-    with lab.serve(terms=Terms(ended_urls=1), state=State(events="missing")):
+    with lab.serve(options=StandInOptions(ended_urls=1), state=State(events="missing")):
         (recording,) = lab.fetch().recordings
     assert recording.status == "complete"
     assert len(lab.asked("mix.mp3")) == 1
@@ -238,7 +238,7 @@ def test_row_28_a_redirect_elsewhere_is_not_followed(lab: Lab, to: str) -> None:
 
 def test_row_28_a_redirect_to_an_allowed_host_is_followed_once(lab: Lab) -> None:
     make_meeting(lab.folder)
-    with StandIn([meeting(lab.folder)], terms=Terms(key="canary-key-5f1e9c")) as other:
+    with StandIn([meeting(lab.folder)], options=StandInOptions(key="canary-key-5f1e9c")) as other:
         once = Reply(status=307, headers={"Location": f"{other.origin}/nowhere"})
         with lab.serve(replies(MIX, once, forever=True)):
             code, _ = mixed_problem(lab)

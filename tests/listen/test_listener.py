@@ -110,7 +110,7 @@ def test_a_message_that_was_signed_long_ago_is_refused_and_the_same_signed_anew_
 ) -> None:
     import time
 
-    old = done(1).headers(at=time.time() - 301)
+    old = done(1).headers(signed_at=time.time() - 301)
     with listening(tmp_path) as sender:
         assert sender.once(done(1), **{k.replace("-", "_"): v for k, v in old.items()}) == 401
         assert sender.once(done(1)) == 200

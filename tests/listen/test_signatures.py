@@ -59,17 +59,17 @@ def test_the_published_example_is_verified_and_not_with_another_body() -> None:
 
 @pytest.mark.parametrize("prefix", ["webhook", "svix"])
 def test_both_names_of_the_headers_are_taken(prefix: str) -> None:
-    assert is_taken(MESSAGE.headers(at=AT, prefix=prefix), MESSAGE.body)
+    assert is_taken(MESSAGE.headers(signed_at=AT, prefix=prefix), MESSAGE.body)
 
 
 def test_either_set_of_headers_is_enough_where_both_came() -> None:
-    ours = MESSAGE.headers(at=AT, prefix="svix")
+    ours = MESSAGE.headers(signed_at=AT, prefix="svix")
     others = MESSAGE.headers("whsec_" + base64.b64encode(b"another one's secret").decode(), AT)
     assert is_taken(others | ours, MESSAGE.body)
 
 
 def test_several_signatures_stand_side_by_side_while_a_secret_is_changed() -> None:
-    headers = MESSAGE.headers(at=AT)
+    headers = MESSAGE.headers(signed_at=AT)
     headers["webhook-signature"] = f"v1a,abc v1,AAAA {headers['webhook-signature']} v1,é"
     assert is_taken(headers, MESSAGE.body)
 
@@ -82,7 +82,7 @@ def test_several_secrets_are_tried() -> None:
 
 @pytest.mark.parametrize("name", ["id", "timestamp", "signature"])
 def test_a_request_without_one_of_the_three_headers_claims_nothing(name: str) -> None:
-    headers = MESSAGE.headers(at=AT)
+    headers = MESSAGE.headers(signed_at=AT)
     del headers[f"webhook-{name}"]
     assert signature_headers(headers) == []
     assert not is_taken(headers, MESSAGE.body)
@@ -90,12 +90,12 @@ def test_a_request_without_one_of_the_three_headers_claims_nothing(name: str) ->
 
 @pytest.mark.parametrize(("off_s", "taken"), [(-300, True), (300, True), (-301, False), (301, False)])
 def test_five_minutes_is_the_tolerance_each_way(off_s: int, taken: bool) -> None:
-    assert is_taken(MESSAGE.headers(at=AT), MESSAGE.body, AT + off_s) is taken
+    assert is_taken(MESSAGE.headers(signed_at=AT), MESSAGE.body, AT + off_s) is taken
 
 
 @pytest.mark.parametrize("stamp", ["", "now", "-1", "1e9", "१७०००००००००", "1" * 5000, "17000000000.0"])
 def test_a_time_that_is_no_number_of_seconds_is_refused(stamp: str) -> None:
-    assert not is_taken(MESSAGE.headers(at=AT) | {"webhook-timestamp": stamp}, MESSAGE.body)
+    assert not is_taken(MESSAGE.headers(signed_at=AT) | {"webhook-timestamp": stamp}, MESSAGE.body)
 
 
 @given(
@@ -104,7 +104,7 @@ def test_a_time_that_is_no_number_of_seconds_is_refused(stamp: str) -> None:
     flip=st.integers(1, 127),
 )
 def test_no_changed_character_goes_unnoticed(what: str, at: int, flip: int) -> None:
-    parts = {**MESSAGE.headers(at=AT), "body": MESSAGE.body.decode()}
+    parts = {**MESSAGE.headers(signed_at=AT), "body": MESSAGE.body.decode()}
     place = at % len(parts[what])
     changed = chr(ord(parts[what][place]) ^ flip)
     parts[what] = parts[what][:place] + changed + parts[what][place + 1 :]
@@ -117,7 +117,7 @@ def test_a_secret_is_read_from_the_environment_and_is_not_shown(monkeypatch: pyt
     monkeypatch.setenv("RECALL_WEBHOOK_SECRET", f"{SECRET}, {PUBLISHED_SECRET}")
     secrets = Secrets.from_environment()
     now = time.time()
-    assert taken_id(MESSAGE.headers(at=now), MESSAGE.body, now, secrets) == MESSAGE.message_id
+    assert taken_id(MESSAGE.headers(signed_at=now), MESSAGE.body, now, secrets) == MESSAGE.message_id
     assert len(secrets.keys) == 2
     assert "secret" not in repr(secrets)
 

@@ -18,7 +18,7 @@ from listen.lab import LONGEST_S, MAIN, entries
 from recall_audio.batch.executors.processes import hidden_secrets
 from recall_audio.listen import BotEvent, Queue
 from recall_audio.listen.queue import parse_event
-from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
+from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, StandInOptions, State, meeting
 from recall_audio.standin.webhooks import messages
 
 KEY = "canary-key-2c41aa"
@@ -38,7 +38,7 @@ def serve(
 
     def start(n: int = 1, state: State | None = None, faults: Sequence[Fault] = ()) -> StandIn:
         served = [meeting(folder, state) for folder in shorts[:n]]
-        opened.append(StandIn(served, faults, Terms(key=KEY)).__enter__())
+        opened.append(StandIn(served, faults, StandInOptions(key=KEY)).__enter__())
         monkeypatch.setenv("RECALL_API_KEY", KEY)
         monkeypatch.setenv("RECALL_BASE_URL", opened[-1].base_url)
         return opened[-1]

@@ -14,7 +14,7 @@ import requests
 from fetch.lab import make_meeting
 from jsonschema import Draft202012Validator
 
-from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, State, Terms, meeting
+from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, StandInOptions, State, meeting
 
 SHAPES = json.loads((Path(__file__).parent / "shapes.json").read_text())
 PUBLISHED = "RECALL_OPENAPI"
@@ -97,7 +97,7 @@ def test_every_answer_fits_the_published_shapes(
 ) -> None:
     content = json.loads((folder / "meeting.json").read_text()) | {"platform": platform}
     served = ServedMeeting(folder, content, state, "0b0b0b0b-1111-4222-8333-444455556666")
-    with StandIn([served], terms=Terms(page_size=1)) as server:
+    with StandIn([served], options=StandInOptions(page_size=1)) as server:
         assert_fits(ask(session, server, f"/bot/{served.bot_id}/").json(), "Bot")
         assert_fits(ask(session, server, f"/recording/{served.recording_id}/").json(), "Recording")
         assert_fits(
@@ -139,7 +139,7 @@ def test_the_key_is_wanted_and_nothing_is_known_of_strangers(folder: Path, sessi
 
 
 def test_pages_together_hold_every_row_once(folder: Path, session: Session) -> None:
-    with StandIn([meeting(folder, State(stale=4))], terms=Terms(page_size=2)) as server:
+    with StandIn([meeting(folder, State(stale=4))], options=StandInOptions(page_size=2)) as server:
         ids, url = [], f"{server.base_url}/audio_separate/"
         while url:
             page = session.get(url, headers={"Authorization": f"Token {server.key}"}).json()
@@ -158,7 +158,7 @@ def test_the_store_wants_a_valid_signature_and_no_key(folder: Path, session: Ses
 
 
 def test_an_address_ends(folder: Path, session: Session) -> None:
-    with StandIn([folder], terms=Terms(ended_urls=1)) as server:
+    with StandIn([folder], options=StandInOptions(ended_urls=1)) as server:
         ended = session.get(mix_url(session, server))
         assert ended.status_code == 403
         assert b"Request has expired" in ended.content
