@@ -1,7 +1,7 @@
 """Give the stages one recording's data: the meeting, the options, decoded audio, earlier results."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,17 +147,13 @@ class Job:
         layout: its folder.
         meeting: what the API said.
         options: what was chosen.
-        labels: participant id to label, in the API's order.
     """
 
     layout: Layout
     meeting: Meeting
     options: Options
-    labels: dict[int, str] = field(init=False)
     _audio: Audio | None = None
-
-    def __post_init__(self) -> None:
-        self.labels = make_labels(self.meeting.participants)
+    _labels: dict[int, str] | None = None
 
     @staticmethod
     def of(folder: Path, options: Options) -> "Job":
@@ -168,6 +164,13 @@ class Job:
         """
         layout = Layout(folder)
         return Job(layout, read_meeting(layout), options)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Return participant id to label, in the API's order, made once."""
+        if self._labels is None:
+            self._labels = make_labels(self.meeting.participants)
+        return self._labels
 
     @property
     def audio(self) -> Audio:

@@ -3,8 +3,9 @@
 A stage's key digests its revision, the options of its step, what it reads of ``recording.json``, and the keys
 of the stages whose results it reads. Keys are known before anything runs, and so is the plan::
 
-    decode ── align ── speech ── talk ── report
-                          └──── stems ──┘
+    people ──────────────┬─ talk ───┬─ report
+    decode ── align ── speech       │
+                          └─ stems ─┘
 
 :data:`STAGES` is the only place that lists the stages: order, keys, staleness, the manifest's records and the
 list of a recording's JSON files follow from it.
@@ -12,7 +13,7 @@ list of a recording's JSON files follow from it.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class Stage:
         function: name of the function in :mod:`recall_audio.pipeline.stages` that runs it; a name, because
             that module imports numpy and the codecs, which a finished recording does not need.
         reads: earlier stages whose results it depends on.
-        facts: returns what it depends on of ``recording.json``, as plain values.
+        facts: attributes of :class:`Meeting` that it depends on.
         step: field of :class:`Options` with its options; empty where it has none.
         writes: patterns of the files that it writes, relative to the recording's folder.
     """
@@ -44,7 +45,7 @@ class Stage:
     revision: int
     function: str
     reads: tuple[str, ...] = ()
-    facts: Callable[[Meeting], Any] = lambda _meeting: None
+    facts: tuple[str, ...] = ()
     step: str = ""
     writes: tuple[str, ...] = ()
 
@@ -58,12 +59,6 @@ def _is_document(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(".")
 
 
-def _plain(meeting: Meeting, *names: str) -> list[Any]:
-    """Return some fields of ``recording.json``."""
-    document = meeting.to_json()
-    return [document[name] for name in names]
-
-
 STAGES: Mapping[str, Stage] = {
     stage.name: stage
     for stage in (
@@ -71,14 +66,14 @@ STAGES: Mapping[str, Stage] = {
             name="people",
             revision=1,
             function="run_people",
-            facts=lambda meeting: _plain(meeting, "participants", "findings"),
+            facts=("participants", "findings"),
             writes=("speakers.json",),
         ),
         Stage(
             name="decode",
             revision=1,
             function="run_decode",
-            facts=lambda meeting: _plain(meeting, "mix", "parts"),
+            facts=("mix", "parts"),
             writes=(".work/*.s16", ".work/decode.json"),
         ),
         Stage(
@@ -94,8 +89,8 @@ STAGES: Mapping[str, Stage] = {
             revision=9,
             function="run_speech",
             reads=("decode", "align"),
-            # Labels are made of the participants; so nothing here depends on the findings, as people does.
-            facts=lambda meeting: _plain(meeting, "participants"),
+            # Labels are made of the participants: speech need not depend on people, which reads findings.
+            facts=("participants",),
             step="speech",
             writes=("segments.json", "leakage.json"),
         ),
@@ -103,8 +98,8 @@ STAGES: Mapping[str, Stage] = {
             name="talk",
             revision=5,
             function="run_talk",
-            reads=("align", "speech"),
-            facts=lambda meeting: [meeting.recording_id, *_plain(meeting, "participants", "presence")],
+            reads=("people", "align", "speech"),
+            facts=("recording_id", "participants", "presence"),
             step="talk",
             writes=("talk.json", "segments.rttm"),
         ),
@@ -113,7 +108,7 @@ STAGES: Mapping[str, Stage] = {
             revision=2,
             function="run_stems",
             reads=("decode", "align", "speech"),
-            facts=lambda meeting: _plain(meeting, "participants"),
+            facts=("participants",),
             step="stems",
             writes=("stems/*", "stems.json"),
         ),
@@ -122,7 +117,7 @@ STAGES: Mapping[str, Stage] = {
             revision=1,
             function="run_report",
             reads=("people", "align", "speech", "talk", "stems"),
-            facts=lambda meeting: meeting.to_json(),
+            facts=tuple(field.name for field in fields(Meeting)),
             writes=("report.html",),
         ),
     )
@@ -152,11 +147,13 @@ def _frozen(value: Any) -> Any:
 
 def stage_keys(meeting: Meeting, options: Options) -> dict[str, str]:
     """Return every stage's key for one recording under these options."""
+    document = meeting.to_json()
     keys: dict[str, str] = {}
     for name, stage in STAGES.items():
         chosen = changed_fields(getattr(options, stage.step)) if stage.step else {}
         read = [keys[earlier] for earlier in stage.reads]
-        keys[name] = key_of(name, stage.revision, read, stage.facts(meeting), chosen)
+        facts = [document[fact] if fact in document else getattr(meeting, fact) for fact in stage.facts]
+        keys[name] = key_of(name, stage.revision, read, facts, chosen)
     return keys
 
 

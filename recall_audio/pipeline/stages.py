@@ -112,6 +112,7 @@ def run_talk(job: Job, _context: StageContext) -> StageResult:
     if not job.has_tracks:
         return StageResult(status="skipped")
     documents = read_documents(job.layout.folder)
+    documents.pop("stems", None)  # of an earlier run: stems are written after talk
     measured = with_sensitivity(talk_of(documents, job.options.talk), documents, job.options.talk)
     path = job.layout.folder / "segments.rttm"
     with atomic(path) as stream:
