@@ -37,7 +37,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What the tables over all recordings need of one participant of one meeting; times in seconds.
+    """What the tables over all recordings need of one participant, times in seconds.
 
     Attributes:
         recording_id: the meeting.
@@ -118,12 +118,12 @@ def collect_rows(recordings: Iterable[Loaded]) -> Iterator[Chunk]:
         for table in TABLES:
             yield table, list(table.rows(recording.view))
     codes = everyone.people.persons()
-    seen = [(code, label, one) for code, (label, one) in zip(codes, everyone.seen, strict=True)]
-    yield PEOPLE, [(one.recording_id, label, one.name, code) for code, label, one in seen]
+    seen = [(code, *labelled) for code, labelled in zip(codes, everyone.seen, strict=True)]
+    yield PEOPLE, [(a.recording_id, label, a.name, code) for code, label, a in seen]
     yield MERGES, [cells_of(merge) for merge in everyone.people.merges]
     order: dict[str, list[Appearance]] = {}
-    for code, _, one in seen:
-        order.setdefault(code, []).append(one)
+    for code, _, appearance in seen:
+        order.setdefault(code, []).append(appearance)
     yield PERSONS, [person_row(code, theirs) for code, theirs in order.items()]
 
 
@@ -140,8 +140,8 @@ def person_row(code: str, seen: Sequence[Appearance]) -> Row:
         pairs = [(call.talk_s, getattr(call, denominator)) for call in calls if getattr(call, denominator)]
         if pairs:
             cells += [
-                sum(t / d for t, d in pairs) / len(pairs),
-                sum(t for t, _ in pairs) / sum(d for _, d in pairs),
+                sum(talk_s / whole_s for talk_s, whole_s in pairs) / len(pairs),
+                sum(talk_s for talk_s, _ in pairs) / sum(whole_s for _, whole_s in pairs),
             ]
         else:
             cells += [None, None]
@@ -151,26 +151,26 @@ def person_row(code: str, seen: Sequence[Appearance]) -> Row:
     rate = counts[0] * 3600.0 / meeting_s if meeting_s else None
     if rate is None:
         reasons["turns_per_hour_pooled"] = "their meetings have no length"
-    name = next((one.name for one in seen if one.name), "")
+    name = next((appearance.name for appearance in seen if appearance.name), "")
     silent = sum(call.talk_s == 0 for call in calls)
     head = (code, name, len(calls), silent, sum(call.talk_s for call in calls), meeting_s)
     return (*head, *cells, *counts, rate, joined_reasons(reasons))
 
 
-def _meeting(one: Appearance) -> str:
-    return one.recording_id
+def _meeting(appearance: Appearance) -> str:
+    return appearance.recording_id
 
 
 def _call(same: Sequence[Appearance]) -> Appearance:
     """Combine one person's appearances in one meeting into one."""
     first = same[0]
-    known = [one.presence_s for one in same if one.presence_s is not None]
+    presences = [appearance.presence_s for appearance in same if appearance.presence_s is not None]
     return Appearance(
         recording_id=first.recording_id,
         name=first.name,
-        talk_s=sum(one.talk_s for one in same),
+        talk_s=sum(appearance.talk_s for appearance in same),
         all_talk_s=first.all_talk_s,
         duration_s=first.duration_s,
-        presence_s=sum(known) if len(known) == len(same) else None,
-        counts=tuple(sum(column) for column in zip(*(one.counts for one in same), strict=True)),
+        presence_s=sum(presences) if len(presences) == len(same) else None,
+        counts=tuple(sum(column) for column in zip(*(appearance.counts for appearance in same), strict=True)),
     )

@@ -47,7 +47,7 @@ def seglst(view: ExportView) -> dict[str, bytes]:
 
 
 def nemo(view: ExportView) -> dict[str, bytes]:
-    """Write a line for the mix and the RTTM beside it; without a mix, a line a stem."""
+    """Write a line for the mix, or a line a stem without one, and the RTTM beside it."""
     audio = [view.mix] if view.mix else [stem.file for stem in view.stems.values()]
     rows = [
         {
@@ -68,17 +68,17 @@ def kaldi(view: ExportView) -> dict[str, bytes]:
     """Write a data directory in which a stem is a recording and a segment an utterance."""
     recordings = {label: f"{label}+{view.session}" for label in view.stems}
     utterances = {label: dict(_utterances(view, label)) for label in recordings}
-    spoken = {label: said for label, said in utterances.items() if said}
+    spoken = {label: spans for label, spans in utterances.items() if spans}
     tables: dict[str, Iterable[tuple[str, str]]] = {
         "wav.scp": ((recordings[label], _wav(view, label)) for label in recordings),
         "reco2dur": ((recordings[k], f"{s.n_samples / s.rate_hz:.6f}") for k, s in view.stems.items()),
         "segments": (
             (utterance, f"{recordings[label]} {times}")
-            for label, said in spoken.items()
-            for utterance, times in said.items()
+            for label, spans in spoken.items()
+            for utterance, times in spans.items()
         ),
-        "utt2spk": ((utterance, label) for label, said in spoken.items() for utterance in said),
-        "spk2utt": ((label, " ".join(sorted(said, key=str.encode))) for label, said in spoken.items()),
+        "utt2spk": ((utterance, label) for label, spans in spoken.items() for utterance in spans),
+        "spk2utt": ((label, " ".join(sorted(spans, key=str.encode))) for label, spans in spoken.items()),
     }
     return {f"kaldi/{name}": _sorted_table(rows) for name, rows in tables.items()}
 
@@ -93,14 +93,14 @@ def lhotse(view: ExportView) -> dict[str, bytes]:
     recordings = [] if stem is None else [_recording(view, channels)]
     supervisions = [
         {
-            "id": f"{view.session}-{n:06d}",
+            "id": f"{view.session}-{number:06d}",
             "recording_id": view.session,
             "start": start_s,
             "duration": round(end_s - start_s, 9),
             "channel": channels[label],
             "speaker": label,
         }
-        for n, (start_s, end_s, label) in enumerate(view.by_time())
+        for number, (start_s, end_s, label) in enumerate(view.by_time())
         if label in channels
     ]
     return {
@@ -133,7 +133,7 @@ def hf(view: ExportView) -> dict[str, bytes]:
 
 
 def _recording(view: ExportView, channels: Mapping[str, int]) -> dict[str, Any]:
-    """Return Lhotse's Recording; all stems have one length and one rate."""
+    """Return Lhotse's Recording of stems that share one length and one rate."""
     first = next(iter(view.stems.values()))
     sources = [
         {"type": "file", "channels": [channels[label]], "source": view.path(stem.file)}
@@ -157,7 +157,7 @@ def _audio(view: ExportView, label: str) -> str | None:
 
 
 def _wav(view: ExportView, label: str) -> str:
-    """Return the path of a WAV; for other formats a command that writes WAV to a pipe."""
+    """Return the path of a WAV, or for other formats a command that pipes WAV."""
     path = view.path(view.stems[label].file)
     if path.endswith(".wav"):
         return path

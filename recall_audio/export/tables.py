@@ -47,7 +47,7 @@ def columns_of(*kinds: type) -> dict[str, Type]:
     """
     columns: dict[str, Type] = {}
     reasons = False
-    for name, kind in (pair for one in kinds for pair in _figures(one)):
+    for name, kind in (pair for cls in kinds for pair in _figures(cls)):
         if kind is Distribution:
             columns |= {f"{name}_{part}": "number" for part in ("median", "q1", "q3")}
             columns[f"{name}_n"] = "integer"
@@ -247,7 +247,7 @@ def _cell(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Replace what UTF-8 cannot encode in a text; return other values unchanged."""
+    """Replace what UTF-8 cannot encode in a text, and return other values unchanged."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
@@ -257,7 +257,7 @@ class CsvTables:
     suffix = ".csv"
 
     def __init__(self, streams: Mapping[str, IO[bytes]], tables: Sequence[Table]) -> None:
-        """Write the headers; `streams` holds one stream for each table's name."""
+        """Write the headers to `streams`, one for each table's name."""
         self._streams = streams
         for table in tables:
             streams[table.name].write(csv_header(table))
@@ -299,7 +299,7 @@ class ParquetTables:
             self._flush(table.name)
 
     def close(self) -> None:
-        """Write the buffered rows and the footers; the streams stay open."""
+        """Write the buffered rows and the footers, and leave the streams open."""
         for name, writer in self._writers.items():
             if self._held[name]:
                 self._flush(name)

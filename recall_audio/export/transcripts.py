@@ -85,7 +85,7 @@ class Utterance:
         return plain | ({"words": [w.to_json() for w in self.words]} if self.words else {})
 
 
-def utterances(transcript: Any, label: str, speech: Rows | None = None) -> Iterator[Utterance]:
+def split_utterances(transcript: Any, label: str, speech: Rows | None = None) -> Iterator[Utterance]:
     """Yield the utterances of one stem, in the file's order, without blank ones.
 
     Args:
@@ -127,15 +127,15 @@ def _pieces(segment: Any, what: str) -> list[Piece]:
     if len(runs) < 2 or between is None:
         return [(*times, readable(text), tuple(words))]
     edges = [(words[a].start_s, _last_end(words[a:b])) for a, b in runs]
-    said = [readable(between.join(spoken[a:b])) for a, b in runs]
+    texts = [readable(between.join(spoken[a:b])) for a, b in runs]
     return [
         (times[0] if i == 0 else start_s or times[0], end_s, piece, tuple(words[a:b]))
-        for i, ((start_s, end_s), piece, (a, b)) in enumerate(zip(edges, said, runs, strict=True))
+        for i, ((start_s, end_s), piece, (a, b)) in enumerate(zip(edges, texts, runs, strict=True))
     ]
 
 
 def _times(segment: Mapping[str, Any], words: Sequence[Word]) -> tuple[float, float] | None:
-    """Return start and end, from the words where the segment lacks them; None if they are out of order."""
+    """Return start and end, from the words where the segment lacks them, or None if out of order."""
     starts = [w.start_s for w in words if w.start_s is not None]
     ends = [w.end_s for w in words if w.end_s is not None]
     start_s, end_s = _seconds(segment, "start"), _seconds(segment, "end")
@@ -167,7 +167,7 @@ def _last_end(words: Sequence[Word]) -> float:
 
 
 def _between(spoken: Sequence[str], text: str) -> str | None:
-    """Return the separator that joins the words to the text; None where neither does."""
+    """Return the separator that joins the words to the text, or None."""
     wanted = text.split()
     return next((b for b in ("", " ") if b.join(spoken).split() == wanted), None)
 
@@ -177,7 +177,7 @@ def _named(word: Any) -> Mapping[str, Any]:
 
 
 def _word(word: Mapping[str, Any]) -> Word:
-    """Read a word; WhisperX calls the confidence ``score``, the others ``probability``."""
+    """Read a word, whose confidence WhisperX calls ``score`` and the others ``probability``."""
     probability = _seconds(word, "probability")
     confidence = _seconds(word, "score") if probability is None else probability
     text = word.get("word")
@@ -253,12 +253,12 @@ def merge_transcripts(
     found = [
         utterance
         for label, value in transcripts.items()
-        for utterance in utterances(value, label, None if speech is None else speech.get(label, ()))
+        for utterance in split_utterances(value, label, None if speech is None else speech.get(label, ()))
     ]
     return tuple(sorted(found, key=lambda u: (u.start_s, u.end_s, u.speaker)))
 
 
-def write_transcript(said: Sequence[Utterance], names: Names, to: str) -> bytes:
+def write_transcript(utterances: Sequence[Utterance], names: Names, to: str) -> bytes:
     """Write the transcript in one of :data:`TRANSCRIPT_FORMATS`.
 
     Raises:
@@ -268,38 +268,38 @@ def write_transcript(said: Sequence[Utterance], names: Names, to: str) -> bytes:
         raise UsageError(
             f"There is no transcript format {to!r}.", f"Choose one of {', '.join(TRANSCRIPT_FORMATS)}."
         )
-    return TRANSCRIPT_FORMATS[to].write(said, names).encode("utf-8", "replace")
+    return TRANSCRIPT_FORMATS[to].write(utterances, names).encode("utf-8", "replace")
 
 
 def _name(utterance: Utterance, names: Names) -> str:
     return readable(names.get(utterance.speaker)) or utterance.speaker
 
 
-def _json(said: Sequence[Utterance], names: Names) -> str:
-    rows = [{"name": names.get(u.speaker), **u.to_json()} for u in said]
+def _json(utterances: Sequence[Utterance], names: Names) -> str:
+    rows = [{"name": names.get(u.speaker), **u.to_json()} for u in utterances]
     # Escaped as ASCII: half a surrogate pair in a name stays what it was.
     body = {"schema": "recall-audio/transcript/1", "utterances": rows}
     return json.dumps(body, allow_nan=False, indent=1) + "\n"
 
 
-def _webvtt(said: Sequence[Utterance], names: Names) -> str:
+def _webvtt(utterances: Sequence[Utterance], names: Names) -> str:
     cues = ["WEBVTT\n"]
-    for u in said:
+    for u in utterances:
         name, text = (html.escape(x, quote=False) for x in (_name(u, names), u.text))
         cues.append(f"{timestamp(u.start_s)} --> {timestamp(u.end_s)}\n<v {name}>{text}</v>\n")
     return "\n".join(cues)
 
 
-def _srt(said: Sequence[Utterance], names: Names) -> str:
+def _srt(utterances: Sequence[Utterance], names: Names) -> str:
     cues = []
-    for i, u in enumerate(said, start=1):
+    for i, u in enumerate(utterances, start=1):
         times = f"{timestamp(u.start_s, ',')} --> {timestamp(u.end_s, ',')}"
         cues.append(f"{i}\n{times}\n{_name(u, names)}: {u.text}\n")
     return "\n".join(cues)
 
 
-def _text(said: Sequence[Utterance], names: Names) -> str:
-    return "".join(f"[{timestamp(u.start_s)[:8]}] {_name(u, names)}: {u.text}\n" for u in said)
+def _text(utterances: Sequence[Utterance], names: Names) -> str:
+    return "".join(f"[{timestamp(u.start_s)[:8]}] {_name(u, names)}: {u.text}\n" for u in utterances)
 
 
 TRANSCRIPT_FORMATS: Mapping[str, TranscriptFormat] = {

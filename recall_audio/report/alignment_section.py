@@ -37,7 +37,7 @@ PLOT_HEIGHT = 120
 _MOST_POINTS = 300
 """Points drawn at most in a residual plot."""
 _UNCERTAIN_MS = 20.0
-"""Two frames; above this uncertainty the length of an overlap is in doubt."""
+"""Two frames. Above this uncertainty the length of an overlap is in doubt."""
 _NO_DELAY = (
     "The mix does not name its encoder's delay: every time here may be late by the same few hundredths "
     "of a second, by the same amount for all speakers."
@@ -60,9 +60,9 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
     for part in parts:
         name = name_of_participant(documents, people, part.get("participant_id"))
         uncertainty_ms = number(part.get("uncertainty_ms"))
-        rank, said = _sentence(part)
-        if said:
-            yield Statement(rank, "Alignment", name, said)
+        rank, remark = _sentence(part)
+        if remark:
+            yield Statement(rank, "Alignment", name, remark)
         elif uncertainty_ms is not None:
             fine.append(uncertainty_ms)
     if fine:
@@ -86,7 +86,7 @@ def _sentence(part: Mapping[str, Any]) -> tuple[int, str]:
     status, start = str(part.get("status")), clock(part.get("start_s"))
     reason = sentence(part.get("reason"))
     uncertainty_ms = number(part.get("uncertainty_ms")) or 0.0
-    said = {
+    remarks = {
         "no_match": (
             MATTERS,
             f"{reason or f'Nothing of it was found in the mix; it stands where the API said, at {start}.'} "
@@ -106,8 +106,8 @@ def _sentence(part: Mapping[str, Any]) -> tuple[int, str]:
             f"{reason or 'Too little is said to see whether this clock drifts.'}{_bound(part)}",
         ),
     }
-    if status in said:
-        return said[status]
+    if status in remarks:
+        return remarks[status]
     if uncertainty_ms > _UNCERTAIN_MS:
         return CHECK, f"Its place is known to within ±{quantity(uncertainty_ms, 'ms', 0)} only."
     return FINE, ""
@@ -124,15 +124,15 @@ def _bound(part: Mapping[str, Any]) -> str:
 def _steps(part: Mapping[str, Any]) -> str:
     """Describe what was lost or repeated, from the map's steps."""
     knots = time_map(part)
-    said = [
+    remarks = [
         f"{abs(b[1] - a[1]):.3g} s of audio {'was lost' if b[1] > a[1] else 'came twice'} at {clock(a[1])}"
         for a, b in itertools.pairwise(knots)
         if a[0] == b[0]
     ]
-    if not said:
+    if not remarks:
         return sentence(part.get("reason")) or "This part's clock changes on the way."
-    more = f", and {count(len(said) - 3, 'more step')}" if len(said) > 3 else ""
-    return f"{'; '.join(said[:3])}{more}."
+    more = f", and {count(len(remarks) - 3, 'more step')}" if len(remarks) > 3 else ""
+    return f"{'; '.join(remarks[:3])}{more}."
 
 
 def parts(documents: Documents, people: list[Speaker]) -> list[dict[str, Any]]:

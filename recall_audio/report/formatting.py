@@ -65,7 +65,7 @@ def key(value: Any) -> str | int | None:
 
 
 def number_pairs(value: Any) -> list[tuple[float, float]]:
-    """Return the first two numbers of each row of a JSON array; rows without two are left out."""
+    """Return the first two numbers of each row of a JSON array, without rows that lack them."""
     found = []
     for row in items(value):
         values = [number(v) for v in items(row)[:2]]
@@ -114,7 +114,7 @@ def milliseconds(value: Any) -> str:
 
 
 def sentence(value: Any) -> str:
-    """Return a remark as a sentence, with a capital and a full stop; empty where there is none."""
+    """Return a remark as a sentence, with a capital and a full stop, or an empty text."""
     said = text(value, 600)
     return said and f"{said[0].upper()}{said[1:]}{'' if said[-1] in '.!?…' else '.'}"
 

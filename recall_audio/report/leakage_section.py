@@ -31,7 +31,7 @@ def unexplained(documents: Documents) -> Spans:
 
 
 def explained(documents: Documents) -> str:
-    """Return the share of the mix's sound that the tracks explain; empty where it was not measured."""
+    """Return the share of the mix's sound that the tracks explain, or an empty text."""
     share = number(mapping(mapping(documents.get("stems")).get("residual")).get("explained"))
     return "" if share is None else percent(share)
 
@@ -103,23 +103,23 @@ def leakage_statements(documents: Documents, people: list[Speaker]) -> Iterator[
 
 def _track(name: str, sources: list[tuple[str, float]], s: Speaker | None) -> Iterator[Statement]:
     """Yield a statement on one track: whose voices leaked, how loud, and how much is not counted."""
-    said = []
+    sentences = []
     if sources:
         voices = listing((f"{source} ({quantity(level_db, 'dB', 0)})" for source, level_db in sources), 5)
-        said.append(f"On this track one also hears {voices}, against their own tracks.")
+        sentences.append(f"On this track one also hears {voices}, against their own tracks.")
     taken_s, own_s = (total(s.taken_out) / 1000.0, s.talk_s) if s else (0.0, 0.0)
     share = taken_s / (taken_s + own_s) if taken_s > 0 else 0.0
     if share >= _NOTEWORTHY_SHARE and taken_s >= _NOTEWORTHY_S:
         kept = f"{clock(own_s)} is" if own_s > 0 else "nothing else was found"
-        said.append(
+        sentences.append(
             f"Of what sounds like speech on it, {clock(taken_s)} ({percent(share, 0)}) was put down to "
             f"others and is not counted; {kept}."
         )
     loud = bool(sources) and sources[0][1] >= _LOUD_DB
     if loud:
-        said.append("Others are so loud here that soft speech may be missed, or theirs counted.")
-    if said:
-        yield Statement(CHECK if loud or share >= _MOST_OF_IT else NOTE, "Leakage", name, " ".join(said))
+        sentences.append("Others are so loud here that soft speech may be missed, or theirs counted.")
+    if sentences:
+        yield Statement(CHECK if loud or share >= _MOST_OF_IT else NOTE, "Leakage", name, " ".join(sentences))
 
 
 def leakage_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:

@@ -120,15 +120,15 @@ def index_row(documents: Documents, href: str) -> dict[str, Any]:
         href: path of its report below the index's folder, e.g. ``BOT/RECORDING/report.html``.
     """
     recording, talk = mapping(documents.get("recording")), mapping(documents.get("talk"))
-    own, people = mapping(recording.get("recording")), speakers(documents)
+    about, people = mapping(recording.get("recording")), speakers(documents)
     length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
     return {
         "title": title(documents),
         "bot_id": mapping(recording.get("bot")).get("id"),
-        "recording_id": own.get("id"),
+        "recording_id": about.get("id"),
         "status": mapping(documents.get("run")).get("status") or "partial",
         "href": href,
-        "started_at": own.get("started_at"),
+        "started_at": about.get("started_at"),
         "duration_s": length_s,
         "speakers": [s.name for s in people],
         "share_of_meeting": speech_s / length_s if speech_s is not None and length_s > 0 else None,
@@ -166,7 +166,7 @@ def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings")
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     status = str(row.get("status") or "failed")
-    names = [text(n) for n in items(row.get("speakers"))]
+    names = [text(name) for name in items(row.get("speakers"))]
     n_people = float(len(names)) if names else number(row.get("participants"))
     started = text(row.get("started_at"))
     length_s, warnings = number(row.get("duration_s")), number(row.get("warnings"))

@@ -150,14 +150,14 @@ def plot_timeline(
     talk_ms = sum(total(spans) for spans in speech.values())
     # Overlaps are short: an edge of up to 0.4 pt lets them look up to 3 s longer.
     edge = min(0.4, 0.4 * 3600.0 / max(duration_s, 1.0))
-    for lane, (label, own) in enumerate(speech.items()):
+    for lane, (label, spoken) in enumerate(speech.items()):
         others = union(*(spans for other, spans in speech.items() if other != label))
         for a, b in spans_ms((presence or {}).get(label)):
             ax.plot((a / 1000, b / 1000), (lane, lane), color=NOTE, linewidth=0.8, zorder=1)
-        _draw_bars(ax, own, (lane - 0.38, 0.52), SPEECH)
-        _draw_bars(ax, intersect(own, others), (lane + 0.17, 0.21), STEP, edge)
-        share = f"{100 * total(own) / talk_ms:.1f} %" if talk_ms else "–"
-        _write_beside(ax, lane, share if len(own) or not talk_ms else "silent")
+        _draw_bars(ax, spoken, (lane - 0.38, 0.52), SPEECH)
+        _draw_bars(ax, intersect(spoken, others), (lane + 0.17, 0.21), STEP, edge)
+        share = f"{100 * total(spoken) / talk_ms:.1f} %" if talk_ms else "–"
+        _write_beside(ax, lane, share if len(spoken) or not talk_ms else "silent")
     _name_lanes(ax, [readable(label, names) for label in speakers])
     if speakers:
         _write_beside(ax, -0.75, "of all talk")
@@ -226,8 +226,8 @@ def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names
     from matplotlib.colors import LinearSegmentedColormap
 
     labels = list(talk["speakers"])
-    n = len(labels)
-    shares, words = np.full((max(n, 1), max(n, 1)), np.nan), {}
+    n_speakers = len(labels)
+    shares, words = np.full((max(n_speakers, 1), max(n_speakers, 1)), np.nan), {}
     for i, label in enumerate(labels):
         words[i, i] = _seconds(talk["speakers"][label]["talk_s"])
     for pair in talk["pairs"]:
@@ -237,27 +237,30 @@ def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names
         words[i, j] = "–" if share is None else _percent(share)
         shares[i, j] = shares[j, i] = np.nan if share is None else share
     shown = [readable(label, names) for label in labels]
-    longest, side = max(map(len, shown), default=0), n * (0.82 if n <= _LARGE_CELLS else 0.66)
+    longest = max(map(len, shown), default=0)
+    side = n_speakers * (0.82 if n_speakers <= _LARGE_CELLS else 0.66)
     ax = figure_axes(ax, max(side, 2.2) + 0.085 * longest + 0.4, max(side, 1.0) + 0.062 * longest + 0.9)
     top = max(_DARKEST_SHARE, float(np.nanmax(shares, initial=0.0)))
     blues = LinearSegmentedColormap.from_list("speech", ["#F2F7FB", SPEECH])
     shades = blues.with_extremes(bad="#EEEEEE")
     ax.imshow(np.ma.masked_invalid(shares), cmap=shades, vmin=0.0, vmax=top, aspect="equal")
-    for (row, column), said in words.items():
+    for (row, column), figure in words.items():
         dark = row != column and shares[row, column] > 0.7 * top
         colour = "white" if dark else TEXT
-        ax.text(column, row, said, ha="center", va="center", color=colour, fontsize="small")
-    ax.set_xticks(range(n), shown, fontfamily=families(), rotation=40, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(n), shown, fontfamily=families())
+        ax.text(column, row, figure, ha="center", va="center", color=colour, fontsize="small")
+    ax.set_xticks(
+        range(n_speakers), shown, fontfamily=families(), rotation=40, ha="right", rotation_mode="anchor"
+    )
+    ax.set_yticks(range(n_speakers), shown, fontfamily=families())
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_xticks(np.arange(n + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    ax.set_xticks(np.arange(n_speakers + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(n_speakers + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=1.5)
     ax.tick_params(which="minor", length=0)
     caption = "below the diagonal: both speak (s)   above: share of the shorter talk   on it: talk (s)"
     ax.set_title(
-        caption if n >= _ONE_LINE_CAPTION else caption.replace("   ", "\n"),
+        caption if n_speakers >= _ONE_LINE_CAPTION else caption.replace("   ", "\n"),
         fontsize="small",
         loc="left",
         color=TEXT,
@@ -386,7 +389,7 @@ def _lane_text(part: Mapping[str, Any]) -> str:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """Number the names that several parts share."""
+    """Add a number to the names that several parts share."""
     seen: dict[str, int] = {}
     found = []
     for name in names:

@@ -120,15 +120,15 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
 def facts(documents: Documents) -> list[tuple[str, str]]:
     """Return the facts under the title, name and value."""
     recording = mapping(documents.get("recording"))
-    bot, own = mapping(recording.get("bot")), mapping(recording.get("recording"))
-    started = text(own.get("started_at"))
-    said = [
+    bot, about = mapping(recording.get("bot")), mapping(recording.get("recording"))
+    started = text(about.get("started_at"))
+    pairs = [
         ("Started", started[:16].replace("T", " ") + (" UTC" if started.endswith("Z") else "")),
         ("Platform", text(bot.get("platform")).replace("_", " ")),
         ("Bot", text(bot.get("id"))),
-        ("Recording", text(own.get("id"))),
+        ("Recording", text(about.get("id"))),
     ]
-    return [(name, value) for name, value in said if value.strip()]
+    return [(name, value) for name, value in pairs if value.strip()]
 
 
 def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str, str]]:
@@ -207,7 +207,7 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
 
 
 def audio_url(path: str | None) -> str | None:
-    """Return a relative URL of an audio file below the page; None where it cannot be played."""
+    """Return a relative URL of an audio file below the page, or None if it cannot be played."""
     return relative_url(path) if path and path.lower().endswith(_PLAYABLE) else None
 
 
@@ -261,7 +261,7 @@ def _parts(documents: Documents, s: Speaker) -> tuple[Spans, list[int]]:
 
 
 def _presence(documents: Documents, s: Speaker) -> Spans:
-    """Return a speaker's presence by join and leave events; empty where there are none."""
+    """Return a speaker's presence by its join and leave events, if there are any."""
     end_s = number(mapping(mapping(documents.get("alignment")).get("mix")).get("duration_s"))
     rows = []
     for p in objects(mapping(documents.get("recording")).get("presence")):

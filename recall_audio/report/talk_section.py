@@ -86,7 +86,7 @@ def _spread(quartiles: Mapping[str, Any]) -> str:
 
 
 def overlap_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
-    """Return the overlap of each pair, a row and a column a speaker; empty where not measured."""
+    """Return the overlap of each pair, a row and a column a speaker, if it was measured."""
     index = {s.label: i for i, s in enumerate(people)}
     found: dict[tuple[int, int], float] = {}
     for pair in objects(mapping(documents.get("talk")).get("pairs")):
@@ -146,7 +146,7 @@ def over_time(documents: Documents, people: list[Speaker]) -> dict[str, Any]:
                 wide = min(step, PLOT_WIDTH - i * step)
                 boxes.append((s.colour, i * step, top, max(0.5, wide - 1), height))
         table.append({"at": clock(i * width_s), "cells": [f"{bins[i] / 1000:.0f}" for bins in counted]})
-    marks = [clock(f * length_s) for f in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    marks = [clock(share * length_s) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     full = PLOT_HEIGHT * (1 - width_s * 1000 / highest)
     return {"boxes": boxes, "table": table, "marks": marks, "width": _length(width_s), "full_y": full}
 
@@ -240,7 +240,7 @@ def _times(pair: tuple[float, float] | None, top: float) -> Cell:
 
 
 def sensitivity_rows(documents: Documents, people: list[Speaker]) -> dict[str, Any]:
-    """Return shares of talk under other values of a parameter; empty where not measured."""
+    """Return shares of talk under other values of a parameter, if they were measured."""
     sensitivity = mapping(mapping(documents.get("talk")).get("sensitivity"))
     rows = [
         {

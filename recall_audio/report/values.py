@@ -12,7 +12,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 """Parsed JSON files of a recording's folder by kind (``recording``, ``talk``, ...)."""
 
 COLOURS = 10
-"""Colours in the style sheet; the eleventh speaker shares the first one's and differs by name."""
+"""Colours in the style sheet. The eleventh speaker shares the first one's and differs by name."""
 
 FINE, NOTE, CHECK, MATTERS = 0, 1, 2, 3
 """Ranks: nothing to do; good to know; look before using the number; the number may be wrong."""

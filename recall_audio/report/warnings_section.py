@@ -109,7 +109,9 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
     """Name the parts that are missing, and why."""
     recording = mapping(documents.get("recording"))
     reported = {
-        key(f.get("where")) for f in objects(recording.get("findings")) if f.get("code") == "part_missing"
+        key(finding.get("where"))
+        for finding in objects(recording.get("findings"))
+        if finding.get("code") == "part_missing"
     }
     for part in objects(recording.get("parts")):
         media = mapping(part.get("media"))
@@ -118,12 +120,12 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
         if key(part.get("part_id")) not in reported and (media.get("problem") or not media.get("file")):
             name = name_of_participant(documents, people, part.get("participant_id"))
             why = text(media.get("problem"))
-            said = _PROBLEMS.get(why, f"the reason given is {why}" if why else "no file was found")
+            reason = _PROBLEMS.get(why, f"the reason given is {why}" if why else "no file was found")
             yield Statement(
                 MATTERS,
                 "Missing",
                 name,
-                f"The part that starts at {clock(part.get('nominal_start_s'))} is missing: {said}. "
+                f"The part that starts at {clock(part.get('nominal_start_s'))} is missing: {reason}. "
                 "What was said in it is not counted.",
             )
 
@@ -148,7 +150,9 @@ def _missing_mix(documents: Documents, _people: list[Speaker]) -> Iterator[State
     """Say that there is no mix to check against."""
     recording = mapping(documents.get("recording"))
     mix = mapping(recording.get("mix"))
-    mix_reported = any(f.get("code") == "no_audio_mixed" for f in objects(recording.get("findings")))
+    mix_reported = any(
+        finding.get("code") == "no_audio_mixed" for finding in objects(recording.get("findings"))
+    )
     left_out = mix.get("problem") == LEFT_OUT
     if recording and not (mix_reported or left_out) and (mix.get("problem") or not mix.get("file")):
         yield Statement(

@@ -52,46 +52,46 @@ def recode_documents(documents: Documents, pseudonyms: Pseudonyms) -> tuple[Docu
     Raises:
         ItemError: there is no ``recording.json``.
     """
-    known = pseudonyms.recode(Meeting.from_json(need(documents, "recording")))
-    people = known.meeting.participants
-    coded = {"recording": known.meeting.to_json(), "speakers": speakers_json(people, make_labels(people))}
+    recoded = pseudonyms.recode(Meeting.from_json(need(documents, "recording")))
+    people = recoded.meeting.participants
+    coded = {"recording": recoded.meeting.to_json(), "speakers": speakers_json(people, make_labels(people))}
     if "alignment" in documents:
-        coded["alignment"] = _alignment(Alignment.from_json(documents["alignment"]), known).to_json()
+        coded["alignment"] = _alignment(Alignment.from_json(documents["alignment"]), recoded).to_json()
     if "segments" in documents:
-        speech = _speech(SpeechResult.from_json(documents["segments"], documents.get("leakage")), known)
+        speech = _speech(SpeechResult.from_json(documents["segments"], documents.get("leakage")), recoded)
         coded["segments"] = speech.to_json()
         coded |= {"leakage": speech.leakage_json()} if "leakage" in documents else {}
     if "stems" in documents:
-        coded["stems"] = _stems(documents["stems"], known)
+        coded["stems"] = _stems(documents["stems"], recoded)
     if "run" in documents:
-        coded["run"] = _run(documents["run"], known)
-    return coded, known
+        coded["run"] = _run(documents["run"], recoded)
+    return coded, recoded
 
 
-def renamed(file: str, known: Recoded) -> str:
+def renamed(file: str, recoded: Recoded) -> str:
     """Return the coded path of a stem: ``stems/Ann.wav`` becomes ``stems/P_....wav``."""
     folder, _, name = file.rpartition("/")
     label, point, suffix = name.rpartition(".")
-    return f"{folder}/{known.labels.get(label, label)}{point}{suffix}"
+    return f"{folder}/{recoded.labels.get(label, label)}{point}{suffix}"
 
 
-def _alignment(alignment: Alignment, known: Recoded) -> Alignment:
+def _alignment(alignment: Alignment, recoded: Recoded) -> Alignment:
     parts = tuple(
         replace(
             part,
-            part_id=known.parts[part.part_id],
-            participant_id=known.participants[part.participant_id],
-            reason=known.text(part.reason),
-            drift_from=None if part.drift_from is None else known.parts[part.drift_from],
+            part_id=recoded.parts[part.part_id],
+            participant_id=recoded.participants[part.participant_id],
+            reason=recoded.text(part.reason),
+            drift_from=None if part.drift_from is None else recoded.parts[part.drift_from],
         )
         for part in alignment.parts
     )
-    return replace(alignment, parts=parts, findings=_findings(alignment.findings, known))
+    return replace(alignment, parts=parts, findings=_findings(alignment.findings, recoded))
 
 
-def _speech(speech: SpeechResult, known: Recoded) -> SpeechResult:
+def _speech(speech: SpeechResult, recoded: Recoded) -> SpeechResult:
     def by_label(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {known.labels[label]: value for label, value in values.items()}
+        return {recoded.labels[label]: value for label, value in values.items()}
 
     return replace(
         speech,
@@ -99,45 +99,45 @@ def _speech(speech: SpeechResult, known: Recoded) -> SpeechResult:
         raw=by_label(speech.raw),
         unbridged=by_label(speech.unbridged),
         leaks=tuple(
-            replace(leak, source=known.labels[leak.source], listener=known.labels[leak.listener])
+            replace(leak, source=recoded.labels[leak.source], listener=recoded.labels[leak.listener])
             for leak in speech.leaks
         ),
         other_thresholds=tuple(replace(o, talk_s=by_label(o.talk_s)) for o in speech.other_thresholds),
-        findings=_findings(speech.findings, known),
+        findings=_findings(speech.findings, recoded),
     )
 
 
-def _stems(stems: Mapping[str, Any], known: Recoded) -> dict[str, Any]:
-    names = [f.name for f in fields(Stem)]
+def _stems(stems: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
+    names = [field.name for field in fields(Stem)]
     rows = [
         {
             **{name: stem[name] for name in names},
-            "file": renamed(stem["file"], known),
-            "participant": known.labels[stem["participant"]],
-            "reason": known.text(stem["reason"]),
+            "file": renamed(stem["file"], recoded),
+            "participant": recoded.labels[stem["participant"]],
+            "reason": recoded.text(stem["reason"]),
         }
         for stem in stems["stems"]
     ]
     poly = stems["poly"]
-    channels = [known.labels[label] for label in poly["channels"]] if poly else []
+    channels = [recoded.labels[label] for label in poly["channels"]] if poly else []
     return {
-        "parameters": _stem_parameters(stems["parameters"], known),
+        "parameters": _stem_parameters(stems["parameters"], recoded),
         "stems": rows,
         "mixdown": stems["mixdown"],
         "poly": {"file": poly["file"], "channels": channels} if poly else None,
         "residual": stems["residual"],
-        "findings": _plain_findings(stems["findings"], known),
+        "findings": _plain_findings(stems["findings"], recoded),
     }
 
 
-def _run(run: Mapping[str, Any], known: Recoded) -> dict[str, Any]:
+def _run(run: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
     """Return the manifest without inputs and outputs, which are other files in the copy."""
-    parameters = {**run["parameters"], "stems": _stem_parameters(run["parameters"]["stems"], known)}
+    parameters = {**run["parameters"], "stems": _stem_parameters(run["parameters"]["stems"], recoded)}
     stages = [
         {
             **{name: stage[name] for name in _STAGE_KEEPS},
             "outputs": {},
-            "warnings": _plain_findings(stage["warnings"], known),
+            "warnings": _plain_findings(stage["warnings"], recoded),
         }
         for stage in run["stages"]
     ]
@@ -147,20 +147,20 @@ def _run(run: Mapping[str, Any], known: Recoded) -> dict[str, Any]:
         "parameters": parameters,
         "inputs": {},
         "stages": stages,
-        "warnings": _plain_findings(run["warnings"], known),
+        "warnings": _plain_findings(run["warnings"], recoded),
     }
 
 
-def _stem_parameters(parameters: Mapping[str, Any], known: Recoded) -> dict[str, Any]:
-    return {**parameters, "speakers": [known.labels[label] for label in parameters["speakers"]]}
+def _stem_parameters(parameters: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
+    return {**parameters, "speakers": [recoded.labels[label] for label in parameters["speakers"]]}
 
 
-def _findings(findings: Iterable[Finding], known: Recoded) -> tuple[Finding, ...]:
-    return tuple(known.finding(f) for f in findings)
+def _findings(findings: Iterable[Finding], recoded: Recoded) -> tuple[Finding, ...]:
+    return tuple(recoded.finding(f) for f in findings)
 
 
-def _plain_findings(findings: Iterable[dict[str, Any]], known: Recoded) -> list[dict[str, Any]]:
-    return [f.to_json() for f in _findings(map(Finding.from_json, findings), known)]
+def _plain_findings(findings: Iterable[dict[str, Any]], recoded: Recoded) -> list[dict[str, Any]]:
+    return [f.to_json() for f in _findings(map(Finding.from_json, findings), recoded)]
 
 
 def read_pseudonyms(key_file: Path | None = None) -> Pseudonyms:
@@ -201,23 +201,23 @@ def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
     documents = read_documents(folder)
     need(documents, "run")
     with as_this_version_writes():
-        coded, known = recode_documents(documents, pseudonyms)
+        coded, recoded = recode_documents(documents, pseudonyms)
         options = TalkOptions(**coded["run"]["parameters"]["talk"])
         measured = {"segments", "alignment"} <= coded.keys()
         talk = with_sensitivity(talk_of(coded, options), coded, options) if measured else None
-    target = Layout(into / known.meeting.bot_id / known.meeting.recording_id)
+    target = Layout(into / recoded.meeting.bot_id / recoded.meeting.recording_id)
     try:
         shutil.rmtree(target.folder, ignore_errors=False)
     except FileNotFoundError:
         pass
     except OSError as error:
         raise disk_error(error, target.folder) from None
-    files = copy_stems(documents, known, folder, target.folder)
-    _write(coded, talk, known, target, files)
+    files = copy_stems(documents, recoded, folder, target.folder)
+    _write(coded, talk, recoded, target, files)
     return target.folder
 
 
-def copy_stems(documents: Documents, known: Recoded, source: Path, target: Path) -> list[Path]:
+def copy_stems(documents: Documents, recoded: Recoded, source: Path, target: Path) -> list[Path]:
     """Copy every stem below `source` to its coded name below `target`, and return the files written.
 
     Raises:
@@ -229,7 +229,7 @@ def copy_stems(documents: Documents, known: Recoded, source: Path, target: Path)
     files += [stems[kind]["file"] for kind in ("mixdown", "poly") if stems.get(kind)]
     written = []
     for file in files:
-        path = target / renamed(file, known)
+        path = target / renamed(file, recoded)
         _copy_stem(source / file, path)
         written.append(path)
     return written
@@ -245,7 +245,7 @@ def _copy_stem(source: Path, target: Path) -> None:
         shutil.copyfileobj(original, copy)
 
 
-def _write(coded: Documents, talk: Talk | None, known: Recoded, target: Layout, stems: list[Path]) -> None:
+def _write(coded: Documents, talk: Talk | None, recoded: Recoded, target: Layout, stems: list[Path]) -> None:
     """Write everything but the stems, ``run.json`` last."""
     run = coded.pop("run")
     if talk is not None:
@@ -255,7 +255,7 @@ def _write(coded: Documents, talk: Talk | None, known: Recoded, target: Layout, 
     for kind, document in coded.items():
         write_json(target.json(kind), kind, document)
     write_text(target.folder / "report.html", render_report({**coded, "run": run}))
-    keys = stage_keys(known.meeting, _options(run["parameters"]))
+    keys = stage_keys(recoded.meeting, _options(run["parameters"]))
     outputs = {n: [target.folder / f for f in s.writes if "*" not in f] for n, s in STAGES.items()}
     outputs["stems"] += stems
     for stage in run["stages"]:

@@ -177,7 +177,7 @@ class Recording:
         """
         from recall_audio.results.export import merge_files, read_utterances
 
-        paths = [Path(f) for f in files]
+        paths = [Path(file) for file in files]
         all_kept(merge_files(self.folder, paths, into=None if into is None else Path(into)))
         columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
         rows = [[getattr(u, c) for c in columns] for u in read_utterances(self.documents, paths)]

@@ -56,10 +56,12 @@ def measure_features(
     speech = {k: from_seconds(v) for k, v in need(documents, "segments")["speakers"].items()}
     stems = {s["participant"]: s for s in documents.get("stems", {}).get("stems", [])}
     found: list[TurnFeatures] = []
-    for label, own in speech.items():
+    for label, spoken in speech.items():
         turns = [t for t in talk.events.turns if t.speaker == label]
         others = widened((s for other, s in speech.items() if other != label), options.guard_s)
-        stretches = [alone(to_samples(t.start_s), to_samples(t.end_s), own, others, options) for t in turns]
+        stretches = [
+            alone(to_samples(t.start_s), to_samples(t.end_s), spoken, others, options) for t in turns
+        ]
         measured = []
         for voice in _voices(stretches, stems.get(label), folder, options):
             measured.append(voice)
