@@ -1,7 +1,9 @@
-"""Make the sample meeting: `python make_sample.py [FOLDER]`, by default this script's own folder.
+"""Make the sample meeting.
 
-A weekly call of 78 s. Zoë hosts, Marcus' clock runs 40 ppm off, Priya drops out and comes back (two parts),
-Jonas listens, muted, all along::
+Run ``python make_sample.py [FOLDER]``; the default folder is this script's own.
+
+The meeting is a weekly call of 78 s. Zoë hosts, Marcus' clock drifts by 40 ppm, Priya leaves and rejoins (two
+parts), Jonas is present and muted::
 
     s       0        10        20        30        40        50        60        70
     Zoë     ████▌   ▖ ▖     ███▌       ████▌        █████          ███▌     ▄ █████ █▌
@@ -9,9 +11,9 @@ Jonas listens, muted, all along::
     Priya              ██████        ██   ███         |   ████▌          ████
     Jonas
 
-It writes what a recorder hands out (meeting.json, mix.mp3, parts/) and, beside it, the truth (truth.json).
-Every voice is synthetic (voices.py). It needs numpy, soxr, soundfile and PyAV, and gives the same bytes
-with the same versions of them.
+The script writes the files of a recorder (meeting.json, mix.mp3, parts/) and the truth (truth.json). Every
+voice is synthetic (voices.py). The script needs numpy, soxr, soundfile and PyAV; the same versions of them
+give the same bytes.
 """
 
 import json
@@ -34,7 +36,7 @@ SEED = 20260112
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One participant: id, name, address, voice (None: never speaks), level in dB, who hosts."""
+    """One participant; a voice of None never speaks."""
 
     participant_id: int
     name: str
@@ -45,7 +47,7 @@ class Person:
     host: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The participant as the API shows them."""
+        """Return the participant as the API describes one."""
         return {
             "id": self.participant_id,
             "name": self.name,
@@ -58,7 +60,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One recording of one person: from and to on the mix's clock, drift, error of the nominal start."""
+    """One recording of one participant, with its drift and the error of its nominal start."""
 
     person: int
     start_s: float
@@ -70,7 +72,7 @@ class Part:
 
     @property
     def part_id(self) -> str:
-        """The same in every run."""
+        """Return the part's id, the same in every run."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"part/{SEED}/{self.person}/{self.start_s}"))
 
 
@@ -83,7 +85,7 @@ PEOPLE = (
     Person(103, "Jonas Berg", "jonas.berg@example.com", None, 0.0),
 )
 
-# Start, who, length, in seconds; the half-second ones are "mhm".
+# Start in seconds, participant, length in seconds. Those of half a second are backchannels.
 TURNS = (
     (0.8, ZOE, 5.2),
     (6.3, MARCUS, 4.6),
@@ -119,7 +121,7 @@ PARTS = (
 
 
 def spoken(person: int) -> tuple[Floats, list[tuple[int, int]]]:
-    """One person's voice over the whole meeting, and where it speaks, in samples."""
+    """Return a participant's voice over the whole meeting, and its phrases in samples."""
     track, rows, voice = np.zeros(round(DURATION_S * RATE_HZ), np.float32), [], PEOPLE[person].voice
     for k, (start_s, who, length_s) in enumerate(TURNS):
         if who == person and voice is not None:
@@ -131,7 +133,7 @@ def spoken(person: int) -> tuple[Floats, list[tuple[int, int]]]:
 
 
 def microphone(track: Floats, person: int, rng: np.random.Generator) -> Floats:
-    """What a microphone hears: the voice and a room's noise 38 dB below it; a muted one hears nothing."""
+    """Add a room's noise 38 dB below the voice; a muted microphone stays silent."""
     if PEOPLE[person].voice is None:
         return track
     noise = rng.standard_normal(len(track) + 2, dtype=np.float32)
@@ -140,13 +142,16 @@ def microphone(track: Floats, person: int, rng: np.random.Generator) -> Floats:
 
 
 def moment(at_s: float) -> dict[str, Any]:
-    """A timestamp as the API gives them."""
+    """Return a timestamp as the API gives one."""
     absolute = (STARTED + timedelta(seconds=at_s)).isoformat(timespec="milliseconds")
     return {"absolute": absolute.replace("+00:00", "Z"), "relative": round(at_s, 6)}
 
 
 def active_speakers(rows: list[list[tuple[int, int]]]) -> list[dict[str, Any]]:
-    """The platform's guess: one speaker at a time, late by half a second, blind to all under a second."""
+    """Return the platform's speaker timeline.
+
+    It names one speaker at a time, half a second late, and misses phrases shorter than a second.
+    """
     turns = sorted((a, b, person) for person, spans in enumerate(rows) for a, b in spans if b - a >= RATE_HZ)
     found: list[dict[str, Any]] = []
     for k, (start, end, person) in enumerate(turns):
@@ -160,7 +165,12 @@ def active_speakers(rows: list[list[tuple[int, int]]]) -> list[dict[str, Any]]:
 
 
 def meeting(lengths: dict[str, int], rows: list[list[tuple[int, int]]]) -> dict[str, Any]:
-    """What the recorder knows; `lengths` are the parts' samples, `rows` who really speaks."""
+    """Return the meeting as the recorder describes it.
+
+    Args:
+        lengths: samples of each part.
+        rows: phrases of each participant.
+    """
     people = [p.to_json() for p in PEOPLE]
     comings = [(max(p.start_s - 0.4, 0.0), "join", p.person) for p in PARTS]
     goings = [(min(p.end_s + 0.3, DURATION_S), "leave", p.person) for p in PARTS]
@@ -192,7 +202,7 @@ def meeting(lengths: dict[str, int], rows: list[list[tuple[int, int]]]) -> dict[
 
 
 def truth(rows: list[list[tuple[int, int]]], devices: dict[str, list[list[float]]]) -> dict[str, Any]:
-    """Where every part lies and who speaks when."""
+    """Return the true place of every part and the true speech of every participant."""
     speaking = np.zeros((len(PEOPLE), round(DURATION_S * RATE_HZ)), dtype=bool)
     for person, spans in enumerate(rows):
         for start, end in spans:
@@ -227,21 +237,20 @@ class Composed:
 
 
 def compose() -> Composed:
-    """The sample meeting as arrays."""
+    """Compose the sample meeting as arrays."""
     rng = np.random.default_rng(SEED)
     voices = [spoken(i) for i in range(len(PEOPLE))]
-    heard = [microphone(track, i, rng) for i, (track, _) in enumerate(voices)]
+    tracks = [microphone(track, i, rng) for i, (track, _) in enumerate(voices)]
     mix = sum((track for track, _ in voices), np.zeros_like(voices[0][0]))
     mix = mix + rng.standard_normal(len(mix), dtype=np.float32) * np.float32(5e-4)
     devices, parts = {}, {}
     for p in PARTS:
         n = int((p.end_s - p.start_s) / (1.0 + p.drift_ppm * 1e-6) * RATE_HZ)
         devices[p.part_id] = knots(p.start_s, n / RATE_HZ, p.drift_ppm)
-        parts[p.part_id] = to_int16(as_recorded(heard[p.person], devices[p.part_id]))
+        parts[p.part_id] = to_int16(as_recorded(tracks[p.person], devices[p.part_id]))
     lengths = {part_id: len(samples) for part_id, samples in parts.items()}
     rows = [rows for _, rows in voices]
-    told = truth(rows, devices)
-    return Composed(to_int16(np.tanh(mix)), parts, meeting(lengths, rows), told)
+    return Composed(to_int16(np.tanh(mix)), parts, meeting(lengths, rows), truth(rows, devices))
 
 
 def make(folder: Path) -> None:

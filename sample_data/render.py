@@ -1,8 +1,8 @@
-"""From a track on the meeting's clock to the file that a participant's device would have recorded.
+"""Turn a track on the mix's clock into the file that a participant's device would record.
 
-A device's recording is told by knots ``[[local_s, mix_s], ...]``, straight between them; two knots at one
-local time are a step: audio that was lost (up) or repeated (down). The encoders are those in PyAV's wheels
-and in libsndfile: no ffmpeg is needed. The same input gives the same bytes.
+Knots ``[[local_s, mix_s], ...]`` with straight lines between them describe a device's clock. Two knots at one
+local time are a step: lost audio (mix time jumps forward) or repeated audio (back). The encoders are those of
+PyAV's wheels and of libsndfile, so ffmpeg is not needed. The same input gives the same bytes.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ RATE_HZ = 16_000
 Floats = npt.NDArray[np.float32]
 Knots = Sequence[Sequence[float]]
 
-# FFmpeg's encoder, rate, sample format, bits a second, container.
+# Kind: FFmpeg's encoder, sample rate in Hz, sample format, bits a second, container.
 _PACKED: dict[str, tuple[str, int, str, int, str]] = {
     "mp3": ("libmp3lame", 44_100, "fltp", 64_000, "mp3"),
     "ogg": ("libopus", 16_000, "flt", 32_000, "ogg"),
     "m4a": ("aac", 44_100, "fltp", 64_000, "mp4"),
 }
-# libsndfile's format and subtype.
+# Kind: libsndfile's format and subtype.
 _SNDFILE = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "vorbis": ("OGG", "VORBIS")}
 
 FORMATS = ("raw", *_PACKED, *_SNDFILE)
@@ -32,12 +32,12 @@ FORMATS = ("raw", *_PACKED, *_SNDFILE)
 
 
 def knots(start_s: float, duration_s: float, drift_ppm: float = 0.0) -> list[list[float]]:
-    """A device that starts at `start_s` on the mix's clock and whose seconds are stretched by `drift_ppm`."""
+    """Return the knots of a device that starts at `start_s` of the mix and drifts by `drift_ppm`."""
     return [[0.0, start_s], [duration_s, start_s + duration_s * (1.0 + drift_ppm * 1e-6)]]
 
 
 def as_recorded(track: Floats, device: Knots) -> Floats:
-    """What the device recorded: sample n is the track at the mix time that the knots give for n / 16000."""
+    """Return the device's samples: sample n is the track at the knots' mix time of n / 16000 s."""
     pieces = []
     for (a, x), (b, y) in pairwise(device):
         n = round(b * RATE_HZ) - round(a * RATE_HZ)
@@ -47,7 +47,7 @@ def as_recorded(track: Floats, device: Knots) -> Floats:
 
 
 def _piece(track: Floats, start_s: float, rate: float, n: int) -> Floats:
-    """`n` samples of the track from `start_s` on, `rate` mix seconds apart per local second."""
+    """Return `n` samples of the track from `start_s`, at `rate` mix seconds a local second."""
     import soxr
 
     first = int(np.floor(start_s * RATE_HZ))
@@ -65,7 +65,7 @@ def _piece(track: Floats, start_s: float, rate: float, n: int) -> Floats:
 
 
 def advanced(x: Floats, n_samples: float) -> Floats:
-    """`x` earlier by a fraction of a sample, exactly: a phase ramp over its spectrum."""
+    """Return `x` earlier by a fraction of a sample, by a phase ramp over its spectrum."""
     if n_samples == 0.0:
         return x
     n = 1 << int(np.ceil(np.log2(len(x) + 64)))
@@ -74,17 +74,21 @@ def advanced(x: Floats, n_samples: float) -> Floats:
 
 
 def to_int16(x: Floats) -> npt.NDArray[np.int16]:
-    """Full scale ±1 to 16 bits."""
+    """Convert samples of full scale ±1 to 16 bits."""
     return np.clip(np.rint(x * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def encode(
     samples: npt.NDArray[np.int16], path: Path, kind: str, tagged: bool = True, bit_rate: int | None = None
 ) -> None:
-    """Write 16 kHz mono samples as `kind`: raw, mp3 (44.1 kHz, 64 kb/s), ogg (Opus), m4a, wav, flac, vorbis.
+    """Write 16 kHz mono samples in one of :data:`FORMATS`.
 
-    `tagged` False leaves the LAME tag out of an MP3: every decoder then plays it 1105 samples late. A
-    `bit_rate` in bits a second replaces the usual one.
+    Args:
+        samples: shape (n,).
+        path: the file to write.
+        kind: raw, mp3 (44.1 kHz, 64 kb/s), ogg (Opus), m4a, wav, flac or vorbis.
+        tagged: False leaves the LAME tag out of an MP3: every decoder then plays it 1105 samples late.
+        bit_rate: bits a second instead of the format's default.
     """
     import soundfile
 
@@ -111,7 +115,7 @@ def _encode_packed(
         stream: Any = out.add_stream(codec, rate=rate_hz, layout="mono", format=layout)
         stream.bit_rate = bit_rate or usual
         if codec == "libmp3lame":
-            stream.codec_context.options = {"compression_level": "7"}  # half the time of LAME's own choice
+            stream.codec_context.options = {"compression_level": "7"}  # takes half the time of LAME's default
         stream.codec_context.flags |= int(av.codec.context.Flags.bitexact)
         stream.codec_context.open()
         size = stream.codec_context.frame_size

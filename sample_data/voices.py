@@ -1,9 +1,9 @@
-"""Synthetic voices: speech-like sound for demos and tests, from numpy alone.
+"""Synthesise speech-like sound for demos and tests, with numpy alone.
 
-Not words, but syllables that a speech detector takes for speech: vowels with moving formants, nasals and
-liquids, stops with closure and burst, fricatives, phrases that fall in pitch, pauses between them::
+The sound has no words but syllables that a voice activity detector takes for speech: vowels with moving
+formants, nasals and liquids, stops with closure and burst, fricatives, phrases that fall in pitch, pauses::
 
-    plan      phrase | pause | phrase        syllables of onset, vowel, now and then a coda
+    plan      phrase | pause | phrase        syllables of onset, vowel, sometimes a coda
     tracks    pitch, voicing, formants, noise band, one value each 10 ms, smoothed (coarticulation)
     source    band-limited pulses (Stilson & Smith 1996, BLIT) + aspiration; noise for consonants
     filter    five resonators in cascade (Klatt 1980, eq. 1-3), changed frame by frame, overlap-add
@@ -31,11 +31,11 @@ class Voice:
     """One speaker.
 
     Attributes:
-        name: what tests call it.
-        pitch_hz: middle of the voice.
-        melody: how far pitch moves, as a fraction of it.
-        tract: formants' factor; 1 is a man's vocal tract of 17 cm, 1.17 a woman's.
-        syllables: a second.
+        name: the name in tests.
+        pitch_hz: mean fundamental frequency.
+        melody: range of the pitch, as a fraction of it.
+        tract: factor of the formants; 1 is a man's vocal tract of 17 cm, 1.17 a woman's.
+        syllables: syllables a second.
         breath: aspiration against voicing, 0 to 1.
     """
 
@@ -76,7 +76,7 @@ _VOWELS = np.array(
 _UPPER = (3500.0, 4500.0)
 _WIDTHS = np.array((70.0, 90.0, 130.0, 200.0, 250.0))
 
-# Voicing, noise, noise's middle and width in Hz, formants (0: those of the vowel), seconds.
+# Voicing, noise, middle and width of the noise in Hz, formants in Hz (0: the vowel's), seconds.
 _ONSETS = {
     "m": (0.5, 0.0, 0, 1, (250, 1100, 2200), 0.07),
     "n": (0.5, 0.0, 0, 1, (250, 1500, 2500), 0.06),
@@ -103,16 +103,16 @@ _CODAS = "nmlrsndv"
 
 
 def speak(voice: Voice, seconds: float, seed: int = 0) -> Floats:
-    """Speech of `voice`, float32, shape (seconds * 16000,), phrases with pauses between them."""
+    """Return speech of `voice`, float32, shape (seconds * 16000,): phrases and pauses."""
     return speak_spans(voice, seconds, seed)[0]
 
 
 def speak_spans(
     voice: Voice, seconds: float, seed: int = 0, pause_s: tuple[float, float] = (0.35, 0.7)
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Speech, and where it is: rows ``[start, end)`` of the phrases, in samples.
+    """Return speech and its phrases, rows ``[start, end)`` in samples.
 
-    It begins and ends with a phrase; pauses are drawn from `pause_s`, and ``(0, 0)`` gives one phrase.
+    It begins and ends with a phrase. Pauses are drawn from `pause_s`; ``(0, 0)`` gives one phrase.
     """
     rng = np.random.default_rng([seed, int(voice.pitch_hz * 10)])
     n = round(seconds * RATE_HZ)
@@ -124,7 +124,7 @@ def speak_spans(
 
 
 def _phrases(n: int, pause_s: tuple[float, float], rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Phrases of 1.2 to 3.2 s with pauses between, filling `n` samples; none shorter than 0.6 s."""
+    """Draw phrases of 1.2 to 3.2 s and pauses that fill `n` samples; no phrase is below 0.6 s."""
     rows, at, shortest = [], 0, round(0.6 * RATE_HZ)
     while n - at > 0:
         length = round(rng.uniform(1.2, 3.2) * RATE_HZ)
@@ -137,7 +137,7 @@ def _phrases(n: int, pause_s: tuple[float, float], rng: np.random.Generator) -> 
 
 
 def _phrase(voice: Voice, n: int, rng: np.random.Generator) -> Floats:
-    """One phrase of exactly `n` samples, at the usual level."""
+    """Return one phrase of exactly `n` samples, at :data:`LEVEL`."""
     n_frames = -(-n // HOP)
     voicing, noise, band, formants = _tracks(voice, n_frames, rng)
     pitch = _pitch(voice, n_frames, rng)
@@ -161,7 +161,7 @@ Tracks = tuple[npt.NDArray[np.float64], ...]
 
 
 def _tracks(voice: Voice, n_frames: int, rng: np.random.Generator) -> Tracks:
-    """Voicing, noise, noise band (middle, width) and formants (3) of each 10 ms frame."""
+    """Return voicing, noise, noise band (middle, width) and three formants of each 10 ms frame."""
     rows: list[tuple[float, ...]] = []
     while len(rows) < n_frames:
         rows += _syllable(voice, rng)
@@ -176,7 +176,7 @@ def _tracks(voice: Voice, n_frames: int, rng: np.random.Generator) -> Tracks:
 
 
 def _syllable(voice: Voice, rng: np.random.Generator) -> list[tuple[float, ...]]:
-    """Rows of one syllable, a row a frame."""
+    """Return one syllable, a row for each frame."""
     vowel = _VOWELS[rng.integers(len(_VOWELS))]
     glide = vowel + rng.uniform(0.0, 0.35) * (_VOWELS[rng.integers(len(_VOWELS))] - vowel)
     rows = _consonant(str(rng.choice(list(_ONSETS))), vowel)
@@ -196,7 +196,7 @@ def _consonant(name: str, vowel: npt.NDArray[np.float64]) -> list[tuple[float, .
 
 
 def _pitch(voice: Voice, n_frames: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Pitch of each frame: it falls over the phrase, with accents and a little unsteadiness."""
+    """Return the pitch of each frame: a fall over the phrase, accents, a little jitter."""
     t = np.linspace(0.0, 1.0, n_frames)
     knots = max(n_frames // 25, 2)
     accents = np.interp(t, np.linspace(0.0, 1.0, knots), rng.uniform(-0.5, 1.0, knots))
@@ -205,7 +205,7 @@ def _pitch(voice: Voice, n_frames: int, rng: np.random.Generator) -> npt.NDArray
 
 
 def _pulses(pitch_hz: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Band-limited pulse train (Stilson & Smith 1996, eq. 6): no harmonic above half the rate."""
+    """Return a band-limited pulse train (Stilson & Smith 1996, eq. 6)."""
     phase = np.cumsum(pitch_hz) / RATE_HZ + rng.random()
     m = 2 * np.floor(0.5 * RATE_HZ / pitch_hz.max()) - 1  # harmonics, odd; one count for the phrase
     below = np.sin(np.pi * phase)
@@ -215,7 +215,10 @@ def _pulses(pitch_hz: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.
 
 
 def _vocal_tract(formants: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
-    """Transfer function of each frame, (frames, bins): source tilt, then five resonators (Klatt 1980)."""
+    """Return the transfer function of each frame, shape (frames, bins).
+
+    Source tilt, then five resonators in cascade (Klatt 1980).
+    """
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(FFT))
     upper = np.broadcast_to(np.array(_UPPER) * (formants[:, :1] * 0 + 1.0), (len(formants), 2))
     response = np.ones((len(formants), len(z)), dtype=np.complex128) * (1 - z) / (1 - 0.92 * z) ** 2
@@ -227,7 +230,7 @@ def _vocal_tract(formants: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128
 
 
 def _noise_band(band: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """A bell around each frame's noise band, shape (frames, bins)."""
+    """Return a bell around each frame's noise band, shape (frames, bins)."""
     hz = np.fft.rfftfreq(FFT, 1.0 / RATE_HZ)
     return np.asarray(np.exp(-0.5 * ((hz - band[:, :1]) / band[:, 1:]) ** 2))
 
@@ -235,7 +238,7 @@ def _noise_band(band: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _filter(
     source: npt.NDArray[np.float64], response: npt.NDArray[np.complex128] | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """`source` through a filter that changes each frame: Hann windows of two hops, overlap-add."""
+    """Filter `source` by a response that changes each frame: Hann windows, overlap-add."""
     n, n_frames = len(source), len(response)
     padded = np.concatenate((np.zeros(HOP), source, np.zeros((n_frames + 1) * HOP - n)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * HOP)[::HOP][:n_frames]

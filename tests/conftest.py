@@ -1,4 +1,4 @@
-"""What many tests share: the sample meeting, served on loopback or processed already."""
+"""Share fixtures: the sample meeting, served on loopback or processed already, and a command line."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,8 +21,8 @@ CANARY_KEY = "canary-key-5f0c1d"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Limits and locks of the tests, apart from those of whoever runs them."""
+def isolated_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep rate limits and locks of the tests apart from those of the user who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("state")
         patch.setenv("XDG_STATE_HOME", str(folder))
@@ -31,7 +31,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def processed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample meeting's folder as an ordinary run leaves it; to be read, not changed."""
+    """Process the sample meeting once, and return its folder: read it, do not change it."""
     out = tmp_path_factory.mktemp("sample")
     with sample_meeting() as (bot_id, reach):
         outcomes = batch.run([bot_id], lambda: reach, batch.Request(out=out))
@@ -41,14 +41,14 @@ def processed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Mapping[str, str]]:
-    """A server that speaks S3, with one bucket; the environment that leads to it."""
+    """Serve S3 with one bucket, and return the environment that leads to it."""
     with s3_server() as environment:
         yield environment
 
 
 @pytest.fixture
 def processed(processed_once: Path, tmp_path: Path) -> Path:
-    """A copy of the processed sample meeting, to be changed at will."""
+    """Copy the processed sample meeting; the copy may be changed."""
     folder = tmp_path / "out" / processed_once.parent.name / processed_once.name
     shutil.copytree(processed_once, folder)
     return folder
@@ -56,7 +56,7 @@ def processed(processed_once: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., StandIn]]:
-    """Serve the sample meeting in some state, and point the environment at it."""
+    """Return a function that serves the sample meeting in a state and sets the environment to it."""
     opened: list[StandIn] = []
 
     def start(state: State | None = None, faults: tuple[Fault, ...] = ()) -> StandIn:
@@ -69,8 +69,8 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
         monkeypatch.setenv("RECALL_BASE_URL", server.base_url)
         return server
 
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # no limit that other tests used up
-    monkeypatch.chdir(tmp_path)  # no .env file of the developer's
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))  # other tests may have used up a rate limit
+    monkeypatch.chdir(tmp_path)  # the developer's folder may hold a .env file
     for name in ("RECALL_API_KEY", "RECALL_BASE_URL", "RECALL_REGION"):
         monkeypatch.delenv(name, raising=False)
     yield start
@@ -80,7 +80,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
 
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run a command line; gives exit code, stdout and stderr."""
+    """Return a function that runs a command line and returns exit code, stdout and stderr."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         capfd.readouterr()

@@ -1,4 +1,4 @@
-"""Counts what makes a job dear, at seams that hardly move: for guards that do not depend on a clock."""
+"""Count the work of a job instead of its seconds, so that tests of cost do not depend on a clock."""
 
 import contextlib
 import sys
@@ -25,7 +25,7 @@ from recall_audio.typing import Float32Array
 
 
 class Counts(Counter[tuple[str, str]]):
-    """So much of what was done by which stage, or to which file or participant.
+    """Amounts of work by kind, and by stage, file or participant.
 
     ===============  =======================  ============================================
     decodings        working file             times it was begun
@@ -40,11 +40,11 @@ class Counts(Counter[tuple[str, str]]):
     """
 
     def of(self, what: str) -> dict[str, int]:
-        """All of one kind."""
+        """Return the amounts of one kind by name."""
         return {name: n for (kind, name), n in self.items() if kind == what}
 
     def total(self, what: str | None = None) -> int:
-        """The sum of one kind."""
+        """Return the sum of one kind, or of all."""
         return sum(self.of(what).values()) if what else super().total()
 
 
@@ -64,7 +64,7 @@ class Transforms:
 
 
 class Asked:
-    """A detector that counts what it is asked."""
+    """A detector that counts the samples it gets."""
 
     def __init__(self, behind: Detector, meter: "Meter") -> None:
         self._behind, self._meter = behind, meter
@@ -75,7 +75,7 @@ class Asked:
 
 
 class Meter:
-    """Counts while it is in force.
+    """Counts of the work done while it is installed.
 
     Attributes:
         counts: so far.
@@ -86,15 +86,15 @@ class Meter:
         self.counts, self.stage = Counts(), ""
 
     def add(self, kind: str, name: str, n: int) -> None:
-        """Count."""
+        """Add to a count."""
         self.counts[kind, name] += n
 
     def transformed(self, before: Any, after: Any) -> None:
-        """Count a transform's points, whichever side of it has them all."""
+        """Count a transform's points: the larger of its input and its output."""
         self.add("transformed", self.stage, max(prod(np.shape(before)), prod(np.shape(after))))
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Put the counting where the work is done; `patch` takes it away again."""
+        """Wrap the functions that do the work; `patch` unwraps them."""
         self._wrap(patch, WorkWriter, "__enter__", lambda w: ("decodings", w.path.name, 1))
         self._wrap(patch, WorkWriter, "push", lambda w, block: ("decoded", w.path.name, len(block)))
         self._wrap(patch, StemTrack, "read", lambda v, a, b: ("rendered", v.label, b - a))
@@ -129,14 +129,14 @@ class Meter:
         return counted
 
     def called(self, _frame: FrameType, event: str, _arg: Any) -> None:
-        """Hear of calls: what ``sys.setprofile`` takes."""
+        """Count one call of a Python function; a callback for ``sys.setprofile``."""
         if event == "call":
             self.counts["calls", self.stage] += 1
 
 
 @contextlib.contextmanager
 def profiled(meter: Meter) -> Iterator[None]:
-    """Count calls of Python functions, too."""
+    """Count calls of Python functions within the block."""
     before = sys.getprofile()
     sys.setprofile(meter.called)
     try:
@@ -146,7 +146,7 @@ def profiled(meter: Meter) -> Iterator[None]:
 
 
 def counted(folder: Path) -> Counts:
-    """What a whole job on a recording's folder counts up to."""
+    """Process a recording's folder and return the counts of the whole job."""
     meter = Meter()
     with pytest.MonkeyPatch.context() as patch:
         meter.install(patch)

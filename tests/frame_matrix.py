@@ -1,7 +1,7 @@
-"""Talk figures a second way: by looking at a matrix of 100 ms frames, one after the other.
+"""Compute talk figures a second way: from a matrix of 100 ms frames, one frame after another.
 
-Nothing of the package is used here. Slow and plain: what it computes can be checked by eye. `cuts` are each
-speaker's frames at which a recording of theirs starts or stops, the meeting's own edges among them.
+Independent of the package, slow and plain, so that it can be checked by reading. `cuts` are the frames at
+which a speaker's recording starts or stops, the meeting's own edges included.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ IPU_GAP, TURN_JOIN, BACKCHANNEL, SILENCE, LEAD, WINDOW = 2, 15, 10, 10, 2, 100  
 
 
 class Step(NamedTuple):
-    """The floor's way from one holder to the next, frames."""
+    """A move of the floor from one holder to the next; times in frames."""
 
     before: set[int]
     after: set[int]
@@ -27,17 +27,17 @@ class Step(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """Floor-transfer offset."""
+        """Return the floor-transfer offset."""
         return self.starts - self.ended
 
     @property
     def switch(self) -> bool:
-        """To somebody else."""
+        """Return whether the floor moves to another speaker."""
         return not self.before & self.after
 
 
 def runs(row: Matrix) -> list[tuple[int, int]]:
-    """First and last-but-one frame of each stretch of true."""
+    """Return ``[start, stop)`` of each run of true frames."""
     found, since = [], None
     for f, value in enumerate([*row.tolist(), False]):
         if value and since is None:
@@ -49,7 +49,7 @@ def runs(row: Matrix) -> list[tuple[int, int]]:
 
 
 def filled(row: Matrix, gap: int) -> Matrix:
-    """The row with inner silences of up to `gap` frames filled."""
+    """Return the row with inner silences of up to `gap` frames filled."""
     out = row.copy()
     edge = [runs(row)[0][0], runs(row)[-1][1]] if row.any() else [0, 0]
     for a, b in runs(~row):
@@ -59,7 +59,7 @@ def filled(row: Matrix, gap: int) -> Matrix:
 
 
 def base(active: Matrix) -> dict[str, Any]:
-    """Times in frames: what metrics.md calls T, E, O_ij, D_k, U, O."""
+    """Return talk T, exclusive E, pairs O_ij, held D_k, speech U and overlap O in frames."""
     at_once = active.sum(axis=0)
     return {
         "talk": active.sum(axis=1).tolist(),
@@ -72,13 +72,13 @@ def base(active: Matrix) -> dict[str, Any]:
 
 
 def gini(talk: list[int]) -> float | None:
-    """By the double sum, without N/(N − 1)."""
+    """Return the Gini coefficient by the double sum, without N/(N − 1)."""
     n, total = len(talk), sum(talk)
     return sum(abs(a - b) for a in talk for b in talk) / (2 * n * total) if total else None
 
 
 def quartiles(values: Sequence[int]) -> tuple[float, float, float] | None:
-    """First quartile, median, third: between the two nearest of the values in order."""
+    """Return first quartile, median and third, interpolated between neighbours in order."""
     if not values:
         return None
     line = sorted(values)
@@ -92,7 +92,7 @@ def quartiles(values: Sequence[int]) -> tuple[float, float, float] | None:
 
 
 def backchannels(units: Matrix, cuts: Cuts) -> list[list[bool]]:
-    """For each speaker's units: short, seen to be alone for a second on both sides, while another speaks."""
+    """Mark units that are short, alone for a second on both sides, and within others' speech."""
     marked = []
     for i, row in enumerate(units):
         others = np.delete(units, i, axis=0).any(axis=0)
@@ -110,10 +110,10 @@ def backchannels(units: Matrix, cuts: Cuts) -> list[list[bool]]:
 
 
 def floor(units: Matrix) -> list[Step]:
-    """Who had the floor and who has it next, found by walking through the frames.
+    """Find the moves of the floor by walking through the frames.
 
-    Whoever holds the floor keeps it to the end of their unit. Then it goes to the one that has been speaking
-    longest of those who speak, and of several to the one who will speak longest; else to who speaks next.
+    The holder keeps the floor to the end of the unit. Then it goes to the current speaker whose unit began
+    first, of equal ones to the unit that ends last; where all are silent, to the next speaker.
     """
     ends = [dict(runs(row)) for row in units]
     starts = [{b: a for a, b in runs(row)} for row in units]
@@ -139,7 +139,7 @@ def floor(units: Matrix) -> list[Step]:
 
 
 def counted(steps: Sequence[Step], cuts: Cuts) -> list[Step]:
-    """Switches whose offset counts: nothing cut, the earlier spoke a while, not too far apart."""
+    """Return switches whose offset counts: not cut, after enough speech, not too far apart."""
     return [
         s
         for s in steps
@@ -152,7 +152,7 @@ def counted(steps: Sequence[Step], cuts: Cuts) -> list[Step]:
 
 
 def overlaps(units: Matrix, cuts: Cuts) -> list[tuple[int, int, str, bool]]:
-    """``(earlier, later, class, the earlier yielded)`` of each overlap; of one onset, one order."""
+    """Return ``(earlier, later, class, the earlier yielded)`` of each overlap, each pair once."""
     n_frames = units.shape[1]
     ends = [dict(runs(row)) for row in units]
     found = []
@@ -176,7 +176,7 @@ def overlaps(units: Matrix, cuts: Cuts) -> list[tuple[int, int, str, bool]]:
 
 
 def monologue(units: Matrix, marked: list[list[bool]], i: int) -> int:
-    """Longest stretch of a turn of `i`, from speech to speech, without others but for backchannels."""
+    """Return the longest part of a turn of `i`, speech to speech, broken by backchannels at most."""
     broken = np.zeros(units.shape[1], dtype=np.bool_)
     for j, row in enumerate(units):
         for (a, b), candidate in zip(runs(row), marked[j], strict=True):

@@ -1,4 +1,4 @@
-"""Meetings with exact truth for tests, made from synthetic voices.
+"""Make meetings with exact truth from synthetic voices.
 
 As arrays, for tests of the steps::
 
@@ -16,11 +16,11 @@ As files, in the layout of sample_data (mix.mp3, parts/<id>.<format>, meeting.js
 
     folder = made.write(tmp_path / "m")
 
-One codec at a time: :func:`encoded` writes any samples as mp3, ogg, m4a, wav, flac, vorbis or raw.
+:func:`encoded` writes samples as mp3, ogg, m4a, wav, flac, vorbis or raw.
 
-Truth: a span is one phrase, from its first sample to its last; within one there is no silence of more than
-60 ms, between two of one speaker at least 0.35 s unless their turns meet. Everything is drawn from
-the seed; the same call gives the same meeting.
+Truth: a span is one phrase, from its first sample to its last. It holds no silence of more than 60 ms; two
+spans of one speaker are at least 0.35 s apart unless their turns meet. Everything is drawn from the seed: the
+same call gives the same meeting.
 """
 
 import json
@@ -45,24 +45,24 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a meeting is made from; times in seconds.
+    """Parameters of a meeting; times in seconds.
 
     Attributes:
         n_speakers: up to six different voices; more repeat them.
         duration_s: the mix's length.
-        seed: of everything drawn.
-        parts: recordings a speaker.
-        silent: indices of speakers who never speak (their tracks hold noise alone).
-        offset_error_s: nominal starts are wrong by up to this, each way.
-        drift_ppm: each part's drift is drawn from ± this; a tuple gives each part's own, repeated.
-        leakage_db: others' voices in a track against the speaker's own, or None.
-        room: leaked voices come through a room, not as a plain delay.
-        snr_db: speech against noise in every track; None leaves the tracks digitally silent between.
+        seed: seed of all random numbers.
+        parts: recordings of each speaker.
+        silent: indices of participants who never speak; their tracks hold noise only.
+        offset_error_s: largest error of a nominal start, early or late.
+        drift_ppm: largest drift of a part, drawn from ± this; a tuple gives the drift of each part, repeated.
+        leakage_db: level of leakage against the speaker's own voice; None for no leakage.
+        room: leakage has the impulse response of a room instead of a plain delay.
+        snr_db: speech against background noise in every track; None for digital silence between speech.
         noise_db: level of the mix's own noise, dB of full scale; None for none.
-        step_s: each part loses this much in its middle (negative: repeats it); 0 for no step.
-        overlap: how readily turns overlap, 0 to 1.
-        formats: of the parts' files, cycled.
-        tagged: the mix has a LAME tag.
+        step_s: audio lost in the middle of each part; negative: repeated; 0: no step.
+        overlap: probability that a turn begins before the last one ends, 0 to 1.
+        formats: formats of the parts' files, repeated.
+        tagged: whether the mix has a LAME tag.
     """
 
     n_speakers: int = 3
@@ -84,7 +84,7 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class MadeSpeaker:
-    """One participant and the truth about them: spans are the speech on the mix's clock, clean the voice."""
+    """One participant: speech on the mix's clock (`spans`) and the voice alone (`clean`)."""
 
     participant_id: int
     name: str
@@ -94,7 +94,7 @@ class MadeSpeaker:
 
 @dataclass(frozen=True, eq=False)
 class MadePart:
-    """One recording of one participant, and where it truly lies."""
+    """One recording of one participant, and its true time map."""
 
     part_id: str
     speaker: int
@@ -107,13 +107,13 @@ class MadePart:
 
     @property
     def file(self) -> str:
-        """Path below the meeting's folder."""
+        """Return the path below the meeting's folder."""
         return f"parts/{self.part_id}.{self.format}"
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A meeting: what a recorder would hand out, and the truth."""
+    """A meeting as a recorder gives it, and the truth."""
 
     recipe: Recipe
     mix: Samples = field(repr=False)
@@ -121,11 +121,11 @@ class Made:
     parts: tuple[MadePart, ...]
 
     def audio(self) -> list[PartAudio]:
-        """The parts as the alignment gets them."""
+        """Return the parts as the alignment gets them."""
         return [PartAudio(p.part_id, p.participant_id, p.nominal_start_s, p.samples) for p in self.parts]
 
     def tracks(self) -> list[Track]:
-        """The parts of each speaker as the steps after the alignment get them, truly placed."""
+        """Return each participant's parts in their true place, as later stages get them."""
         placed = [(p.speaker, PlacedPart(p.part_id, p.samples, p.time_map)) for p in self.parts]
         return [
             Track(speaker.name, tuple(part for i, part in placed if i == index))
@@ -133,7 +133,7 @@ class Made:
         ]
 
     def meeting_json(self) -> dict[str, Any]:
-        """What the recorder knows."""
+        """Return the meeting's facts as the recorder gives them."""
         people = [
             {
                 "id": s.participant_id,
@@ -164,7 +164,7 @@ class Made:
         }
 
     def truth_json(self) -> dict[str, Any]:
-        """The truth."""
+        """Return the truth."""
         return {
             "parts": {
                 p.part_id: {
@@ -179,7 +179,7 @@ class Made:
         }
 
     def write(self, folder: Path) -> Path:
-        """The meeting as files: mix.mp3, parts/, meeting.json, truth.json; returns the folder."""
+        """Write mix.mp3, parts/, meeting.json and truth.json, and return the folder."""
         (folder / "parts").mkdir(parents=True, exist_ok=True)
         encoded(self.mix, folder / "mix.mp3", "mp3", tagged=self.recipe.tagged)
         for part in self.parts:
@@ -190,7 +190,7 @@ class Made:
 
 
 def make(recipe: Recipe = Recipe(), **changes: Any) -> Made:
-    """A meeting by `recipe`, with the fields in `changes` replaced."""
+    """Make a meeting by `recipe`, with the fields in `changes` replaced."""
     recipe = replace(recipe, **changes)
     rng = np.random.default_rng(recipe.seed)
     n = round(recipe.duration_s * RATE_HZ)
@@ -201,18 +201,18 @@ def make(recipe: Recipe = Recipe(), **changes: Any) -> Made:
         mix = mix + rng.standard_normal(n, dtype=np.float32) * _gain(recipe.noise_db)
     parts = []
     for i in range(len(speakers)):
-        parts += _parts(i, _heard(i, speakers, recipe, rng), speakers, len(parts), recipe, rng)
+        parts += _parts(i, _microphone(i, speakers, recipe, rng), speakers, len(parts), recipe, rng)
     return Made(recipe, render.to_int16(np.tanh(mix)), speakers, tuple(parts))
 
 
 def encoded(samples: Samples, path: Path, kind: str, tagged: bool = True) -> Path:
-    """`path`, holding 16 kHz mono samples as `kind` (see render.FORMATS)."""
+    """Write 16 kHz mono samples to `path` as `kind` (see render.FORMATS), and return `path`."""
     render.encode(samples, path, kind, tagged)
     return path
 
 
 def tone(hz: float, seconds: float, level: float = 0.25, rate_hz: int = RATE_HZ) -> Samples:
-    """A sine of amplitude `level`."""
+    """Return a sine of amplitude `level`."""
     return render.to_int16(
         np.float32(level) * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz)
     )
@@ -223,7 +223,7 @@ def _gain(level_db: float) -> np.float32:
 
 
 def _conversation(recipe: Recipe, rng: np.random.Generator) -> list[list[tuple[int, int]]]:
-    """Turns of each speaker, rows [start, end) in samples: one after the other, some overlapping."""
+    """Draw the turns of each speaker, rows [start, end) in samples; some overlap."""
     talkers = [i for i in range(recipe.n_speakers) if i not in recipe.silent]
     turns: list[list[tuple[int, int]]] = [[] for _ in range(recipe.n_speakers)]
     free = np.zeros(recipe.n_speakers)
@@ -244,7 +244,7 @@ def _conversation(recipe: Recipe, rng: np.random.Generator) -> list[list[tuple[i
 def _speaker(
     index: int, turns: list[tuple[int, int]], n: int, recipe: Recipe, rng: np.random.Generator
 ) -> MadeSpeaker:
-    """One participant: their turns spoken by their voice."""
+    """Let a voice speak a participant's turns."""
     voice = voices.VOICES[index % len(voices.VOICES)]
     clean, rows, level = np.zeros(n, np.float32), [], _gain(rng.uniform(-6, 3))
     for k, (start, end) in enumerate(turns):
@@ -255,14 +255,16 @@ def _speaker(
     return MadeSpeaker(100 + index, name, spans.spans(rows), clean)
 
 
-def _heard(index: int, speakers: tuple[MadeSpeaker, ...], recipe: Recipe, rng: np.random.Generator) -> Floats:
-    """What a participant's microphone hears: their voice, others' leaking in, noise."""
+def _microphone(
+    index: int, speakers: tuple[MadeSpeaker, ...], recipe: Recipe, rng: np.random.Generator
+) -> Floats:
+    """Return a participant's track: the voice, leakage of others, background noise."""
     own = speakers[index].clean
-    heard = own.copy()
+    track = own.copy()
     for other in (s for i, s in enumerate(speakers) if i != index and recipe.leakage_db is not None):
         delay = int(rng.uniform(0.01, 0.12) * RATE_HZ)
         leaked = _through_room(other.clean, rng) if recipe.room else other.clean
-        heard[delay:] += leaked[:-delay] * _gain((recipe.leakage_db or 0.0) + rng.uniform(-4, 4))
+        track[delay:] += leaked[:-delay] * _gain((recipe.leakage_db or 0.0) + rng.uniform(-4, 4))
     if recipe.snr_db is not None:
         spoken = own[own != 0]
         level = float(np.sqrt(np.mean(spoken**2))) if len(spoken) else voices.LEVEL
@@ -270,19 +272,19 @@ def _heard(index: int, speakers: tuple[MadeSpeaker, ...], recipe: Recipe, rng: n
         dull = (noise[:-2] + noise[1:-1] + noise[2:]) / np.float32(
             np.sqrt(3.0)
         )  # a room's noise falls with pitch
-        heard += dull * np.float32(level) * _gain(-recipe.snr_db)
-    return heard
+        track += dull * np.float32(level) * _gain(-recipe.snr_db)
+    return track
 
 
 def _through_room(x: Floats, rng: np.random.Generator) -> Floats:
-    """A voice across a room: a decaying tail of noise, highs lost, the same power."""
+    """Apply the impulse response of a room: decaying noise, highs damped, the same power."""
     from scipy.signal import oaconvolve
 
     t = np.arange(RATE_HZ // 2) / RATE_HZ
-    answer = rng.standard_normal(len(t)) * np.exp(-6.9 * t / rng.uniform(0.15, 0.5))
-    answer[0] += 6.0
-    answer = np.convolve(answer, (0.25, 0.5, 0.25))[: len(t)]
-    out = oaconvolve(x, answer.astype(np.float32))[: len(x)]
+    response = rng.standard_normal(len(t)) * np.exp(-6.9 * t / rng.uniform(0.15, 0.5))
+    response[0] += 6.0
+    response = np.convolve(response, (0.25, 0.5, 0.25))[: len(t)]
+    out = oaconvolve(x, response.astype(np.float32))[: len(x)]
     return np.asarray(out * np.sqrt(np.mean(x**2) / (np.mean(out**2) + 1e-12)), dtype=np.float32)
 
 
@@ -294,7 +296,7 @@ def _parts(
     recipe: Recipe,
     rng: np.random.Generator,
 ) -> list[MadePart]:
-    """A participant's recordings: cut, drifting, with steps, nominally misplaced."""
+    """Cut a track into recordings with drift, steps and wrong nominal starts."""
     cuts = np.sort(rng.uniform(0.1, 0.9, recipe.parts - 1)) * recipe.duration_s
     edges, made = [0.0, *cuts, recipe.duration_s], []
     for k, (begin, end) in enumerate(pairwise(edges)):
@@ -326,7 +328,7 @@ def _parts(
 
 
 def _device(start_s: float, end_s: float, drift_ppm: float, step_s: float) -> list[list[float]]:
-    """Knots of one recording from `start_s` to `end_s` on the mix's clock, with a step in its middle."""
+    """Return the knots of a recording from `start_s` to `end_s` of the mix, a step in its middle."""
     clock = 1.0 + drift_ppm * 1e-6
     n = int((end_s - start_s - max(step_s, 0.0)) / clock * RATE_HZ)  # whole samples, all inside the mix
     if step_s == 0.0:

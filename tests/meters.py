@@ -1,4 +1,4 @@
-"""Reference readers and analytic signals for the tests of stems."""
+"""Measure stems with reference programs, and make signals whose values are known."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def libebur128(signal: npt.NDArray[np.floating], rate_hz: int) -> tuple[float, float]:
-    """Integrated loudness (LUFS) and true peak (dBTP) of a mono signal, by libebur128."""
+    """Return integrated loudness (LUFS) and true peak (dBTP) of a mono signal by libebur128."""
     mode = pyebur128.MeasurementMode.MODE_I | pyebur128.MeasurementMode.MODE_TRUE_PEAK
     state = pyebur128.R128State(1, rate_hz, mode)
     state.add_frames(np.ascontiguousarray(signal, dtype=np.float32), len(signal))
@@ -23,13 +23,13 @@ def libebur128(signal: npt.NDArray[np.floating], rate_hz: int) -> tuple[float, f
 
 
 def libebur128_of(path: Path) -> tuple[float, float]:
-    """The same of a mono file, read by libsndfile."""
+    """Return the same of a mono file that libsndfile reads."""
     signal, rate_hz = sf.read(path, dtype="float32")
     return libebur128(signal, rate_hz)
 
 
 def ours(signal: npt.NDArray[np.floating], rate_hz: int, block: int = 7919) -> tuple[float, float]:
-    """The same by this package, in blocks of an awkward size."""
+    """Return the same by this package, in blocks of a size that divides nothing."""
     energy, peak = EnergyMeter(rate_hz), PeakMeter(rate_hz)
     for start in range(0, len(signal), block):
         energy.add(signal[start : start + block].astype(np.float32))
@@ -38,18 +38,18 @@ def ours(signal: npt.NDArray[np.floating], rate_hz: int, block: int = 7919) -> t
 
 
 def sine(hz: float, level_db: float, seconds: float, rate_hz: int, phase: float = 0.0) -> Floats:
-    """A sine of a peak level in dBFS."""
+    """Return a sine of a peak level in dBFS."""
     at = np.arange(round(seconds * rate_hz)) / rate_hz
     return 10.0 ** (level_db / 20.0) * np.sin(2.0 * np.pi * hz * at + phase)
 
 
 def int16(signal: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:
-    """A signal of full scale 1 as 16-bit samples."""
+    """Convert a signal of full scale 1 to 16-bit samples."""
     return np.clip(np.rint(signal * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def clicks(n_samples: int, at: Floats) -> npt.NDArray[np.int16]:
-    """Band-limited clicks (windowed sinc, below 7 kHz at 16 kHz) at positions between samples."""
+    """Return band-limited clicks (windowed sinc, below 7 kHz at 16 kHz) between samples."""
     signal = np.zeros(n_samples)
     for p in at:
         k = np.arange(int(p) - 60, int(p) + 62)
@@ -58,7 +58,7 @@ def clicks(n_samples: int, at: Floats) -> npt.NDArray[np.int16]:
 
 
 def landing(signal: npt.NDArray[np.floating], about: float) -> float:
-    """Position between samples of the click nearest to `about`, by the slope of its phase."""
+    """Return the position between samples of the click near `about`, from its phase's slope."""
     centre = round(about)
     part = np.pad(signal[centre - 50 : centre + 51].astype(np.float64), (0, 4096 - 101))
     spectrum = np.fft.rfft(np.roll(part, -50))
@@ -69,7 +69,7 @@ def landing(signal: npt.NDArray[np.floating], about: float) -> float:
 
 
 def babble(seconds: float, seed: int, rate_hz: int = 16_000) -> Floats:
-    """Noise with a voice's tilt and syllables, about −20 dBFS, for where only levels matter."""
+    """Return noise with a voice's tilt and syllables, about −20 dBFS, for tests of levels."""
     rng = np.random.default_rng(seed)
     n = round(seconds * rate_hz)
     white = rng.standard_normal(n + 64)

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks S3, and the environment that leads there."""
+"""Serve S3 on loopback."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,10 @@ SECRET = "canary-secret-77b1e0"
 
 @contextmanager
 def s3_server() -> Iterator[Mapping[str, str]]:
-    """Serve one ``bucket`` while the block lasts; gives the environment variables that clients need.
+    """Serve one ``bucket`` within the block, and yield the environment variables that clients need.
 
-    One at a time: its content is the process's, and clients keep the address they were made with.
+    Only one server at a time: the process holds its content, and clients keep the address that they were
+    made with.
     """
     import fsspec
     from moto.server import ThreadedMotoServer
@@ -38,7 +39,7 @@ def s3_server() -> Iterator[Mapping[str, str]]:
 
 
 def stored(url: str) -> dict[str, bytes]:
-    """Every object below an ``s3://`` address, by its name."""
+    """Return every object below an ``s3://`` address by its name."""
     import fsspec
 
     system = fsspec.filesystem("s3", use_listings_cache=False)

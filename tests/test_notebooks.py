@@ -1,4 +1,4 @@
-"""The notebooks do what they say: each runs in a fresh folder, with no key and no network."""
+"""Each notebook runs in a fresh folder, without key and network, and draws its pictures."""
 
 import os
 import re
@@ -16,16 +16,16 @@ PICTURES = {"01_one_meeting": 4, "02_many_meetings": 2, "03_from_stems_to_transc
 
 
 def code(path: Path) -> list[Any]:
-    """A notebook's cells of code."""
+    """Return the code cells of a notebook."""
     return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
 
 
-def test_these_are_the_notebooks() -> None:
+def test_every_notebook_is_tested() -> None:
     assert [p.stem for p in NOTEBOOKS] == list(PICTURES)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_it_is_kept_valid_and_without_results_of_somebody_s_machine(path: Path) -> None:
+def test_notebook_is_valid_and_holds_no_output_and_no_path_of_a_machine(path: Path) -> None:
     nbformat.validate(nbformat.read(path, as_version=4))
     for cell in code(path):
         assert cell.outputs == []
@@ -34,20 +34,20 @@ def test_it_is_kept_valid_and_without_results_of_somebody_s_machine(path: Path) 
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_it_names_the_line_to_change_for_one_s_own_bots(path: Path) -> None:
+def test_notebook_names_the_line_to_change_for_other_bots(path: Path) -> None:
     first = code(path)[0].source
     assert re.search(r'#.*ra\.run\(.*BOT_ID"', first)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_it_runs_from_top_to_bottom_and_draws_its_pictures(
+def test_notebook_runs_from_top_to_bottom_and_draws_its_pictures(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nbclient import NotebookClient
 
     for name in [n for n in os.environ if n.startswith("RECALL_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # a way out that leads nowhere
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # no server listens there
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))  # no kernel but this interpreter's
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     at = tmp_path / "notebooks"

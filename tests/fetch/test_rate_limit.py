@@ -85,7 +85,7 @@ def test_a_damaged_or_readonly_folder_leaves_each_process_its_own_limits(tmp_pat
     assert 1 <= sum(rate_limit.acquire("list") == 0.0 for _ in range(100)) <= 55
 
 
-def test_another_key_is_another_workspace_and_no_key_is_in_a_name(own_state: Path) -> None:
+def test_another_key_is_another_workspace_and_no_key_is_in_a_name(isolated_state: Path) -> None:
     assert shared_rate_limit("canary-key-one") is shared_rate_limit("canary-key-one")
     assert shared_rate_limit("canary-key-one") is not shared_rate_limit("canary-key-two")
-    assert not [p for p in own_state.rglob("*") if "canary" in p.name]
+    assert not [p for p in isolated_state.rglob("*") if "canary" in p.name]
