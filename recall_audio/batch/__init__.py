@@ -85,16 +85,16 @@ def process_folders(
     With a store, folders are only names: the last two steps of each, ``BOT_ID/RECORDING_ID``, name a
     recording there.
     """
-    progress, stop, found = progress or do_nothing, Event(), list(folders)
+    progress, stop, recordings = progress or do_nothing, Event(), list(folders)
     callbacks = Callbacks(on_outcome or do_nothing, None)
     with (
         defer_signals(request, executor, stop),
-        open_workspace(request.shared_by(len(found))) as workspace,
+        open_workspace(request.shared_by(len(recordings))) as workspace,
     ):
         if request.store is not None:
-            found = [workspace.request.out / f.parent.name / f.name for f in found]
-            for bot_id in dict.fromkeys(f.parent.name for f in found):
+            recordings = [workspace.request.out / f.parent.name / f.name for f in recordings]
+            for bot_id in dict.fromkeys(folder.parent.name for folder in recordings):
                 workspace.load_state(bot_id)
         request = workspace.request
-        with open_executor(request, progress, executor, found) as pool:
-            return Runner(request, pool, workspace, callbacks, stop).run(given_folders(found))
+        with open_executor(request, progress, executor, recordings) as pool:
+            return Runner(request, pool, workspace, callbacks, stop).run(given_folders(recordings))

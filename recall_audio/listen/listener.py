@@ -288,7 +288,7 @@ class _WebhookHandler(RequestHandler):
         self._body = bytearray()
 
     def set_default_headers(self) -> None:
-        """Name no server, and answer in plain text."""
+        """Remove the server's name, and set plain text."""
         self.clear_header("Server")
         self.set_header("Content-Type", "text/plain")
 

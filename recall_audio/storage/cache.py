@@ -96,14 +96,15 @@ def recordings_below(url: Url) -> tuple[Url, list[tuple[str, str]]]:
     Raises:
         UsageError: there is none.
     """
-    found = [n for n in Store(url).listing() if n.rpartition("/")[2] == RECORDING_FILE and n.count("/") <= 2]
+    names = [name for name in Store(url).listing() if name.rpartition("/")[2] == RECORDING_FILE]
+    names = sorted(name for name in names if name.count("/") <= 2)
     levels_up = {0: 2, 1: 1, 2: 0}  # by the slashes in a recording.json's name
     steps = url.text.split("/")
-    roots = {tuple(steps[: len(steps) - levels_up[n.count("/")]]) for n in found}
+    roots = {tuple(steps[: len(steps) - levels_up[name.count("/")]]) for name in names}
     if len(roots) != 1:
         raise _no_recording(url)
     root = roots.pop()
-    pairs = [(*steps[len(root) :], *n.split("/")[:-1]) for n in sorted(found)]
+    pairs = [(*steps[len(root) :], *name.split("/")[:-1]) for name in names]
     return Url("/".join(root)), [(bot, recording) for bot, recording in pairs]
 
 
@@ -168,11 +169,11 @@ class Mirror:
         """Bring documents up to date; try again with recordings that are being published."""
         waiting = dict(objects)
         for attempt in range(_TRIES):
-            wanted = {p: self._changed(p, there) for p, there in waiting.items()}
+            wanted = {p: self._changed(p, stored) for p, stored in waiting.items()}
             contents = store.read_all([_join(p, n) for p, names in wanted.items() for n in names])
-            for prefix, there in list(waiting.items()):
+            for prefix, stored in list(waiting.items()):
                 loaded = {n: contents[key] for n in wanted[prefix] if (key := _join(prefix, n)) in contents}
-                _write_documents(self.root / prefix, self._url(prefix), there, loaded)
+                _write_documents(self.root / prefix, self._url(prefix), stored, loaded)
                 if _is_of_one_run(self.root / prefix):
                     del waiting[prefix]
             if not waiting:
@@ -185,14 +186,14 @@ class Mirror:
     def _url(self, prefix: str) -> Url:
         return self.url / prefix if prefix else self.url
 
-    def _changed(self, prefix: str, there: Mapping[str, Facts]) -> list[str]:
+    def _changed(self, prefix: str, stored: Mapping[str, Facts]) -> list[str]:
         """Return the documents that differ from the store's."""
         before = _loaded(self.root / prefix)
-        if MANIFEST not in there:
-            there = {RECORDING_FILE: there[RECORDING_FILE]} if RECORDING_FILE in there else {}
+        if MANIFEST not in stored:
+            stored = {RECORDING_FILE: stored[RECORDING_FILE]} if RECORDING_FILE in stored else {}
         return [
             n
-            for n, facts in there.items()
+            for n, facts in stored.items()
             if "/" not in n and n.endswith(_DOCUMENTS)
             if before.get(n) != facts or not (self.root / prefix / n).is_file()
         ]
@@ -214,14 +215,14 @@ def _by_recording(listing: Mapping[str, Facts], below: str = "") -> dict[str, di
     prefixes = {
         n[: -len(RECORDING_FILE)].rstrip("/") for n in listing if n.rpartition("/")[2] == RECORDING_FILE
     }
-    found: dict[str, dict[str, Facts]] = {p: {} for p in prefixes if p.count("/") <= 1}
+    by_prefix: dict[str, dict[str, Facts]] = {p: {} for p in prefixes if p.count("/") <= 1}
     for name, facts in listing.items():
         steps = name.split("/")
         for depth in range(min(len(steps), 3)):
             prefix = "/".join(steps[:depth])
-            if prefix in found:
-                found[prefix]["/".join(steps[depth:])] = facts
-    return {p: names for p, names in found.items() if p == below or p.startswith(below)}
+            if prefix in by_prefix:
+                by_prefix[prefix]["/".join(steps[depth:])] = facts
+    return {p: names for p, names in by_prefix.items() if p == below or p.startswith(below)}
 
 
 def _loaded(folder: Path) -> Mapping[str, Facts]:
@@ -229,17 +230,19 @@ def _loaded(folder: Path) -> Mapping[str, Facts]:
     return {} if sidecar is None else sidecar.objects
 
 
-def _write_documents(folder: Path, url: Url, there: Mapping[str, Facts], loaded: Mapping[str, bytes]) -> None:
+def _write_documents(
+    folder: Path, url: Url, stored: Mapping[str, Facts], loaded: Mapping[str, bytes]
+) -> None:
     """Write what was loaded; delete what has left the store or has changed there since."""
     before = _loaded(folder)
     for name in before:
-        if name not in there or (before[name] != there[name] and name not in loaded):
+        if name not in stored or (before[name] != stored[name] and name not in loaded):
             (folder / name).unlink(missing_ok=True)
     for name, content in loaded.items():
         with atomic(folder / name) as stream:
             stream.write(content)
-    unchanged = {n: facts for n, facts in before.items() if there.get(n) == facts}
-    Sidecar(url, unchanged | {n: there[n] for n in loaded}).write(folder)
+    unchanged = {n: facts for n, facts in before.items() if stored.get(n) == facts}
+    Sidecar(url, unchanged | {n: stored[n] for n in loaded}).write(folder)
 
 
 def _is_of_one_run(folder: Path) -> bool:

@@ -126,13 +126,13 @@ def load_state(store: Store, folder: Path) -> bool:
 
 def load_states(store: Store, prefix: str, root: Path) -> list[Path]:
     """Load the state of every recording below ``<prefix>/<recording_id>``; return their folders."""
-    found: dict[str, dict[str, Facts]] = {}
+    by_recording: dict[str, dict[str, Facts]] = {}
     for name, facts in store.listing(prefix).items():
         recording, _, rest = name[len(prefix) + 1 :].partition("/")
         if rest:
-            found.setdefault(recording, {})[rest] = facts
+            by_recording.setdefault(recording, {})[rest] = facts
     folders = []
-    for recording, objects in sorted(found.items()):
+    for recording, objects in sorted(by_recording.items()):
         if RECORDING_FILE in objects:
             folders.append(root / prefix / recording)
             _write_state(store, f"{prefix}/{recording}", folders[-1], objects)

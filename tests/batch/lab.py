@@ -24,7 +24,13 @@ from recall_audio.model.outcome import Outcome
 from recall_audio.standin import Fault, ServedMeeting, StandIn, StandInOptions, State, meeting
 
 KEY = "canary-key-8d02b7"
-MAIN = "from recall_audio.cli import main; main()"
+MAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from recall_audio.cli import main
+main()
+"""
+# A shell's background job ignores SIGINT, and its children inherit that: the command gets the default back.
 LONGEST_S = 180.0
 # Nothing here takes so long; a test that would hang fails instead.
 

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from batch.lab import MAIN
+
 from recall_audio.listen import Queue
 from recall_audio.listen.listener import Limits, Listener, Secrets
 from recall_audio.standin.webhooks import SECRET, Message, Sender, message
 
-MAIN = "from recall_audio.cli import main; main()"
 LONGEST_S = 60.0
 # Nothing here takes so long; a test that would hang fails instead.
 

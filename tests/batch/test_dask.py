@@ -169,7 +169,7 @@ def test_workers_without_the_package_are_refused(
         def __reduce__(self) -> tuple[Any, ...]:
             return importlib.import_module, ("recall_audio_of_another_machine",)
 
-    monkeypatch.setattr(dask, "Sent", lambda *_: Unknown())
+    monkeypatch.setattr(dask, "RemoteCall", lambda *_: Unknown())
     ran = lab.batch("--cluster", cluster)
     assert (ran.code, len(server.requests)) == (4, 0)
     assert "lacks recall_audio" in ran.err

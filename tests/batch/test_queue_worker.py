@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch.lab import MAIN
 from batch.meetings import make_meetings
-from listen.lab import LONGEST_S, MAIN, entries
+from listen.lab import LONGEST_S, entries
 
 from recall_audio.batch.executors.processes import hidden_secrets
 from recall_audio.listen import BotEvent, Queue

@@ -9,9 +9,20 @@ from typing import Any
 import pytest
 
 from recall_audio.errors import ItemError, MachineError, TransientError, UsageError
-from recall_audio.storage import Mirror, Store, Url, ensure_file, load_state, parse_location, publish, size_of
+from recall_audio.storage import (
+    Mirror,
+    Store,
+    Url,
+    address_of,
+    discard,
+    ensure_file,
+    load_state,
+    parse_location,
+    publish,
+    size_of,
+)
 from recall_audio.storage.store import Conflict
-from recall_audio.storage.workspace import publish_fetched, temporary_workspace
+from recall_audio.storage.workspace import Sidecar, publish_fetched, read_sidecar, temporary_workspace
 
 
 def make(folder: Path, word: str, stems: tuple[str, ...] = ("Ann.wav", "Bob.wav")) -> Path:
@@ -282,3 +293,37 @@ def test_a_refusal_is_told_without_the_stores_own_words(
         store.listing()
     assert "canary" not in str(told.value)
     assert told.value.__context__ is None
+
+
+def test_a_file_that_comes_later_leaves_what_is_known_of_the_others(
+    store: Store, url: Url, tmp_path: Path
+) -> None:
+    """A temporary workspace and a mirror have the same sidecar, and either may add to it."""
+    publish(store, make(tmp_path / "one", "first"))
+    local = tmp_path / "workspace"
+    assert load_state(store, local)
+    before = read_sidecar(local)
+    ensure_file(local, "stems/Ann.wav")
+    after = read_sidecar(local)
+    assert before is not None
+    assert after == before
+    assert size_of(local, "stems/Bob.wav") == (tmp_path / "one/stems/Bob.wav").stat().st_size
+    discard(local, "stems/Bob.wav")
+    assert size_of(local, "stems/Bob.wav") is None
+    assert size_of(local, "stems/Ann.wav") is not None
+
+
+@pytest.mark.parametrize(
+    "body", ['{"url": "s3://b/x", "files": {"talk.json": "1 a"}}', '{"url": "s3://b/x"}']
+)
+def test_a_sidecar_of_another_version_still_names_the_address(tmp_path: Path, body: str) -> None:
+    (tmp_path / ".store.json").write_text(body)
+    assert read_sidecar(tmp_path) == Sidecar(Url("s3://b/x"))
+    assert address_of(tmp_path / "talk.json") == "s3://b/x/talk.json"
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"url"'])
+def test_a_folder_whose_sidecar_is_damaged_is_a_folder_of_its_own(tmp_path: Path, body: str) -> None:
+    (tmp_path / ".store.json").write_text(body)
+    assert read_sidecar(tmp_path) is None
+    assert ensure_file(tmp_path, "talk.json") == tmp_path / "talk.json"
