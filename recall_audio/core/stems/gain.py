@@ -1,4 +1,4 @@
-"""Which gain a stem gets, decided from what was measured; applying it is somebody else's work.
+"""Choose the gain of a stem from what was measured of it; applying it is not part of this module.
 
 Speech sets the gain: what a meter would read if everything but the participant's speech were muted is
 brought to the target. A meter reads the whole file, though, and in an ordinary file finds nearly the same,
@@ -21,18 +21,26 @@ from recall_audio.units import RATE_HZ
 SetBy = Literal["target", "peak", "cap", "silence"]
 
 AGREE_LU = 1.0
-"""How far the whole file's loudness may lie from the speech's and still be the one that counts."""
+"""Distance from the speech's loudness up to which the whole file's loudness counts, LU."""
 
-_CLOSE_LU = 0.005
+SOLVED_LU = 0.005
+"""A gain is found when the loudness is this near to the target, LU."""
+
+FILE_REACHED_LU = 0.05
+"""The whole file counts if a gain brings it this near to the target, LU."""
+
+MOST_TRIALS = 12
+"""Gains that are tried before the best of them is taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """What was measured of a stem before any gain.
+    """Loudness and true peak of a stem before any gain.
 
     Attributes:
         blocks: K-weighted energies of its gating blocks, shape (n,).
-        speech: which of them are the participant's speech, shape (n,); None where nobody looked.
+        speech: which of them are the participant's speech, shape (n,); None where speech is
+            not known.
         peak_dbtp: true peak; -inf for digital silence.
     """
 
@@ -41,17 +49,17 @@ class Level:
     peak_dbtp: float
 
     def lufs(self, gain_db: float = 0.0) -> float:
-        """Integrated loudness of the whole stem after a gain."""
+        """Return the integrated loudness of the whole stem after a gain, LUFS."""
         return gated_lufs(self.blocks, gain_db)
 
     def speech_lufs(self, gain_db: float = 0.0) -> float:
-        """Loudness of its speech after a gain, gated alike; -inf where there is none."""
+        """Return the loudness of its speech after a gain, gated alike; -inf where there is none."""
         return -math.inf if self.speech is None else gated_lufs(self.blocks[self.speech], gain_db)
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """A decision.
+    """The gain of a stem and what set it.
 
     Attributes:
         gain_db: linear gain of the whole stem.
@@ -67,7 +75,7 @@ class Gain:
 
 
 def measure_level(steps: FloatArray, peak_dbtp: float, speech: Spans | None, rate_hz: int) -> Level:
-    """The level of a stem from its 100 ms energies.
+    """Return the level of a stem from its 100 ms energies.
 
     A gating block counts as speech where it touches any: the blocks that a meter would find if all the
     rest were muted.
@@ -92,19 +100,19 @@ def measure_level(steps: FloatArray, peak_dbtp: float, speech: Spans | None, rat
 
 
 def choose_gain(level: Level, options: StemOptions) -> Gain:
-    """The gain of a stem, the limiter left out of account."""
+    """Return the gain of a stem, the limiter left out of account."""
     if options.normalize == "none":
         return Gain(0.0, "target")
     if level.peak_dbtp == -math.inf:
         return Gain(0.0, "silence", reason="The track is digital silence.")
     if options.normalize == "peak":
-        return _held(Gain(options.peak_dbtp - level.peak_dbtp, "peak"), level, options)
-    wanted = _target(level, options)
-    return wanted if wanted.measured_over is None else _held(wanted, level, options)
+        return _hold(Gain(options.peak_dbtp - level.peak_dbtp, "peak"), level, options)
+    wanted = _reach_target(level, options)
+    return wanted if wanted.measured_over is None else _hold(wanted, level, options)
 
 
-def _held(wanted: Gain, level: Level, options: StemOptions) -> Gain:
-    """The gain that is wanted, lowered to the cap and to the peak ceiling, whichever is lower."""
+def _hold(wanted: Gain, level: Level, options: StemOptions) -> Gain:
+    """Lower the gain that is wanted to the cap and to the peak ceiling, whichever is lower."""
     held = wanted
     if options.max_gain_db < held.gain_db:
         held = replace(held, gain_db=options.max_gain_db, set_by="cap")
@@ -114,8 +122,8 @@ def _held(wanted: Gain, level: Level, options: StemOptions) -> Gain:
     return held
 
 
-def _target(level: Level, options: StemOptions) -> Gain:
-    """The gain that brings the loudness to the target, whatever the peaks and the cap."""
+def _reach_target(level: Level, options: StemOptions) -> Gain:
+    """Return the gain that brings the loudness to the target, whatever the peaks and the cap."""
     if level.speech is None:
         found = _solve(level.blocks, options.lufs, options.max_gain_db)
         return Gain(found, "target", "file") if found is not None else _nothing("")
@@ -129,23 +137,24 @@ def _target(level: Level, options: StemOptions) -> Gain:
         if (
             whole is not None
             and abs(whole - spoken) <= AGREE_LU
-            and abs(level.lufs(whole) - options.lufs) < 10 * _CLOSE_LU
+            and abs(level.lufs(whole) - options.lufs) < FILE_REACHED_LU
         ):
             return Gain(whole, "target", "file")
     return Gain(spoken, "target", "speech")
 
 
 def _nothing(reason: str) -> Gain:
+    """Return the gain of a stem in which there is nothing to measure."""
     return Gain(0.0, "silence", reason=reason or "No 400 ms of the track reach -70 LUFS.")
 
 
 def _solve(blocks: FloatArray, target_lufs: float, largest_db: float) -> float | None:
-    """The gain after which `blocks` read `target_lufs`; None where none of them passes the gate.
+    """Return the gain after which `blocks` read `target_lufs`; None where no block passes the gate.
 
-    The absolute gate stands still while the gain moves blocks across it, so this is found by trying.
+    The absolute gate is fixed while the gain moves blocks across it, so the gain is found by trial.
     """
     gain_db, best, best_off = 0.0, None, math.inf
-    for attempt in range(12):
+    for attempt in range(MOST_TRIALS):
         found = gated_lufs(blocks, gain_db)
         if found == -math.inf:
             if attempt:
@@ -155,7 +164,7 @@ def _solve(blocks: FloatArray, target_lufs: float, largest_db: float) -> float |
         off = abs(target_lufs - found)
         if off < best_off:
             best, best_off = gain_db, off
-        if off < _CLOSE_LU:
+        if off < SOLVED_LU:
             break
         gain_db += target_lufs - found
     return best

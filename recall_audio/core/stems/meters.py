@@ -1,7 +1,7 @@
-"""Integrated loudness after ITU-R BS.1770-4 and EBU R 128, streaming, for mono at any sample rate.
+"""Measure loudness and true peak as ITU-R BS.1770-4 and EBU R 128 define them, streaming, in mono.
 
-The signal is K-weighted (two biquads), its energy taken over blocks of 400 ms that overlap by 75 %, and
-averaged twice: over the blocks above -70 LUFS, then over those within 10 LU of that first average::
+For loudness, the signal is K-weighted (two biquads), its energy taken over blocks of 400 ms that overlap by
+75 %, and averaged twice: over the blocks above -70 LUFS, then over those within 10 LU of that first average::
 
     samples   |····|····|····|····|····|····|      100 ms each; their energies are all that is kept
     blocks    |___________________|                400 ms = 4 of them
@@ -9,6 +9,11 @@ averaged twice: over the blocks above -70 LUFS, then over those within 10 LU of 
 
 Because energies are kept and not a sum, the loudness after any linear gain needs no second pass. Eight
 hours are 288,000 energies: 2.3 MB.
+
+True peak (BS.1770-4, annex 2) is the largest value of the signal oversampled four times. Oversampling every
+sample would cost more than all the rest of a stem. A stretch whose samples, times the interpolator's largest
+possible gain, stay below the peak found so far cannot hold a larger one, so only the few stretches that can
+are oversampled. The result is the same.
 
 Reference implementation for all choices the standard leaves open (the biquads at other rates than
 48 kHz): libebur128.
@@ -22,32 +27,41 @@ import numpy.typing as npt
 from recall_audio.typing import Float32Array, FloatArray
 
 ABSOLUTE_GATE_LUFS = -70.0
-"""BS.1770-4, equation (7): quieter blocks never count."""
+"""Loudness below which a block never counts, LUFS: BS.1770-4, equation (7)."""
 
 RELATIVE_GATE_LU = -10.0
-"""BS.1770-4, equation (6)."""
+"""Distance from the loudness of all blocks below which a block does not count: BS.1770-4, equation (6)."""
 
-_OFFSET = -0.691
-"""BS.1770-4, equation (2): makes a 1 kHz sine read its own level."""
+OFFSET_LU = -0.691
+"""Added to the energy's level, by which a 1 kHz sine reads its own level: BS.1770-4, equation (2)."""
 
 STEPS_A_BLOCK = 4
 """Steps of 100 ms in a gating block of 400 ms."""
 
-# BS.1770-4, tables 1 and 2: (b0, b1, b2, a1, a2) at 48 kHz.
-_SHELF_48K = (1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585)
-_HIGHPASS_48K = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+SHELF_48K = (1.53512485958697, -2.69169618940638, 1.19839281085285, -1.69065929318241, 0.73248077421585)
+HIGHPASS_48K = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+"""Coefficients (b0, b1, b2, a1, a2) at 48 kHz: BS.1770-4, tables 1 and 2."""
 
-_STEPS_A_ROW = 15
+STEPS_A_TRANSFORM = 15
 """Steps filtered by one transform; one more in front of them is the filter's past."""
+
+SINC_TAPS = 49
+"""Taps of the Hann-windowed sinc at the oversampled rate, as libebur128 has it: 12 or 24 a phase."""
+
+STRETCH = 32
+"""Samples oversampled, or passed over, together."""
+
+MOST_STRETCHES = 512
+"""Stretches oversampled by one product, so that it stays in the processor's cache."""
 
 
 def step_samples(rate_hz: int) -> int:
-    """Samples of the 100 ms step, to the nearest where the rate does not divide."""
+    """Return the samples of the 100 ms step, to the nearest where the rate does not divide."""
     return (rate_hz + 5) // 10
 
 
 def _at_rate(biquad: tuple[float, ...], rate_hz: int) -> tuple[FloatArray, FloatArray]:
-    """The same analog filter at another rate: bilinear transform undone at 48 kHz, done at `rate_hz`.
+    """Return a biquad's analog filter at another rate: the bilinear transform undone, and done again.
 
     With ``s = (1 - z^-1) / (k (1 + z^-1))``, ``k = tan(pi f0 / rate)``, a denominator
     ``1 + a1 z^-1 + a2 z^-2`` has its corner where ``k^2 = (1 + a1 + a2) / (1 - a1 + a2)``.
@@ -68,13 +82,13 @@ def _at_rate(biquad: tuple[float, ...], rate_hz: int) -> tuple[FloatArray, Float
 
 
 def k_weighting(rate_hz: int, frequency_hz: npt.ArrayLike) -> npt.NDArray[np.complex128]:
-    """Response of the K-weighting filter of `rate_hz` at the frequencies given, any shape.
+    """Return the response of the K-weighting filter of `rate_hz` at frequencies of any shape.
 
     The high-pass keeps the numerator 1, -2, 1 at every rate, as libebur128 and ffmpeg do.
     """
     z = np.exp(-2j * np.pi * np.asarray(frequency_hz, dtype=np.float64) / rate_hz)
-    b, a = _at_rate(_SHELF_48K, rate_hz)
-    _, c = _at_rate(_HIGHPASS_48K, rate_hz)
+    b, a = _at_rate(SHELF_48K, rate_hz)
+    _, c = _at_rate(HIGHPASS_48K, rate_hz)
     shelf = (b[0] + z * (b[1] + z * b[2])) / (a[0] + z * (a[1] + z * a[2]))
     return np.asarray(shelf * (1 - z) ** 2 / (c[0] + z * (c[1] + z * c[2])))
 
@@ -91,7 +105,7 @@ class EnergyMeter:
         from scipy.fft import next_fast_len
 
         self._step = step_samples(rate_hz)
-        self._n_fft = int(next_fast_len((_STEPS_A_ROW + 1) * self._step, real=True))
+        self._n_fft = int(next_fast_len((STEPS_A_TRANSFORM + 1) * self._step, real=True))
         bins = np.arange(self._n_fft // 2 + 1) * (rate_hz / self._n_fft)
         self._response = k_weighting(rate_hz, bins).astype(np.complex64)
         self._pending = np.zeros(self._step, dtype=np.float32)  # the past of the first row is silence
@@ -100,14 +114,14 @@ class EnergyMeter:
     def add(self, block: Float32Array) -> None:
         """Take the next samples, shape (n,), full scale 1."""
         signal = np.concatenate((self._pending, block)) if len(self._pending) else block
-        width = _STEPS_A_ROW * self._step
+        width = STEPS_A_TRANSFORM * self._step
         n_rows = (len(signal) - self._step) // width
         if n_rows > 0:
-            self._measure(signal[: n_rows * width + self._step], n_rows, _STEPS_A_ROW)
+            self._measure(signal[: n_rows * width + self._step], n_rows, STEPS_A_TRANSFORM)
         self._pending = signal[n_rows * width :].copy() if n_rows > 0 else signal
 
     def energies(self) -> FloatArray:
-        """Mean square of each whole step so far, shape (n_steps,). Call once, at the end."""
+        """Return the mean square of each whole step so far, shape (n_steps,). Call once, at the end."""
         n_steps = len(self._pending) // self._step - 1
         if n_steps > 0:
             self._measure(self._pending[: (n_steps + 1) * self._step], 1, n_steps)
@@ -115,6 +129,7 @@ class EnergyMeter:
         return np.concatenate(self._energies) if self._energies else np.empty(0)
 
     def _measure(self, signal: Float32Array, n_rows: int, n_steps: int) -> None:
+        """Filter rows of `n_steps` steps, each after the step before it, and append their energies."""
         from scipy.fft import irfft, rfft
 
         width = n_steps * self._step
@@ -130,7 +145,7 @@ class EnergyMeter:
 
 
 def block_energies(steps: FloatArray) -> FloatArray:
-    """Energies of the gating blocks, shape (n_steps - 3,), from those of the 100 ms steps."""
+    """Return the energies of the gating blocks, shape (n_steps - 3,), from those of the 100 ms steps."""
     if len(steps) < STEPS_A_BLOCK:
         return np.empty(0)
     total = np.convolve(steps, np.ones(STEPS_A_BLOCK), mode="valid")
@@ -138,52 +153,42 @@ def block_energies(steps: FloatArray) -> FloatArray:
 
 
 def to_lufs(energy: float) -> float:
-    """Loudness of a mean K-weighted energy, BS.1770-4 equation (2); 0 gives -inf."""
-    return _OFFSET + 10.0 * math.log10(energy) if energy > 0.0 else -math.inf
+    """Return the loudness of a mean K-weighted energy, BS.1770-4 equation (2); 0 gives -inf."""
+    return OFFSET_LU + 10.0 * math.log10(energy) if energy > 0.0 else -math.inf
 
 
 def gated_lufs(blocks: FloatArray, gain_db: float = 0.0) -> float:
-    """Integrated loudness of gating blocks after a linear gain, LUFS; -inf where no block passes.
+    """Return the integrated loudness of gating blocks after a linear gain, LUFS; -inf where none passes.
 
     BS.1770-4, equations (5) to (7). Blocks of several channels are added, weighted, beforehand.
     """
     factor = 10.0 ** (gain_db / 10.0)
-    loud = blocks[blocks * factor >= 10.0 ** ((ABSOLUTE_GATE_LUFS - _OFFSET) / 10.0)]
+    loud = blocks[blocks * factor >= 10.0 ** ((ABSOLUTE_GATE_LUFS - OFFSET_LU) / 10.0)]
     if len(loud) == 0:
         return -math.inf
     threshold = float(np.mean(loud)) * 10.0 ** (RELATIVE_GATE_LU / 10.0)
     return to_lufs(float(np.mean(loud[loud >= threshold])) * factor)
 
 
-_TAPS = 49
-"""Hann-windowed sinc of 49 taps at the oversampled rate, as libebur128 has it: 12 or 24 a phase."""
-
-_STRETCH = 32
-"""Samples looked at, or passed over, together."""
-
-_AT_ONCE = 512
-"""Stretches oversampled by one product, so that it stays in the cache."""
-
-
 def oversampling(rate_hz: int) -> int:
-    """Times a signal of `rate_hz` is oversampled: to 192 kHz at least, or four times below 96 kHz."""
+    """Return how many times a signal is oversampled: four below 96 kHz, else to 192 kHz at least."""
     if rate_hz < 96_000:
         return 4
     return 2 if rate_hz < 192_000 else 1
 
 
 def interpolator(factor: int) -> Float32Array:
-    """Taps of each phase, shape (n_taps, factor): a window of samples times it is oversampled there.
+    """Return the taps of each phase, shape (n_taps, factor): a window of samples times it is oversampled.
 
     Column 0 gives a sample of the signal itself, the others what lies between it and the next.
     """
-    at = np.arange(_TAPS) - _TAPS // 2
-    taps = np.sinc(at / factor) * np.hanning(_TAPS)
-    n_taps = _TAPS // factor + 1
+    position = np.arange(SINC_TAPS) - SINC_TAPS // 2
+    taps = np.sinc(position / factor) * np.hanning(SINC_TAPS)
+    n_taps = SINC_TAPS // factor + 1
     phases = np.zeros((n_taps, factor), dtype=np.float32)
     for phase in range(factor):
-        mine = taps[phase::factor][::-1]
-        phases[n_taps - len(mine) :, phase] = mine
+        column = taps[phase::factor][::-1]
+        phases[n_taps - len(column) :, phase] = column
     return phases
 
 
@@ -197,44 +202,44 @@ class PeakMeter:
     def __init__(self, rate_hz: int) -> None:
         phases = interpolator(oversampling(rate_hz))
         self._reach = len(phases) - 1
-        self._most = float(np.abs(phases).sum(axis=0).max())
+        self._largest_rise = float(np.abs(phases).sum(axis=0).max())
         # One column for each oversampled value of a stretch, so that a stretch is one row of a product.
-        matrix = np.zeros((_STRETCH + self._reach, _STRETCH, phases.shape[1]), dtype=np.float32)
-        for i in range(_STRETCH):
+        matrix = np.zeros((STRETCH + self._reach, STRETCH, phases.shape[1]), dtype=np.float32)
+        for i in range(STRETCH):
             matrix[i : i + len(phases), i] = phases
-        self._matrix = matrix.reshape(_STRETCH + self._reach, -1)
+        self._matrix = matrix.reshape(STRETCH + self._reach, -1)
         # The interpolator starts from silence; a stretch is always whole, however short a block.
-        self._past = np.zeros(_STRETCH + self._reach, dtype=np.float32)
+        self._past = np.zeros(STRETCH + self._reach, dtype=np.float32)
         self.peak = 0.0
 
     @property
     def dbtp(self) -> float:
-        """The peak in dBTP; -inf for silence."""
+        """Return the peak in dBTP; -inf for silence."""
         return 20.0 * math.log10(self.peak) if self.peak > 0.0 else -math.inf
 
     def add(self, block: Float32Array) -> None:
         """Take the next samples, shape (n,), full scale 1."""
         signal = np.concatenate((self._past, block))
-        width = _STRETCH + self._reach
+        width = STRETCH + self._reach
         self._past = signal[len(signal) - width :]
         rows = np.lib.stride_tricks.sliding_window_view(signal, width)
-        high = np.maximum.reduceat(np.abs(signal), np.arange(0, len(signal), _STRETCH))
+        high = np.maximum.reduceat(np.abs(signal), np.arange(0, len(signal), STRETCH))
         # The samples themselves count at once: the last few are never met in the interpolator's middle.
         self.peak = max(self.peak, float(high.max()))
-        whole = len(rows[::_STRETCH])
-        self._look(rows[::_STRETCH], np.maximum(high[:whole], np.append(high[1:], 0.0)[:whole]))
-        self._look(rows[-1:], np.full(1, np.inf))
+        whole = len(rows[::STRETCH])
+        self._raise_peak(rows[::STRETCH], np.maximum(high[:whole], np.append(high[1:], 0.0)[:whole]))
+        self._raise_peak(rows[-1:], np.full(1, np.inf))
 
-    def _look(self, rows: Float32Array, high: Float32Array) -> None:
+    def _raise_peak(self, rows: Float32Array, high: Float32Array) -> None:
         """Raise the peak to that of the stretches, shape (n, stretch + reach), none larger than `high`."""
-        bound = high * self._most
+        bound = high * self._largest_rise
         while True:
             # The loudest stretches first: the peak they hold rules most others out.
             held = np.flatnonzero(bound > self.peak)
             if len(held) == 0:
                 return
-            if len(held) > _AT_ONCE:
-                held = held[np.argpartition(bound[held], -_AT_ONCE)[-_AT_ONCE:]]
+            if len(held) > MOST_STRETCHES:
+                held = held[np.argpartition(bound[held], -MOST_STRETCHES)[-MOST_STRETCHES:]]
             values = rows[held] @ self._matrix
             self.peak = max(self.peak, float(values.max()), -float(values.min()))
             bound[held] = 0.0

@@ -1,4 +1,4 @@
-"""What of the mix the stems do not explain: a shared screen's sound, somebody without a track, a lost part.
+"""Check which of the mix the stems do not explain: a shared screen's sound, a lost or misplaced part.
 
 In one second of every two, below 1.8 kHz, where most of a voice's energy lies, the mix is fitted by least
 squares with the stems and their slopes::
@@ -29,25 +29,46 @@ LOW_HZ = 4_000
 MARGIN = 1_000
 """Samples at 16 kHz on both sides of a block, in which the low-pass settles."""
 
-_PASS_HZ, _STOP_HZ = 1_600.0, 1_900.0
+PASS_HZ = 1_600.0
+STOP_HZ = 1_900.0
+"""Band in which the low-pass falls from full to nothing."""
 
-UNEXPLAINED = 0.25
+UNEXPLAINED_SHARE = 0.25
 """Share of a window's energy (-6 dB) from which what is left over counts."""
 
-_QUIET_DB = -20.0
-"""Windows this far below the mix's loud ones hold nothing that could be missed."""
+QUIET_DB = -20.0
+"""Level of what is left over, beside the mix's loud windows, from which it counts."""
 
-_SILENT_DB = -65.0
-"""Nor do windows below this level, dBFS."""
+LOUD_PERCENTILE = 90
+"""Percentile of the windows' energies that is the mix's loud one."""
+
+SILENT_DB = -65.0
+"""Level below which a window is silent, dBFS."""
 
 HOP_S = 2
 """A window of one second stands for this much of the mix."""
 
-_LONGEST_GAP_S, _SHORTEST_S = 2, 4
+LONGEST_GAP_S = 2
+"""Longest gap between two unexplained stretches that is closed."""
+
+SHORTEST_S = 4
+"""Shortest unexplained stretch that is published."""
+
+BLOCK_S = 14
+"""Length of mix that is fitted at once, a multiple of HOP_S."""
+
+SAME_VOICE = 1e-4
+"""Added to the diagonal of the normal equations: two tracks may hold the same voice."""
+
+SILENT_TRACK = 1e-10
+"""Mean square below which a track's window has no part in the fit."""
+
+NAMED_STRETCHES = 5
+"""Unexplained stretches that a finding names."""
 
 
-def lowered(block: Float32Array) -> Float32Array:
-    """The windows of a block, at 4 kHz, end to end.
+def low_rate_windows(block: Float32Array) -> Float32Array:
+    """Return the windows of a block at 4 kHz, end to end.
 
     Args:
         block: 16 kHz, whole seconds with :data:`MARGIN` on both sides; every second one from the first on
@@ -62,14 +83,14 @@ def lowered(block: Float32Array) -> Float32Array:
     rows = np.lib.stride_tricks.sliding_window_view(block, width)[:: HOP_S * RATE_HZ]
     n_bins = width // ratio // 2 + 1
     hz = np.arange(n_bins) * (RATE_HZ / width)
-    edge = np.clip((_STOP_HZ - hz) / (_STOP_HZ - _PASS_HZ), 0.0, 1.0)
+    edge = np.clip((STOP_HZ - hz) / (STOP_HZ - PASS_HZ), 0.0, 1.0)
     passed = (np.sin(edge * (np.pi / 2)) ** 2 / ratio).astype(np.float32)
     values = irfft(rfft(rows, axis=1)[:, :n_bins] * passed, width // ratio, axis=1)
     return np.ascontiguousarray(values[:, MARGIN // ratio : -MARGIN // ratio], dtype=np.float32).ravel()
 
 
-def left_over(mix: Float32Array, stems: Sequence[Float32Array]) -> tuple[FloatArray, FloatArray]:
-    """Mean square of the mix, and of what the stems leave of it, a window of one second.
+def residual_energy(mix: Float32Array, stems: Sequence[Float32Array]) -> tuple[FloatArray, FloatArray]:
+    """Return the mean square of the mix, and of what the stems leave of it, for each window of 1 s.
 
     Args:
         mix: shape (n,), at 4 kHz, n a multiple of 4000.
@@ -88,21 +109,20 @@ def left_over(mix: Float32Array, stems: Sequence[Float32Array]) -> tuple[FloatAr
 
 
 def _rest(target: Float32Array, columns: Float32Array) -> float:
-    """Energy of what the columns, shape (k, n), leave of a target, shape (n,)."""
+    """Return the energy of what the columns, shape (k, n), leave of a target, shape (n,)."""
     energy = np.einsum("ij,ij->i", columns, columns, dtype=np.float64)
-    used = columns[energy > 1e-10 * len(target)].astype(np.float64)
+    used = columns[energy > SILENT_TRACK * len(target)].astype(np.float64)
     wanted = target.astype(np.float64)
     if len(used) == 0:
         return float(wanted @ wanted)
     used /= np.sqrt(np.einsum("ij,ij->i", used, used))[:, None]
-    # A little is added to the diagonal: two tracks may hold the same voice.
-    weights = np.linalg.solve(used @ used.T + 1e-4 * np.eye(len(used)), used @ wanted)
+    weights = np.linalg.solve(used @ used.T + SAME_VOICE * np.eye(len(used)), used @ wanted)
     error = wanted - weights @ used
     return float(error @ error)
 
 
-def unexplained(total: FloatArray, rest: FloatArray) -> tuple[float | None, Spans]:
-    """The share of the mix that is explained, and where it is not, on the 16 kHz clock.
+def unexplained_spans(total: FloatArray, rest: FloatArray) -> tuple[float | None, Spans]:
+    """Return the share of the mix that is explained, and where it is not, on the 16 kHz clock.
 
     Args:
         total: mean squares of the mix, a window of one second.
@@ -112,24 +132,28 @@ def unexplained(total: FloatArray, rest: FloatArray) -> tuple[float | None, Span
         The share of the energy of all windows that sound, None where none does; spans of windows of which a
         quarter or more is left over, at a level that can be heard beside the mix's loud passages.
     """
-    sounding = total > 10.0 ** (_SILENT_DB / 10.0)
+    sounding = total > 10.0 ** (SILENT_DB / 10.0)
     if not sounding.any():
         return None, EMPTY
-    loud_db = 10.0 * math.log10(float(np.percentile(total[sounding], 90)))
-    floor = 10.0 ** (max(loud_db + _QUIET_DB, _SILENT_DB) / 10.0)
+    loud_db = 10.0 * math.log10(float(np.percentile(total[sounding], LOUD_PERCENTILE)))
+    floor = 10.0 ** (max(loud_db + QUIET_DB, SILENT_DB) / 10.0)
     explained = 1.0 - float(rest[sounding].sum() / total[sounding].sum())
-    found = from_mask((rest > floor) & (rest > UNEXPLAINED * total), HOP_S * RATE_HZ)
-    return explained, drop_short(bridge(found, _LONGEST_GAP_S * RATE_HZ), _SHORTEST_S * RATE_HZ)
-
-
-_BLOCK_S = 14  # a multiple of HOP_S
-_NAMED = 5
+    found = from_mask((rest > floor) & (rest > UNEXPLAINED_SHARE * total), HOP_S * RATE_HZ)
+    return explained, drop_short(bridge(found, LONGEST_GAP_S * RATE_HZ), SHORTEST_S * RATE_HZ)
 
 
 def check_residual(
-    tracks: Sequence[Track], mix: Samples, tick: Callable[[], None] = lambda: None
+    tracks: Sequence[Track], mix: Samples, on_block: Callable[[], None] = lambda: None
 ) -> Residual:
-    """Fit the mix with all tracks, window by window; a last stretch below one second is left out."""
+    """Fit the mix with all tracks, window by window.
+
+    The tracks are planned as stems are, fades included, and read at the nearest sample.
+
+    Args:
+        tracks: every participant's parts on the mix's clock.
+        mix: shape (n,), int16, 16 kHz; a last stretch below one second is left out.
+        on_block: called after each block of 14 s.
+    """
     placed = []
     for track in tracks:
         sources = tuple(Source(p.samples, p.time_map) for p in track.parts)
@@ -137,39 +161,42 @@ def check_residual(
     totals, rests = [np.empty(0)], [np.empty(0)]
     size = HOP_S * RATE_HZ
     end = (len(mix) - RATE_HZ) // size * size + size  # the last window is whole
-    for start in range(0, end, _BLOCK_S * RATE_HZ):
-        stop = min(start + _BLOCK_S * RATE_HZ, end)
-        heard = read_near(mix, start - MARGIN, 1.0, stop - start + 2 * MARGIN)
-        low = np.zeros((stop - start) // size * LOW_HZ, np.float32) if heard is None else lowered(heard)
-        total, rest = left_over(low, [s for p in placed if (s := _low(*p, start, stop)) is not None])
+    for start in range(0, end, BLOCK_S * RATE_HZ):
+        stop = min(start + BLOCK_S * RATE_HZ, end)
+        block = read_near(mix, start - MARGIN, 1.0, stop - start + 2 * MARGIN)
+        n_windows = (stop - start) // size
+        low = np.zeros(n_windows * LOW_HZ, np.float32) if block is None else low_rate_windows(block)
+        total, rest = residual_energy(
+            low, [s for p in placed if (s := _low_rate_track(*p, start, stop)) is not None]
+        )
         totals.append(total)
         rests.append(rest)
-        tick()
-    share, spans = unexplained(np.concatenate(totals), np.concatenate(rests))
+        on_block()
+    share, spans = unexplained_spans(np.concatenate(totals), np.concatenate(rests))
     return Residual(share, tuple((a, b) for a, b in to_seconds(spans)))
 
 
-def _low(
+def _low_rate_track(
     stretches: Sequence[Stretch], sources: Sequence[Source], start: int, stop: int
 ) -> Float32Array | None:
-    """A track at 4 kHz, None where it is silent."""
+    """Return the windows of a track at 4 kHz, None where it is silent."""
     block = render(stretches, sources, start - MARGIN, stop + MARGIN, draft=True)
-    return lowered(block) if block.any() else None
+    return low_rate_windows(block) if block.any() else None
 
 
 def residual_findings(residual: Residual) -> tuple[Finding, ...]:
-    """What a reader should know about what is in no track."""
+    """Return the finding on what is in no track."""
     if not residual.unexplained:
         return ()
-    named = ", ".join(f"{a:.0f}-{b:.0f} s" for a, b in residual.unexplained[:_NAMED])
-    more = len(residual.unexplained) - _NAMED
+    named = ", ".join(f"{a:.0f}-{b:.0f} s" for a, b in residual.unexplained[:NAMED_STRETCHES])
+    more = len(residual.unexplained) - NAMED_STRETCHES
     total_s = sum(b - a for a, b in residual.unexplained)
     return (
         Finding(
             "mix_unexplained",
             f"{total_s:.0f} s of the mix are in no participant's track ({named}"
             + (f" and {more} more" if more > 0 else "")
-            + "): a shared screen's sound, somebody without a separate recording, a lost part, or one at "
-            "the wrong place.",
+            + "): a shared screen's sound, a participant without a separate recording, a lost part, or one "
+            "at the wrong place.",
         ),
     )

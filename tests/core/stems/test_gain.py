@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from meters import babble, libebur128
 
 from recall_audio.core.spans import EMPTY, spans
-from recall_audio.core.stems.dynamics import FADE_S, MARGIN_S, gate, limit, margin_samples
+from recall_audio.core.stems.dynamics import GATE_FADE_S, GATE_MARGIN_S, gate, limit, margin_samples
 from recall_audio.core.stems.gain import AGREE_LU, Level, choose_gain, measure_level
 from recall_audio.core.stems.meters import EnergyMeter, PeakMeter
 from recall_audio.model.options import StemOptions
@@ -126,9 +126,9 @@ def test_the_gate_is_open_over_speech_shut_elsewhere_and_the_same_in_any_blocks(
         assert np.array_equal(whole, np.concatenate(pieces))
         for a, b in speech:
             assert (whole[round(a * ratio) : round(b * ratio)] == 1.0).all()
-        reach = round((MARGIN_S + FADE_S) * rate_hz)
+        reach = round((GATE_MARGIN_S + GATE_FADE_S) * rate_hz)
         assert not whole[: round(16_000 * ratio) - reach].any()
-        assert np.abs(np.diff(whole)).max() < 2.0 / (FADE_S * rate_hz)
+        assert np.abs(np.diff(whole)).max() < 2.0 / (GATE_FADE_S * rate_hz)
     assert not gate(EMPTY, 0, 100, 16_000).any()
 
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from meters import clicks, int16, landing, sine
 
 from recall_audio.core.resample import read_at, read_near, taps
-from recall_audio.core.stems.placement import FADE_S, Source, plan, render
+from recall_audio.core.stems.placement import EDGE_FADE_S, Source, plan, render
 from recall_audio.model.alignment import TimeMap
 
 RATE_HZ = 16_000
-FADE = round(FADE_S * RATE_HZ)
+FADE = round(EDGE_FADE_S * RATE_HZ)
 
 
 def placed(parts: list[tuple[np.ndarray, TimeMap]], n_samples: int, block: int = 50_000) -> np.ndarray:

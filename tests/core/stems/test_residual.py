@@ -4,15 +4,22 @@ import numpy as np
 from meters import babble
 
 from recall_audio.core.spans import to_seconds
-from recall_audio.core.stems.residual import HOP_S, LOW_HZ, MARGIN, left_over, lowered, unexplained
+from recall_audio.core.stems.residual import (
+    HOP_S,
+    LOW_HZ,
+    MARGIN,
+    low_rate_windows,
+    residual_energy,
+    unexplained_spans,
+)
 
 RATE_HZ = 16_000
 
 
 def found(mix: np.ndarray, stems: list[np.ndarray]) -> tuple[float | None, list[list[float]]]:
     """Share explained, and the unexplained stretches in seconds."""
-    low = [lowered(np.pad(x, MARGIN).astype(np.float32)) for x in (mix, *stems)]
-    share, where = unexplained(*left_over(low[0], low[1:]))
+    low = [low_rate_windows(np.pad(x, MARGIN).astype(np.float32)) for x in (mix, *stems)]
+    share, where = unexplained_spans(*residual_energy(low[0], low[1:]))
     return share, to_seconds(where)
 
 
@@ -61,8 +68,8 @@ def test_two_tracks_with_one_voice_are_no_difficulty() -> None:
     assert where == []
 
 
-def test_the_lowered_signal_is_the_windows_below_1600_hz() -> None:
+def test_the_low_rate_windows_signal_is_the_windows_below_1600_hz() -> None:
     at = np.arange(6 * RATE_HZ + 2 * MARGIN) / RATE_HZ
-    low = lowered((np.sin(2 * np.pi * 700 * at) + np.sin(2 * np.pi * 2500 * at)).astype(np.float32))
+    low = low_rate_windows((np.sin(2 * np.pi * 700 * at) + np.sin(2 * np.pi * 2500 * at)).astype(np.float32))
     t = (np.arange(LOW_HZ) / LOW_HZ + np.array([[0.0], [2.0], [4.0]])).ravel() + MARGIN / RATE_HZ
     assert np.abs(low - np.sin(2 * np.pi * 700 * t)).max() < 1e-3
