@@ -1,7 +1,7 @@
-"""What a job costs, in counts of what makes it dear: a waste fails here, whatever clock and machine.
+"""Hold the cost of a job, counted in operations, independent of clock and machine.
 
-Bounds follow from the meeting: its files, its length, the speech that is found in it. Each guard has to see
-the waste that it is there for: that is put back, in turn, by the last of the tests. Seconds are measured by
+Bounds follow from the meeting: its files, its length, the speech in it. The last tests put each waste back,
+one at a time, and expect the bound that guards against it to fail. Seconds are measured by
 ``benchmarks/cost.py``.
 """
 
@@ -29,47 +29,47 @@ SECONDS = 32
 PEOPLE = 3
 
 HEAVY = {"scipy.signal", "scipy.stats", "librosa", "numba", "pandas", "matplotlib", "onnxruntime", "sklearn"}
-"""Half a second of CPU to import, or more."""
+"""Modules that take half a second of CPU or more to import."""
 
 
 @dataclass(frozen=True)
 class MeasuredJob:
-    """A meeting's recording, and what its whole job counted up to."""
+    """A meeting's recording and the counts of its whole job."""
 
     folder: Path
     counts: Counts
 
     @property
     def n_mix(self) -> int:
-        """Samples of the mix."""
+        """Return the samples of the mix."""
         return round(self.json("alignment")["mix"]["duration_s"] * RATE_HZ)
 
     @property
     def speech(self) -> int:
-        """Samples of speech that were found, of all participants."""
+        """Return the samples of speech of all participants together."""
         rows = self.json("segments")["speakers"].values()
         return round(sum(end - start for spans in rows for start, end in spans) * RATE_HZ)
 
     @property
     def n_bytes(self) -> int:
-        """Size of all that was written."""
+        """Return the bytes of everything that was written."""
         return sum(
             p.stat().st_size for p in self.folder.rglob("*") if p.is_file() and "source" not in p.parts
         )
 
     def json(self, kind: str) -> dict[str, Any]:
-        """One of its results."""
+        """Return one of the results."""
         value: dict[str, Any] = json.loads((self.folder / f"{kind}.json").read_text("utf-8"))
         return value
 
     def wasted(self) -> set[str]:
-        """The bounds that do not hold."""
+        """Return the bounds that do not hold."""
         counts, tracks = self.counts, PEOPLE * self.n_mix
         once = 1.05 * self.n_mix + RATE_HZ
         holds = {
             "each file is decoded once": sorted(counts.of("decodings").values()) == [1] * (PEOPLE + 1),
             # What rises above the noise, with 0.3 s on both sides.
-            "the detector hears little but speech": counts.total("asked") <= 2 * self.speech,
+            "the detector gets little but speech": counts.total("asked") <= 2 * self.speech,
             # A few long windows a part; then each loud half second once, 0.16 s farther on both sides.
             "only windows are correlated": counts["transformed", "align"]
             <= 16 * self.speech + 3_000_000 * PEOPLE,
@@ -85,7 +85,7 @@ class MeasuredJob:
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """A meeting, and one that is twice as long: an MP3 mix; an Ogg, an MP3 and a raw part."""
+    """Make a meeting and one twice as long: an MP3 mix, an Ogg, an MP3 and a raw part."""
     root, kinds = tmp_path_factory.mktemp("labs"), ("ogg", "mp3", "raw")
     return {s: make(root / str(s), Recipe(s, PEOPLE, kinds)) for s in (SECONDS, 2 * SECONDS)}
 
@@ -95,7 +95,7 @@ Run = Callable[[int], MeasuredJob]
 
 @pytest.fixture
 def run(labs: dict[int, Path], tmp_path: Path) -> Run:
-    """Does the whole job on a meeting of so many seconds, and counts."""
+    """Return a function that processes a meeting of so many seconds and counts."""
 
     def done(seconds: int) -> MeasuredJob:
         folder = recording_folder(labs[seconds], tmp_path / str(seconds))
@@ -106,7 +106,7 @@ def run(labs: dict[int, Path], tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def jobs(labs: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[MeasuredJob, MeasuredJob]:
-    """The job on the meeting and on the longer one; nothing is imported or computed for the first time."""
+    """Process both meetings after a first run has imported and computed what later runs reuse."""
     root = tmp_path_factory.mktemp("jobs")
     process(recording_folder(labs[SECONDS], root / "warm"))
     folders = [recording_folder(lab, root / str(seconds)) for seconds, lab in labs.items()]
@@ -125,7 +125,7 @@ def test_twice_the_length_costs_at_most_twice_as_much(jobs: tuple[MeasuredJob, M
 
 
 def grown(short: MeasuredJob, long: MeasuredJob) -> set[str]:
-    """What grows faster, by more than a twentieth, than what it follows: the meeting, or the speech in it."""
+    """Return the counts that grow more than 5 % faster than the meeting, or the speech in it."""
     length, speech = long.n_mix / short.n_mix, max(long.speech / short.speech, long.n_mix / short.n_mix)
     most = dict.fromkeys(("decoded", "rendered", "written", "hashed", "calls"), 1.05 * length)
     most |= dict.fromkeys(("asked", "transformed"), 1.05 * speech)
@@ -141,7 +141,7 @@ def test_a_minute_more_of_a_track_is_no_call_of_a_function_for_each_sample_or_ho
 
 
 def alone(code: str, *arguments: object) -> Any:
-    """What a Python process of its own prints, as JSON."""
+    """Return what a Python process of its own prints, read as JSON."""
     command = [sys.executable, "-c", code, *(str(a) for a in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -175,7 +175,7 @@ print(json.dumps([opened, list(sys.modules)]))
 AUDIO = (".mp3", ".ogg", ".raw", ".s16", ".wav")
 
 
-def test_the_job_imports_nothing_dear_and_a_done_one_opens_no_audio(
+def test_the_job_imports_nothing_heavy_and_a_done_one_opens_no_audio(
     labs: dict[int, Path], tmp_path: Path
 ) -> None:
     folder = recording_folder(labs[SECONDS], tmp_path)
@@ -190,7 +190,7 @@ def test_the_job_imports_nothing_dear_and_a_done_one_opens_no_audio(
 
 
 def doing(what: Any, times: int) -> Callable[..., Any]:
-    """The same function, doing its work so many times."""
+    """Return the same function, doing its work so many times."""
 
     def wasteful(*args: Any, **kwargs: Any) -> Any:
         return [what(*args, **kwargs) for _ in range(times)][-1]
@@ -234,7 +234,7 @@ def hash_twice(patch: pytest.MonkeyPatch) -> None:
 
 WASTES = {
     "each file is decoded once": decode_twice,
-    "the detector hears little but speech": ask_of_everything,
+    "the detector gets little but speech": ask_of_everything,
     "only windows are correlated": correlate_again,
     "the sound is looked at once": look_twice,
     "loudness is measured once": measure_twice,
