@@ -43,7 +43,9 @@ def run(
     on_outcome: OutcomeCallback | None = None,
     executor: Executor | None = None,
 ) -> list[Outcome]:
-    """Fetch and process bots and return one outcome for each recording, or bot without one, in order.
+    """Fetch and process bots and return their outcomes in order.
+
+    There is one outcome for each recording, and one for a bot that has none.
 
     Args:
         bot_ids: the bots; duplicates count once.
@@ -80,7 +82,9 @@ def process_folders(
     on_outcome: OutcomeCallback | None = None,
     executor: Executor | None = None,
 ) -> list[Outcome]:
-    """Process recordings that were fetched before, without requests or a journal, else as :func:`run`.
+    """Process recordings that were fetched before and return their outcomes.
+
+    There are no requests and no journal; otherwise it works as :func:`run`.
 
     With a store, folders are only names: the last two steps of each, ``BOT_ID/RECORDING_ID``, name a
     recording there.

@@ -27,7 +27,10 @@ _BYTES_PER_SOURCE_BYTE = 12
 
 
 def needed_bytes(meeting: Meeting, options: Options) -> int:
-    """Return the most bytes that processing writes: working files, stems, and one stem in the making."""
+    """Return the most bytes that processing a recording writes.
+
+    These are working files, stems, and one stem in the making.
+    """
     parts_s = [p.media.duration_s or _estimated_s(p.media.n_bytes) for p in meeting.parts if p.media.file]
     mix_s = max([_mix_s(meeting), *parts_s], default=0.0)
     work_bytes = _WORK_BYTES_PER_S * (mix_s + sum(parts_s))
@@ -46,7 +49,10 @@ def _estimated_s(n_bytes: int | None) -> float:
 
 
 def _mix_s(meeting: Meeting) -> float:
-    """Return the length of the mix as declared, by the recording's times, or by its bytes, in seconds."""
+    """Return the length of the mix in seconds.
+
+    It is as declared, else by the recording's times, else estimated from the bytes.
+    """
     if meeting.mix is None or not meeting.mix.file:
         return 0.0
     if meeting.mix.duration_s is not None:
@@ -61,7 +67,7 @@ def _mix_s(meeting: Meeting) -> float:
 
 
 class FreeSpace:
-    """The free space of the output's disk, less what is reserved for recordings under way.
+    """Free space of the output's disk, less what recordings under way reserve.
 
     Args:
         out: the output folder, which may not exist yet.
@@ -88,7 +94,9 @@ class FreeSpace:
             )
 
     def reserve(self, folder: Path, options: Options) -> bool:
-        """Reserve space for a recording; return False where it has to wait for others to end.
+        """Reserve space for a recording.
+
+        Returns False where the recording has to wait for others to end.
 
         Raises:
             MachineError: ``disk_full``: it would not even fit alone.
@@ -126,7 +134,7 @@ class DownloadSpace(FreeSpace):
 
 
 def _reusable_bytes(folder: Path) -> int:
-    """Return the bytes that an earlier run of a recording wrote and a new one reuses or overwrites."""
+    """Return the bytes of an earlier run that a new one reuses or overwrites."""
     layout = Layout(folder)
     found = (f for root in (layout.work, layout.stems) if root.is_dir() for f in root.rglob("*"))
     return sum(f.stat().st_size for f in found if f.is_file())

@@ -67,7 +67,9 @@ class Fetcher:
     _first_tried: dict[int, float] = field(default_factory=dict)
 
     def fetch_all(self, bot_ids: Sequence[str]) -> Iterator[BotRecordings]:
-        """Fetch every bot once; those that have to be waited for come last, and delay no others.
+        """Fetch every bot once.
+
+        Bots that have to be waited for come last and delay no others.
 
         Raises:
             KeyRefused: the API takes no request with this key.
@@ -92,7 +94,10 @@ class Fetcher:
             yield self.fetch_bot(index, bot_ids[index], replace(self.request.fetch, wait_s=remaining_s))
 
     def fetch_bot(self, index: int, bot_id: str, options: FetchOptions) -> BotRecordings:
-        """Return the recordings of one bot, fetched where they are not here; raise as :meth:`fetch_all`."""
+        """Return the recordings of one bot, fetched where they are not on disk.
+
+        Raises as :meth:`fetch_all`.
+        """
         started = time.monotonic()
         try:
             self.workspace.load_state(bot_id)
@@ -108,7 +113,7 @@ class Fetcher:
         return BotRecordings(index, tuple(self._reuse(folder) for folder in folders))
 
     def _reuse(self, folder: Path) -> Path | Outcome:
-        """Return the folder of a fetched recording, or its outcome where nothing is to be processed."""
+        """Return a fetched recording's folder, or its outcome if that is final."""
         if self.request.options is None:
             return Outcome(folder.parent.name, "done", folder.name, str(folder), reused=True)
         return folder
@@ -158,7 +163,7 @@ def _is_waiting(bot: BotRecordings) -> bool:
 
 
 def thread_map(n_threads: int, items: Iterator[T], function: Callable[[T], R]) -> Iterator[R]:
-    """Call a function on each item, up to `n_threads` at once, and yield the results as they come.
+    """Call a function on items in threads and yield the results as they come.
 
     The first item goes alone: what would fail for all of them fails once. No thread is more than one result
     ahead of the consumer.

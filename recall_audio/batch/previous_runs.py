@@ -38,7 +38,9 @@ _MAX_CRASHES = 2
 
 @contextlib.contextmanager
 def open_known_recordings(location: storage.Location, bot_ids: Sequence[str]) -> Iterator[list[Path]]:
-    """Yield the folders of the known recordings of some bots; of a store, temporary ones with their state.
+    """Yield the folders of the known recordings of some bots.
+
+    Of a store they are temporary folders with the recordings' state.
 
     Raises:
         TransientError, MachineError: the store cannot be read.
@@ -52,7 +54,7 @@ def open_known_recordings(location: storage.Location, bot_ids: Sequence[str]) ->
 
 
 def fetched_folders(bot_id: str, request: Request) -> list[Path] | None:
-    """Return the folders of a bot that needs no request, or None where the API has to be asked.
+    """Return the folders of a bot, or None where the API has to be asked.
 
     With ``verify``, downloads whose bytes have changed are deleted first, so that they are fetched again.
     """
@@ -71,7 +73,7 @@ def fetched_folders(bot_id: str, request: Request) -> list[Path] | None:
 
 
 def _complete_bot(out: Path, bot_id: str) -> list[Path] | None:
-    """Return the folders of a bot that has ended and of which every recording and file is here."""
+    """Return the folders of a bot that is over if all its files are here."""
     folders = fetch.known_recordings(out, bot_id)
     meetings = [read_meeting(Layout(folder)) for folder in folders]
     wanted = {i for m in meetings for i in m.bot.get("recording_ids", [])}
@@ -82,7 +84,7 @@ def _complete_bot(out: Path, bot_id: str) -> list[Path] | None:
 
 
 def has_media(folder: Path) -> bool:
-    """Tell whether a recording was fetched and every file that came is here, by its size."""
+    """Tell whether every file that came of a recording is here, by its size."""
     with contextlib.suppress(ItemError, OSError):
         return intact(folder, {m.file: {"bytes": m.n_bytes} for m in media_of(folder) if m.file})
     return False
@@ -100,7 +102,10 @@ def is_complete(folder: Path) -> bool:
 
 
 def media_of(folder: Path) -> list[MediaFile]:
-    """Return what was downloaded of a recording, or should have been; raise as :func:`is_complete`."""
+    """Return the media of a recording, downloaded or missing.
+
+    Raises as :func:`is_complete`.
+    """
     return _media(read_meeting(Layout(folder)))
 
 
@@ -109,7 +114,7 @@ def _media(meeting: Meeting) -> list[MediaFile]:
 
 
 def standing_outcome(folder: Path, request: Request) -> Outcome | None:
-    """Return the outcome of a recording that is not to be processed, or None where it is.
+    """Return the outcome of a recording that needs no processing, else None.
 
     It is not where it is done under these options, where its ``recording.json`` cannot be read, and where it
     is quarantined. ``force`` processes it in any case and clears its crashes.
@@ -131,7 +136,7 @@ def standing_outcome(folder: Path, request: Request) -> Outcome | None:
 
 
 def stages_to_redo(folder: Path, options: Options) -> tuple[str, list[str]]:
-    """Return the version that left a recording's results, and the stages that these options would run again.
+    """Return a recording's version and the stages that a run would redo.
 
     The version is empty where there are no results.
 
@@ -160,7 +165,9 @@ def has_results(location: storage.Location) -> bool:
 
 
 def discard_changed(folder: Path) -> list[str]:
-    """Delete results whose bytes have changed, so that their stages run again; return their paths.
+    """Delete results whose bytes have changed and return their paths.
+
+    Their stages run again.
 
     Raises:
         ItemError: ``changed_input``: a downloaded file has changed, and only the API can replace it.
@@ -179,7 +186,7 @@ def discard_changed(folder: Path) -> list[str]:
 
 
 def changed_inputs(folder: Path) -> list[str]:
-    """Return the downloaded files whose bytes are not those that came, by path below the folder.
+    """Return the paths of downloads whose bytes are not those that came.
 
     Raises:
         ItemError: ``recording.json`` cannot be read.
@@ -192,7 +199,7 @@ def changed_inputs(folder: Path) -> list[str]:
 
 
 def discard_changed_inputs(folder: Path) -> bool:
-    """Delete downloaded files that have changed; return whether there were any."""
+    """Delete downloads that have changed and return whether there were any."""
     changed = changed_inputs(folder)
     for name in changed:
         storage.discard(folder, name)
@@ -208,7 +215,7 @@ def _outputs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _differs(path: Path, facts: Mapping[str, Any]) -> bool:
-    """Tell whether a file's bytes are not those of `facts`; a missing file differs too."""
+    """Tell whether a file is missing or its bytes are not those of `facts`."""
     try:
         return bool(path.stat().st_size != facts["bytes"] or sha256(path) != facts["sha256"])
     except OSError:
@@ -216,7 +223,7 @@ def _differs(path: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def is_quarantined(folder: Path) -> bool:
-    """Tell whether a recording has ended its process so often that it is not tried again."""
+    """Tell whether a recording crashed so often that it is not tried again."""
     return _crashes(folder) >= _MAX_CRASHES
 
 
@@ -230,7 +237,7 @@ def quarantine_error(folder: Path) -> ItemError:
 
 
 def record_crash(folder: Path, code: str, message: str, more_times: int = 1) -> bool:
-    """Count that a recording ended its process, or had to be ended; return whether it is now quarantined.
+    """Count a crash or time-out and return whether that quarantines it.
 
     Another version of the package counts from the start: it may have fixed the cause.
 

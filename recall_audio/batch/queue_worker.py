@@ -54,7 +54,7 @@ def process_queue(
     on_outcome: OutcomeCallback | None = None,
     executor: Executor | None = None,
 ) -> list[Outcome]:
-    """Fetch and process the bots of a queue that are due and return one outcome for each recording.
+    """Fetch and process the due bots of a queue and return their outcomes.
 
     A bot without its artifacts is not waited for but put back, and tried again after a minute, then two, and
     so on up to an hour, or as soon as a message names it.
@@ -99,7 +99,7 @@ class _Claim:
 
 
 class QueueClaims:
-    """Takes entries of a queue, and finishes each once all outcomes of its bot are there.
+    """Entries that were taken from a queue and are not finished.
 
     Args:
         source: the queue.
@@ -114,7 +114,7 @@ class QueueClaims:
         self._clean_up_at = time.monotonic() + _CLEAN_UP_EVERY_S
 
     def fetch_all(self, fetcher: Fetcher) -> Iterator[BotRecordings]:
-        """Fetch one bot after another, for :class:`Runner`; runs in a thread of its own."""
+        """Fetch one bot after another, in a thread of :class:`Runner`."""
         options = replace(fetcher.request.fetch, wait_s=0.0)
 
         def fetch_claimed(numbered: tuple[int, _Claim]) -> BotRecordings:

@@ -64,7 +64,7 @@ class Request:
         return cls(location, fetch, options)
 
     def shared_by(self, n_recordings: int) -> "Request":
-        """Return the request with the jobs shared out, where there are more jobs than recordings."""
+        """Return the request with jobs shared out among so many recordings."""
         return replace(self, jobs_each=1 if self.cluster else max(1, self.jobs // max(n_recordings, 1)))
 
 

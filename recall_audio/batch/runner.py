@@ -122,7 +122,7 @@ class Runner:
         self._has_all_bots = False
 
     def run(self, bots: Iterator[BotRecordings]) -> list[Outcome]:
-        """Process the recordings of all bots and return their outcomes, in the batch's order.
+        """Process the recordings of all bots and return their outcomes in order.
 
         Raises:
             KeyRefused, MachineError, UsageError: what ended the batch early; work under way was finished.
@@ -142,7 +142,7 @@ class Runner:
         return [self._outcomes[position] for position in sorted(self._outcomes)]
 
     def _feed(self, bots: Iterator[BotRecordings]) -> None:
-        """Draw bots while there is a free slot; runs in a thread of its own."""
+        """Draw bots while there is a free slot, in a thread of its own."""
         error: RecallAudioError | None = None
         try:
             while self._acquire_slot():
@@ -194,7 +194,7 @@ class Runner:
             self._end_early(error)
 
     def _end_early(self, error: RecallAudioError) -> None:
-        """Begin nothing more; work under way is finished."""
+        """Begin nothing more, but finish work under way."""
         self._stopped_by = self._stopped_by or error
         self._enough.set()
         self._waiting_for_space.clear()
@@ -219,7 +219,7 @@ class Runner:
             self._add_outcome(position, outcome)
 
     def _process_if_space(self, position: _Position, folder: Path) -> None:
-        """Process a recording if there is space for what it writes, else once others have ended."""
+        """Process a recording now if there is disk space, else after others."""
         options = self._request.options or Options()
         try:
             has_space = not self._waiting_for_space and self._workspace.space.reserve(folder, options)
@@ -258,7 +258,7 @@ class Runner:
                 self._process_if_needed(position, folder)
 
     def _add_outcome(self, position: _Position, outcome: Outcome) -> None:
-        """Pass on an outcome; release the bot's slot with the outcome of its last recording."""
+        """Pass on an outcome, and release the bot's slot with its last one."""
         outcome = self._workspace.with_location(outcome)
         if self._callbacks.keeps_outcomes:
             self._outcomes[position] = outcome
@@ -281,7 +281,9 @@ class Runner:
 def outcome_of(
     future: "Future[Outcome]", folder: Path, seconds: float
 ) -> tuple[Outcome, RecallAudioError | None]:
-    """Return the outcome of a future that has ended, and the error that ends the whole batch, if any.
+    """Return a done future's outcome, and the error that ends the batch.
+
+    The error is None where the batch goes on.
 
     A recording that ended its process may be tried once more (status ``transient``); from the second time on
     it is quarantined (``failed``).

@@ -54,7 +54,7 @@ class Task:
 
 
 def process_safely(task: Task) -> Outcome:
-    """Process a recording; return its own failure as an outcome instead of raising it.
+    """Process a recording and return its outcome, also if it fails.
 
     Raises:
         MachineError: the disk is full, or this machine lacks a decoder: other recordings would fail as well.
@@ -79,7 +79,7 @@ def process_safely(task: Task) -> Outcome:
 
 
 def _process(task: Task) -> Outcome:
-    """Process one recording; accept the results of a process that worked on the same folder meanwhile."""
+    """Process one recording, or accept another process's results of it."""
     for is_last_try in (False, True):
         try:
             with _piece_executor(task.jobs) as executor:
@@ -100,7 +100,7 @@ def _process(task: Task) -> Outcome:
 
 @contextlib.contextmanager
 def _piece_executor(jobs: int) -> Iterator[Executor | None]:
-    """Yield processes for the pieces of one recording, or None where it has a single one."""
+    """Yield processes for the pieces of one recording, or None for one job."""
     if jobs < 2:
         yield None
         return
@@ -113,7 +113,7 @@ def _piece_executor(jobs: int) -> Iterator[Executor | None]:
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Keep other processes of this machine off the folder, so that work is not done twice.
+    """Keep other processes of this machine off the folder for a block.
 
     Nothing breaks where the file system has no locks: files appear whole or not at all.
     """
@@ -144,7 +144,7 @@ def lock_file(folder: Path) -> Path:
 
 
 def unexpected_error(error: Exception) -> ItemError:
-    """Return the error for an unforeseen exception: its kind and place, without its text."""
+    """Return the error for an unforeseen exception, without its text."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -158,7 +158,9 @@ def unexpected_error(error: Exception) -> ItemError:
 
 @contextlib.contextmanager
 def _local_copy(task: Task) -> Iterator[Task]:
-    """Yield the task with a local folder; with a store, publish the folder if the block ends well.
+    """Yield the task with a local folder, which is published at the end.
+
+    Without a store it is the recording's own folder, and nothing is published.
 
     Raises:
         ItemError: the recording is not in the store.

@@ -37,7 +37,7 @@ _PART_S = 60.0
 
 
 class Journal:
-    """``OUT/journal.jsonl``: a line for each outcome, as it comes. ``run.json`` is the truth, this is a log.
+    """``OUT/journal.jsonl``, a log with a line for each outcome.
 
     Each line is appended in one write, so that several processes can share a journal. A line that a killed
     process left half-written is ended first.
@@ -73,7 +73,7 @@ class Journal:
 
 
 class StoreJournal:
-    """A journal in a store, which cannot append: an object for each group of lines, written once.
+    """A journal in a store: an object for each group of lines, written once.
 
     ``journal/<when the run began>-<random>-<number>.jsonl``, in order by name.
 
@@ -177,7 +177,7 @@ class RemoteWorkspace(Workspace):
         return storage.Store(self.store.url / folder.parent.name / folder.name)
 
     def publish_download(self, folder: Path) -> None:
-        """Upload what was downloaded; with a cluster, delete it here."""
+        """Upload downloads, and delete the local ones if a cluster processes."""
         storage.publish_fetched(self._store_of(folder), folder)
         if self.request.cluster:
             shutil.rmtree(folder / "source", ignore_errors=True)

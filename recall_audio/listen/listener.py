@@ -68,7 +68,9 @@ class Secrets:
 
     @staticmethod
     def from_environment() -> "Secrets":
-        """Read ``RECALL_WEBHOOK_SECRET`` from the environment or ``.env``; several are separated by blanks.
+        """Read ``RECALL_WEBHOOK_SECRET`` from the environment or ``.env``.
+
+        Several secrets are separated by blanks or commas.
 
         Raises:
             UsageError: there is none, or one is malformed. No message holds any of it.
@@ -98,7 +100,7 @@ def _parse_secret(secret: str) -> bytes:
 
 
 def signature_headers(headers: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the well-formed sets of signature headers of a request, under their ``webhook-`` names.
+    """Return a request's sets of signature headers, under ``webhook-`` names.
 
     Args:
         headers: names in any case that `headers` itself finds.
@@ -278,7 +280,7 @@ class Listener:
 
 @stream_request_body
 class _WebhookHandler(RequestHandler):
-    """Answer one request; refuse a body that is too large before it is read."""
+    """Answers one request, and refuses a body that is too large."""
 
     SUPPORTED_METHODS = ("GET", "HEAD", "POST")
 
@@ -299,7 +301,7 @@ class _WebhookHandler(RequestHandler):
             self._respond(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too large")
 
     def data_received(self, chunk: bytes) -> None:
-        """Collect the body; refuse it once it has become too large."""
+        """Collect the body, and refuse it once it has become too large."""
         self._body += chunk
         if len(self._body) > self._listener.limits.body_bytes and not self._finished:
             self._body.clear()

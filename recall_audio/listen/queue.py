@@ -90,7 +90,7 @@ def parse_event(body: bytes, message_id: str) -> BotEvent | IgnoredMessage:
 
 
 def _id(data: Any, what: str) -> str:
-    """Return the id of a bot, recording or artifact in a message's data, or an empty text."""
+    """Return an id in a message's data, or an empty text."""
     found = data.get(what) if isinstance(data, dict) else None
     value = found.get("id") if isinstance(found, dict) else None
     return value if isinstance(value, str) and is_file_name(value) else ""
@@ -218,7 +218,7 @@ class Queue:
         raise failure
 
     def add(self, event: BotEvent) -> bool:
-        """Write an event to the disk; return False where its message was known already.
+        """Write an event to the disk and return whether its message was new.
 
         Two calls for one bot must not run at once: the later might not see what the earlier wrote.
 
@@ -256,7 +256,10 @@ class Queue:
         return [bot_id for _, bot_id in sorted(found)]
 
     def take(self, bot_id: str) -> Entry | None:
-        """Take a bot's entry, or return None where it is gone; an unreadable entry still names its bot."""
+        """Take a bot's entry, or return None where it is gone.
+
+        An unreadable entry still names its bot.
+        """
         name = f"{bot_id}.json"
         self._due_times.pop(name, None)
         try:
@@ -278,7 +281,7 @@ class Queue:
             obsolete.unlink(missing_ok=True)
 
     def put_back(self, entry: Entry, why: str = "", *, at_once: bool = False) -> None:
-        """Put an unfinished bot back, to be tried after a wait that grows each time, or at once."""
+        """Put an unfinished bot back, to be tried after a growing wait."""
         if not at_once:
             wait_s = min(_FIRST_WAIT_S * 2.0**entry.tries, _LONGEST_WAIT_S)
             next_try = to_iso(time.time() + wait_s)
@@ -287,7 +290,7 @@ class Queue:
         self._untake(self._taken / f"{entry.bot_id}.json")
 
     def recover(self) -> int:
-        """Put back what a killed process had taken, and clean up; return the number of entries.
+        """Put back what a killed process had taken and return how many.
 
         Only for the process that takes entries, before it takes any.
         """
@@ -347,7 +350,10 @@ class Queue:
 
     @staticmethod
     def _names(folder: Path) -> Iterator[tuple[str, int]]:
-        """Yield the name and the time of change (ns since the epoch) of each entry in a folder."""
+        """Yield the name and time of change of each entry in a folder.
+
+        The time is in nanoseconds since the epoch.
+        """
         with os.scandir(folder) as rows:
             for row in rows:
                 if row.name.endswith(".json") and is_file_name(row.name.removesuffix(".json")):

@@ -35,7 +35,7 @@ _RECORDINGS_AT_ONCE = 32
 
 
 def ensure_file(folder: Path, name: str) -> Path:
-    """Return the path of a recording's file, downloaded first if the folder is a mirror.
+    """Return the path of a file, downloaded first if the folder is a mirror.
 
     Raises:
         ItemError: ``missing_file``; ``damaged_file``: its bytes are not those that the manifest names.
@@ -60,7 +60,7 @@ def ensure_file(folder: Path, name: str) -> Path:
 
 
 def ensure_files(folder: Path, prefixes: Sequence[str]) -> None:
-    """Download all files of a mirrored recording whose names begin with one of `prefixes`."""
+    """Download files of a mirrored recording whose names have a prefix."""
     sidecar = read_sidecar(folder)
     if sidecar is not None:
         for name in Store(sidecar.url).listing():
@@ -69,7 +69,10 @@ def ensure_files(folder: Path, prefixes: Sequence[str]) -> None:
 
 
 def upload_if_mirrored(path: Path) -> str:
-    """Upload a file that was just written below a mirror; return its address, or its path elsewhere."""
+    """Upload a file that was written below a mirror and return its address.
+
+    Elsewhere nothing is uploaded, and its path is returned.
+    """
     for parent in path.parents:
         if (sidecar := read_sidecar(parent)) is not None:
             name = path.relative_to(parent).as_posix()
@@ -79,7 +82,7 @@ def upload_if_mirrored(path: Path) -> str:
 
 
 def address_of(path: Path) -> str:
-    """Return the absolute path of a file, or its address in the store if it is in a mirror."""
+    """Return a file's absolute path, or its address if it is in a mirror."""
     for parent in (path, *path.parents):
         if (sidecar := read_sidecar(parent)) is not None:
             name = path.relative_to(parent).as_posix()
@@ -88,7 +91,7 @@ def address_of(path: Path) -> str:
 
 
 def recordings_below(url: Url) -> tuple[Url, list[tuple[str, str]]]:
-    """Return the output that an address is of or in, and the ids of every recording at the address.
+    """Return the output that an address lies in and the recordings there.
 
     Returns:
         The output's address, and ``(bot_id, recording_id)`` pairs.
@@ -133,7 +136,7 @@ class Mirror:
         self.root = cache_folder().joinpath("stores", protocol, *steps)
 
     def recordings(self) -> list[Path]:
-        """Return the folder of every recording at or below the place, documents up to date.
+        """Return the folders of all recordings at the place, brought up to date.
 
         Raises:
             UsageError: there is none.
@@ -166,7 +169,7 @@ class Mirror:
             Sidecar(self.url).write(self.root)
 
     def _load(self, store: Store, objects: Mapping[str, Mapping[str, Facts]]) -> None:
-        """Bring documents up to date; try again with recordings that are being published."""
+        """Bring documents up to date, and retry what is being published."""
         waiting = dict(objects)
         for attempt in range(_TRIES):
             wanted = {p: self._changed(p, stored) for p, stored in waiting.items()}
@@ -211,7 +214,7 @@ def _join(prefix: str, name: str) -> str:
 
 
 def _by_recording(listing: Mapping[str, Facts], below: str = "") -> dict[str, dict[str, Facts]]:
-    """Group objects by their recording's prefix below the place, then by their name below that."""
+    """Group objects by their recording's prefix, then by name below it."""
     prefixes = {
         n[: -len(RECORDING_FILE)].rstrip("/") for n in listing if n.rpartition("/")[2] == RECORDING_FILE
     }
@@ -233,7 +236,7 @@ def _loaded(folder: Path) -> Mapping[str, Facts]:
 def _write_documents(
     folder: Path, url: Url, stored: Mapping[str, Facts], loaded: Mapping[str, bytes]
 ) -> None:
-    """Write what was loaded; delete what has left the store or has changed there since."""
+    """Write loaded documents, and delete those that the store has no longer."""
     before = _loaded(folder)
     for name in before:
         if name not in stored or (before[name] != stored[name] and name not in loaded):
@@ -246,7 +249,10 @@ def _write_documents(
 
 
 def _is_of_one_run(folder: Path) -> bool:
-    """Tell whether the documents are those that the manifest names; True where there is no manifest."""
+    """Tell whether the documents are those that the manifest names.
+
+    Without a manifest there is nothing to compare.
+    """
     expected = digests_in(folder)
     documents = {n for n in expected if "/" not in n and n.endswith(_DOCUMENTS) and n != "report.html"}
     if not (folder / MANIFEST).is_file():
@@ -258,7 +264,7 @@ def _is_of_one_run(folder: Path) -> bool:
 
 
 def _drop_results(folder: Path) -> None:
-    """Delete results of which only some are published; the recording counts as not processed."""
+    """Delete half-published results: the recording counts as not processed."""
     for file in _files(folder):
         if file.name not in (RECORDING_FILE, SIDECAR):
             file.unlink(missing_ok=True)

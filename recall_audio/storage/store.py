@@ -66,7 +66,9 @@ Location = Path | Url
 
 
 def parse_location(text: str) -> Location:
-    """Return the folder or the address in a store that a text names; ``file://`` is a folder.
+    """Return the folder or the address in a store that a text names.
+
+    ``file://`` names a folder.
 
     Raises:
         UsageError: the protocol is unknown, or the address holds a password or a query.
@@ -116,7 +118,9 @@ class Unsupported(Exception):
 
 
 def call_store(url: Url, name: str, call: Callable[[], T]) -> T:
-    """Call a store's library; turn what it raises into errors without its text, which may hold anything.
+    """Call a store's library and translate the errors that it raises.
+
+    Their text may hold anything, secrets included, and is not passed on.
 
     Args:
         url: the store's address.
@@ -267,7 +271,7 @@ class Store:
         return call_store(self.url, name, lambda: bytes(self._opened[0].cat_file(self._path(name))))
 
     def read_all(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Return several objects' bytes, read side by side; one that does not exist has no entry."""
+        """Return the bytes of several objects, without those that do not exist."""
         paths = {self._path(name): name for name in names}
         if not paths:
             return {}
@@ -312,7 +316,7 @@ class Store:
         call_store(self.url, name, lambda: self._opened[0].pipe_file(self._path(name), content, **how))
 
     def upload(self, path: Path, name: str) -> None:
-        """Upload a file; a large one in parts that appear together."""
+        """Upload a file, a large one in parts that appear together."""
         self._make_room(name)
         call_store(self.url, name, lambda: self._opened[0].put_file(str(path), self._path(name)))
 

@@ -111,7 +111,7 @@ def _user() -> str:
 
 
 def load_state(store: Store, folder: Path) -> bool:
-    """Download what says how far a recording is; return False where it is not in the store.
+    """Download the state of a recording and return whether the store has it.
 
     Args:
         store: at the recording's own address.
@@ -125,7 +125,16 @@ def load_state(store: Store, folder: Path) -> bool:
 
 
 def load_states(store: Store, prefix: str, root: Path) -> list[Path]:
-    """Load the state of every recording below ``<prefix>/<recording_id>``; return their folders."""
+    """Download the state of every recording below a prefix.
+
+    Args:
+        store: the output's.
+        prefix: the bot's id; recordings are ``<prefix>/<recording_id>``.
+        root: the local output.
+
+    Returns:
+        The recordings' folders.
+    """
     by_recording: dict[str, dict[str, Facts]] = {}
     for name, facts in store.listing(prefix).items():
         recording, _, rest = name[len(prefix) + 1 :].partition("/")
@@ -151,7 +160,10 @@ def _write_state(store: Store, prefix: str, folder: Path, objects: Mapping[str, 
 
 
 def download_documents(store: Store, folder: Path) -> None:
-    """Download the small files that the manifest names; discard one whose bytes differ from it."""
+    """Download the documents that the manifest names.
+
+    One whose bytes are not those of the manifest is discarded.
+    """
     expected = digests_in(folder)
     objects = _objects(folder)
     wanted = [n for n in expected if "/" not in n and n in objects and n not in (RECORDING_FILE, MANIFEST)]
@@ -174,7 +186,10 @@ def stored_names(folder: Path) -> list[str]:
 
 
 def size_of(folder: Path, name: str) -> int | None:
-    """Return the bytes of a recording's file, local or in its store; None where it is in neither."""
+    """Return the size of a file, local or in its store, in bytes.
+
+    It is None where the file is in neither.
+    """
     path = folder / name
     with contextlib.suppress(OSError):
         if path.is_file():
@@ -184,7 +199,7 @@ def size_of(folder: Path, name: str) -> int | None:
 
 
 def discard(folder: Path, name: str) -> None:
-    """Delete a file that must not be used, and ignore the store's copy of it from now on."""
+    """Delete a file that must not be used, and ignore the store's copy."""
     (folder / name).unlink(missing_ok=True)
     sidecar = read_sidecar(folder)
     if sidecar is not None and name in sidecar.objects:
@@ -192,7 +207,7 @@ def discard(folder: Path, name: str) -> None:
 
 
 def publish_fetched(store: Store, folder: Path) -> None:
-    """Upload downloads; ``recording.json``, which names them, comes last."""
+    """Upload downloads, and ``recording.json``, which names them, last."""
     names = sorted(name for name in _publishable(folder) if name.startswith("source/"))
     for name in names:
         store.upload(folder / name, name)
@@ -200,7 +215,7 @@ def publish_fetched(store: Store, folder: Path) -> None:
 
 
 def publish(store: Store, folder: Path, doubted: Collection[str] = ()) -> None:
-    """Upload a processed recording; ``run.json`` comes last.
+    """Upload a processed recording, ``run.json`` last.
 
     Args:
         store: at the recording's own address.
@@ -235,7 +250,10 @@ def publish(store: Store, folder: Path, doubted: Collection[str] = ()) -> None:
 
 
 def _downloads(store: Store, folder: Path, objects: Mapping[str, Facts]) -> dict[str, str]:
-    """Return the SHA-256 of downloads by name, if the store has the same ``recording.json``."""
+    """Return the SHA-256 of downloads that the store has, by name.
+
+    It has them if its ``recording.json``, which names them, is the same.
+    """
     recording = (folder / RECORDING_FILE).read_bytes()
     if RECORDING_FILE not in objects or store.read(RECORDING_FILE) != recording:
         return {}
@@ -246,7 +264,7 @@ def _downloads(store: Store, folder: Path, objects: Mapping[str, Facts]) -> dict
 def _mark_unfinished(
     store: Store, seen: Facts | None, before: Mapping[str, Any] | None, new: Mapping[str, str]
 ) -> str:
-    """Mark the stages that are about to be overwritten; return the manifest's tag from now on."""
+    """Mark the stages about to be overwritten and return the manifest's tag."""
     if seen is None:
         return ABSENT
     stages = [s if _is_unchanged(s, new) else {**s, "key": ""} for s in (before or {}).get("stages", ())]
@@ -255,7 +273,10 @@ def _mark_unfinished(
 
 
 def _is_unchanged(stage: Mapping[str, Any], new: Mapping[str, str]) -> bool:
-    """Tell whether all outputs of a stage stay; what is overwritten is invalid from the first byte on."""
+    """Tell whether none of a stage's outputs is overwritten.
+
+    An output that is overwritten is invalid from the first byte on.
+    """
     return all(n.startswith(".work/") or new.get(n) == f["sha256"] for n, f in stage["outputs"].items())
 
 
@@ -277,7 +298,7 @@ def _upload_data(
 def _remove_left_over(
     store: Store, objects: Mapping[str, Facts], before: Mapping[str, Any] | None, now: Mapping[str, Any]
 ) -> None:
-    """Remove what only the former manifest named (stems of another format), and old crash counts."""
+    """Remove what only the former manifest named, and old crash counts."""
     for name in (set(digests(before)) - set(digests(now)) | {CRASHES_FILE}) & set(objects):
         store.remove(name)
 
@@ -318,7 +339,7 @@ def digests(manifest: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def digests_in(folder: Path) -> dict[str, str]:
-    """Return the :func:`digests` of a folder's manifest; none where it has none."""
+    """Return the :func:`digests` of a folder's manifest, if it has one."""
     with contextlib.suppress(OSError, ValueError):
         return digests(json.loads((folder / MANIFEST).read_bytes()))
     return {}

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class InlineExecutor(Executor):
-    """An executor that calls at once, in the calling thread: for one recording, a notebook or a test.
+    """An executor that calls at once, in the calling thread.
 
     Args:
         progress: called as a call's first argument, a task, advances.
@@ -30,7 +30,11 @@ class InlineExecutor(Executor):
         self._progress = progress
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
-        """Make the call and return what came of it in a future; Ctrl-C is raised."""
+        """Make the call and return its future, which is done.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+        """
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         with progress_to(partial(self._progress, args[0].folder.name)):
@@ -96,14 +100,14 @@ def open_executor(
 
 
 def do_nothing(*_: object) -> None:
-    """Ignore the arguments; stands for a callback that was not given."""
+    """Ignore the arguments, in place of a callback that was not given."""
 
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 
 class DeferredSignals:
-    """A block in which SIGINT and SIGTERM set an event; their own handlers run when the block ends.
+    """A block in which SIGINT and SIGTERM set an event.
 
     A signal therefore never strikes between two steps that belong together. A second one changes nothing: the
     time to the end is bounded. Outside the main thread, where Python takes no handlers, this does nothing.

@@ -126,7 +126,10 @@ class DaskExecutor(Executor):
         return future
 
     def cancel_all(self) -> None:
-        """Cancel all calls without waiting; workers leave running ones within seconds."""
+        """Cancel all calls without waiting.
+
+        Workers leave running ones within seconds.
+        """
         self._over.set()
         self._fail_all(TransientError("Stopped before it was finished.", code="interrupted"))
 
@@ -148,7 +151,7 @@ class DaskExecutor(Executor):
         self._pool.shutdown(wait=wait)
 
     def _watch(self) -> None:
-        """End calls that take too long, and all once no worker was there for long; runs in a thread."""
+        """End overdue calls, and all once there was no worker for too long."""
         last_worker_at = time.monotonic()
         while not self._over.wait(POLL_S):
             self._end_overdue()
@@ -208,7 +211,7 @@ class DaskExecutor(Executor):
 
 
 def _end_on_cluster(client: Any, key: str, remote: "Future[Any]") -> None:
-    """Cancel a call and restart the worker that runs it: a thread cannot be ended otherwise."""
+    """Cancel a call and restart its worker, as a thread cannot be ended."""
     with contextlib.suppress(Exception):  # a worker without a nanny cannot be restarted
         workers = [w for w, keys in client.processing().items() if key in keys]
         remote.cancel()
@@ -320,7 +323,7 @@ def _client(address: str) -> Iterator[Any]:
 
 
 def _is_scheduler(address: str) -> bool:
-    """Tell whether a server at an address accepts connections and begins as a scheduler does.
+    """Tell whether a server at an address begins as a scheduler does.
 
     Checked first because ``Client`` waits for ever for a peer that accepts a connection and sends nothing
     (measured with distributed 2026.8), and leaves threads behind where none listens. A scheduler sends first:
@@ -346,7 +349,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _check(client: Any, requirements: tuple[str, tuple[str, ...]]) -> None:
-    """Check one worker, then each; a cluster that grows on demand starts one for it.
+    """Check one worker, then each.
 
     Raises:
         MachineError: there is no worker, or one is unfit.
@@ -373,7 +376,7 @@ def _check(client: Any, requirements: tuple[str, tuple[str, ...]]) -> None:
 
 @contextmanager
 def _token(folder: Path) -> Iterator[str]:
-    """Put a file into a folder for a block and yield its path; machines that share the folder see it."""
+    """Yield a file in a folder that machines which share the folder see."""
     path = temporary_beside(folder.absolute() / "cluster")
     try:
         with atomic(path) as stream:
@@ -385,7 +388,7 @@ def _token(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Dask's own log lines for a block: this package reports what matters itself."""
+    """Silence Dask's log lines for a block: what matters is reported."""
     logs = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
     levels = [log.level for log in logs]
     with suppress(ImportError):

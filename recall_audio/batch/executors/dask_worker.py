@@ -26,7 +26,7 @@ _REPORT_EVERY_S = 1.0
 
 
 class RemoteCall:
-    """A call of a function of this module, pickled as the function's name and plain arguments only."""
+    """A call of this module's, pickled as a function's name and plain arguments."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._parts = function, arguments
@@ -37,7 +37,10 @@ class RemoteCall:
 
 @cache
 def build_id() -> str:
-    """Return this version of the package, with a digest of its stages' revisions and of all its options."""
+    """Return the package's version with a digest of stages and options.
+
+    It covers the stages' revisions and the default of every option.
+    """
     revisions = {name: stage.revision for name, stage in STAGES.items()}
     return f"{__version__} ({key_of(revisions, parameters_of(Options()))[:8]})"
 
@@ -55,7 +58,7 @@ def run_call(requirements: tuple[str, tuple[str, ...]], topic: str, number: int,
 
 
 def check(requirements: tuple[str, tuple[str, ...]]) -> str:
-    """Check that this worker can run the client's calls; return its host's name.
+    """Check that this worker can run the client's calls and return its host.
 
     Args:
         requirements: the client's :func:`build_id`, and files that it has put into the shared folders.
@@ -79,7 +82,7 @@ def check(requirements: tuple[str, tuple[str, ...]]) -> str:
 
 @cache
 def _check_shared(token: Path) -> None:
-    """Check, once in each worker process, that a shared folder can be read and written."""
+    """Check that a shared folder can be read and written, once a process."""
     beside = token.with_name(f"{token.name}.{socket.gethostname()}.{os.getpid()}")
     try:
         token.read_bytes()
@@ -98,7 +101,7 @@ def _check_shared(token: Path) -> None:
 
 
 class _TopicProgress:
-    """Sends progress to the client now and then, and ends a call that the client has cancelled."""
+    """Sends progress to the client, and ends a call that it has cancelled."""
 
     def __init__(self, topic: str, number: int) -> None:
         self._topic, self._number, self._sent_at = topic, number, 0.0

@@ -47,7 +47,7 @@ _environment = threading.RLock()
 
 @contextlib.contextmanager
 def hidden_secrets() -> Iterator[None]:
-    """Take secrets out of the environment that children get, within a block of one thread at a time."""
+    """Take secrets out of the environment for a block of one thread at a time."""
     with _environment:
         hidden = {name: os.environ.pop(name) for name in SECRET_VARIABLES if name in os.environ}
         try:
@@ -73,7 +73,7 @@ class _Job:
 
 
 class ProcessExecutor(Executor):
-    """An executor of at most `n` processes; one is started when a call finds none idle.
+    """An executor of up to `n` processes, each started when none is idle.
 
     A future ends with ItemError ``crashed`` where its process ended (``facts['exit_code']``, negative for a
     signal), ``timeout`` where it took longer than allowed; both have ``facts['pid']``. Other calls go on.
@@ -145,7 +145,7 @@ class ProcessExecutor(Executor):
             worker.end()
 
     def _done(self, job: _Job, worker: "_Worker | None") -> "_Worker | None":
-        """Do one job; return the worker if it can take the next."""
+        """Do one job and return the worker if it can take the next."""
         try:
             worker = _ready(worker, job)
         except Exception as error:  # noqa: BLE001 - what cannot be pickled or started fails this job alone
@@ -165,7 +165,7 @@ class ProcessExecutor(Executor):
 
 
 def _ready(worker: "_Worker | None", job: _Job) -> "_Worker":
-    """Send the job to the worker, or to a new one if it died idle; return the one that has it."""
+    """Send the job to the worker, or to a new one, and return that worker."""
     if worker is not None and worker.process.is_alive():
         with contextlib.suppress(OSError):
             worker.pipe.send(job.call)
@@ -204,7 +204,7 @@ class _Worker:
         theirs.close()
 
     def answer(self, timeout_s: float | None, ending: threading.Event, progress: StageCallback) -> Any:
-        """Wait for the call; return its result or raise its error.
+        """Wait for the call and return its result, or raise its error.
 
         Raises:
             ItemError: ``crashed``, ``timeout``.
@@ -249,7 +249,7 @@ class _Worker:
         )
 
     def end(self) -> None:
-        """End the process: asked first, so that it removes its temporary files, then killed."""
+        """End the process, by a signal that lets it clean up, then by a kill."""
         self.pipe.close()
         for stop in (self.process.terminate, self.process.kill):
             if self.process.is_alive():

@@ -42,7 +42,7 @@ def progress_to(callback: StageCallback) -> Iterator[None]:
 
 
 def report_progress(stage: str, done: int, total: int) -> None:
-    """Report how far the work is to the innermost :func:`progress_to`, if there is one."""
+    """Report progress to the innermost :func:`progress_to`, if there is one."""
     callback = _listener.get()
     if callback is not None:
         callback(stage, done, total)
