@@ -242,19 +242,8 @@ def _translated(error: Exception) -> Exception:
             f"It ended {times} of the cluster's workers one after another.", code="crashed", times=times
         )
     if isinstance(error, ImportError | AttributeError) and "recall_audio" in str(error):
-        return unfit_worker(error)
+        return dask_worker.unfit_error(error)
     return error
-
-
-def unfit_worker(error: BaseException) -> MachineError:
-    """Return the error for a worker that cannot even unpickle a call."""
-    detail = f" ({error})" if isinstance(error, ImportError) else ""
-    return MachineError(
-        f"A worker of the cluster cannot run this package's calls: it lacks recall_audio "
-        f"{dask_worker.build_id()}{detail}.",
-        "Install the same version on the cluster's workers and here.",
-        code="other_version",
-    )
 
 
 _CONNECT_S = 10.0
@@ -371,7 +360,7 @@ def _check(client: Any, requirements: tuple[str, tuple[str, ...]]) -> None:
             code="no_worker",
         )
     if problem is not None:
-        raise unfit_worker(problem)
+        raise dask_worker.unfit_error(problem)
 
 
 @contextmanager

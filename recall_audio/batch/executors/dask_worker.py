@@ -80,6 +80,17 @@ def check(requirements: tuple[str, tuple[str, ...]]) -> str:
     return socket.gethostname()
 
 
+def unfit_error(error: BaseException) -> MachineError:
+    """Return the error for a worker that cannot even unpickle a call."""
+    detail = f" ({error})" if isinstance(error, ImportError) else ""
+    return MachineError(
+        f"A worker of the cluster cannot run this package's calls: it lacks recall_audio "
+        f"{build_id()}{detail}.",
+        "Install the same version on the cluster's workers and here.",
+        code="other_version",
+    )
+
+
 @cache
 def _check_shared(token: Path) -> None:
     """Check that a shared folder can be read and written, once a process."""
