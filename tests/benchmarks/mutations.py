@@ -58,8 +58,8 @@ CHOSEN_TESTS = {
 }
 """The tests that have to notice the chosen faults of each area."""
 
-LARGE_NUMBER = re.compile(r"\d[\d_]+")
-"""A number of 10 or more; cosmic-ray changes it by one, which is hardly a fault."""
+HARDLY_A_FAULT = re.compile(r"\d[\d_]+|[\d.]+e|(True|False)\b")
+"""Numbers of ten or more, which cosmic-ray changes by one, and what decorators such as dataclass are told."""
 
 SLACK = 4.0
 """A run of tests may take so many times what it takes without a fault, and STARTUP_S more."""
@@ -131,10 +131,11 @@ def random_mutants(areas: tuple[str, ...], seed: int) -> Iterator[Mutant]:
         name, occurrence = rng.choice(places[path, line, column])
         before = path.read_text("utf-8")
         after = mutate_code(before, plugins.get_operator(name)(), occurrence)
-        is_tiny = name.endswith("NumberReplacer") and LARGE_NUMBER.match(
-            before.splitlines()[line - 1], column
+        text = before.splitlines()[line - 1]
+        is_trivial = (name.endswith("NumberReplacer") or text.startswith("@")) and HARDLY_A_FAULT.match(
+            text, column
         )
-        if after is not None and not is_tiny and compiles(after):
+        if after is not None and not is_trivial and compiles(after):
             module = path.relative_to(ROOT / PACKAGE).as_posix()
             area = area_of(module)
             yield Mutant(module, line, name.removeprefix("core/"), before, after, area, TESTS[area])
