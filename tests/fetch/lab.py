@@ -28,6 +28,28 @@ FAST = Policy(
     ),
     poll_s=0.001,
 )
+
+
+class Clock:
+    """A clock that only its own sleep moves on; what slept on it is in `slept`, seconds."""
+
+    def __init__(self) -> None:
+        self.at = 1_700_000_000.0
+        self.slept: list[float] = []
+        self.lock = threading.Lock()
+
+    def sleep(self, seconds: float) -> None:
+        with self.lock:
+            self.slept.append(seconds)
+            self.at += seconds
+
+    def policy(self) -> Policy:
+        return replace(
+            FAST, retry=replace(FAST.retry, sleep=self.sleep, budget_s=200.0), now=lambda: self.at,
+            monotonic=lambda: self.at,
+        )  # fmt: skip
+
+
 MP3_FRAME = bytes.fromhex("fffb9064") + bytes(413)
 ANN = {"id": 100, "name": "Ann", "is_host": True, "platform": "desktop", "extra_data": None, "email": None}
 BOB = {**ANN, "id": 101, "name": "Bob", "is_host": False}

@@ -2,42 +2,20 @@
 
 import json
 import stat
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fetch.lab import ANN, FAST, KEY, Lab, make_meeting, replies
+from fetch.lab import ANN, FAST, KEY, Clock, Lab, make_meeting, replies
 
 from recall_audio.errors import ItemError, KeyRefused, MachineError, TransientError, UsageError, Waiting
 from recall_audio.fetch import Settings, fetch_bot, known_recordings
 from recall_audio.fetch.api.rate_limit import RateLimit
-from recall_audio.fetch.http.retry import Policy
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, StandIn, StandInOptions, State, meeting
 
 HTML = b"<html><body>Attention required! canary-page</body></html>"
-
-
-class Clock:
-    """A clock that only its own sleep moves on."""
-
-    def __init__(self) -> None:
-        self.at = 1_700_000_000.0
-        self.slept: list[float] = []
-        self.lock = threading.Lock()
-
-    def sleep(self, seconds: float) -> None:
-        with self.lock:
-            self.slept.append(seconds)
-            self.at += seconds
-
-    def policy(self) -> Policy:
-        return replace(
-            FAST, retry=replace(FAST.retry, sleep=self.sleep, budget_s=200.0), now=lambda: self.at,
-            monotonic=lambda: self.at,
-        )  # fmt: skip
 
 
 def test_row_1_a_refused_key_stops_at_the_first_request(lab: Lab) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fetch.lab import FAST, Lab, make_meeting, replies
+from fetch.lab import FAST, Clock, Lab, audio, make_meeting, replies
 
 from recall_audio.errors import ItemError, TransientError
 from recall_audio.fetch.http.retry import RetryPolicy, TransferPolicy
@@ -86,7 +86,6 @@ def test_row_16_the_deadline_stands_above_all_progress(lab: Lab) -> None:
             Reply(headers={"Content-Range": "bytes 40000-99999/123456"}), id="row 18: another total"
         ),
         pytest.param(Reply(headers={"Content-Range": ""}), id="row 18: no Content-Range"),
-        pytest.param(Reply(headers={"ETag": '"another"'}), id="row 19: another ETag"),
         pytest.param(Reply(status=416, body=b""), id="row 20: 416"),
         pytest.param(Reply(status=412, body=b""), id="row 19: 412"),
     ],
@@ -97,6 +96,45 @@ def test_rows_17_to_20_a_wrong_answer_to_a_range_is_never_appended(lab: Lab, wro
     assert lab.source("mixed.mp3") == (lab.folder / "mix.mp3").read_bytes()
     assert recording.meeting.mix is not None
     assert recording.meeting.mix.length_verified
+
+
+def test_row_19_a_range_of_another_object_is_never_appended(lab: Lab) -> None:
+    """The answer ignores If-Match: right range, right length, but the bytes of another object."""
+    make_meeting(lab.folder)
+    mix = (lab.folder / "mix.mp3").read_bytes()
+    other = audio("mp3", 100_000, seed=99)
+    assert len(other) == len(mix)
+    assert other[GONE_BYTES:] != mix[GONE_BYTES:]
+    another = Reply(headers={"ETag": '"another"'}, body=other[GONE_BYTES:])
+    with lab.serve(replies(MIX, Reply(cut_at=GONE_BYTES), another)):
+        (recording,) = lab.fetch().recordings
+    assert lab.source("mixed.mp3") == mix
+    assert recording.meeting.mix is not None
+    assert recording.meeting.mix.length_verified
+    ranges = [r.headers.get("range") for r in lab.server.requests if r.path.endswith("mix.mp3")]
+    assert ranges == [None, f"bytes={GONE_BYTES}-", None], "begun anew after the other object's answer"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("path", [MIX, r"parts\.json"], ids=["media", "document"])
+def test_a_wait_that_the_media_host_names_is_kept(lab: Lab, path: str, status: int) -> None:
+    clock = Clock()
+    with lab.serve(replies(path, Reply(status=status, headers={"Retry-After": "7"}))):
+        result = lab.fetch(clock.policy())
+    assert result.recordings[0].status == "complete"
+    assert len(clock.slept) == result.retries == 1
+    assert 7.0 <= clock.slept[0] <= 7.0 + FAST.retry.wait_first_s, "as named, and a jitter"
+
+
+def test_a_wait_beyond_what_is_kept_is_reported_and_not_slept(lab: Lab) -> None:
+    """150 s are more than the 120 s that are kept, and less than the clock's budget for retries."""
+    clock = Clock()
+    later = Reply(status=503, headers={"Retry-After": "150"})
+    with lab.serve(replies(MIX, later, forever=True)), pytest.raises(TransientError) as caught:
+        lab.fetch(clock.policy())
+    assert clock.slept == []
+    assert caught.value.facts["retry_after_s"] == 150.0
+    assert len(lab.asked("mix.mp3")) == 1
 
 
 def test_row_19_an_object_replaced_between_attempts_is_fetched_whole(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """The pure half: answers to values or errors, whatever the bytes."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,6 @@ from recall_audio.fetch import participants
 from recall_audio.fetch.api import payloads, protocol
 from recall_audio.fetch.api.protocol import Answer, Asked
 from recall_audio.fetch.download import resume
-from recall_audio.model.ids import distinct_names
 
 ASKED = Asked("bot 7", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
 NUMBERS = st.integers() | st.floats() | st.booleans() | st.none()
@@ -134,24 +134,63 @@ def test_no_repr_shows_an_address() -> None:
     assert "canary" not in repr(found) + repr(payloads.parts([part]))
 
 
-@given(st.lists(st.text(min_size=1, max_size=12), max_size=12))
-def test_names_are_distinct_without_case_and_safe(ids: list[str]) -> None:
-    names = distinct_names(ids)
-    assert len({n.casefold() for n in names} | {"mixed"}) == len(ids) + 1
-    assert all(n.isascii() and n.replace("-", "").replace("_", "").isalnum() and len(n) <= 70 for n in names)
+LENGTH = 50
+Part = tuple[int, int, int, str | None]
+"""First and last byte and total of a Content-Range, and an ETag or None."""
 
 
-@given(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.booleans())
-def test_row_18_only_the_exact_continuation_is_appended(
-    have: int, start: int, end: int, total: int, same: bool
-) -> None:
-    on_disk = resume.Have(have, '"a"', 50)
-    headers = {"Content-Range": f"bytes {start}-{end}/{total}", "ETag": '"a"' if same else '"b"'}
-    step = resume.next_step(206, headers, on_disk, 10**9)
-    assert step is not None
-    exact = have > 0 and start == have and total == 50 and start <= end < total and same
-    assert (step.action == "write") == exact
-    assert step.have == (on_disk if exact else resume.Have())
+@st.composite
+def answers_to_a_range(draw: st.DrawFn) -> tuple[int, Part]:
+    """Bytes on disk and an answer: the exact continuation, the same with one fact changed, or anything."""
+    on_disk = draw(st.integers(1, LENGTH - 1))
+    etag = draw(st.sampled_from(['"a"', None]))
+    exact: Part = (on_disk, draw(st.integers(on_disk, LENGTH - 1)), LENGTH, etag)
+    anything = st.tuples(
+        st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.sampled_from(['"a"', '"b"', None])
+    )
+    kind = draw(st.sampled_from(["exact", "exact", "start", "end", "total", "etag", "any", "empty"]))
+    start, end, total, etag = exact
+    changed: dict[str, Part] = {
+        "exact": exact,
+        "start": (draw(st.integers(0, LENGTH)), end, total, etag),
+        "end": (start, draw(st.integers(0, 60)), total, etag),
+        "total": (start, end, draw(st.integers(end + 1, 60)), etag),
+        "etag": (start, end, total, '"b"'),
+        "any": draw(anything),
+        "empty": (0, end, total, etag),
+    }
+    return (0 if kind == "empty" else on_disk), changed[kind]
+
+
+def test_row_18_only_the_exact_continuation_is_appended() -> None:
+    reached: Counter[str] = Counter()
+
+    @given(answers_to_a_range())
+    @settings(max_examples=500, deadline=None)
+    def holds(case: tuple[int, Part]) -> None:
+        n_bytes, (start, end, total, etag) = case
+        on_disk = resume.Have(n_bytes, '"a"', LENGTH)
+        headers = {"Content-Range": f"bytes {start}-{end}/{total}"} | ({"ETag": etag} if etag else {})
+        step = resume.next_step(206, headers, on_disk, 10**9)
+        assert step is not None
+        facts = {
+            "bytes": n_bytes > 0,
+            "start": start == n_bytes,
+            "end": start <= end < total,
+            "total": total == LENGTH,
+            "etag": etag in (None, '"a"'),
+        }
+        wrong = [name for name, is_right in facts.items() if not is_right]
+        assert (step.action == "write") == (not wrong)
+        assert step.have == (resume.Have() if wrong else on_disk)
+        reached[wrong[0] if len(wrong) == 1 else "several" if wrong else "exact"] += 1
+
+    holds()
+    examples = reached.total()
+    assert reached["exact"] >= examples / 5, "the exact continuation is common"
+    assert all(reached[only] >= 5 for only in ("bytes", "start", "end", "total", "etag")), (
+        "each fact is wrong alone"
+    )
 
 
 @pytest.mark.parametrize("etag", ['W/"a"', "a", "", '"a\n"'])
