@@ -23,7 +23,7 @@ from recall_audio.media.wav import read_block
 from recall_audio.model.options import FeatureOptions
 from recall_audio.model.turns import VOICE_FIGURES, Turn, TurnFeatures, VoiceFeatures
 from recall_audio.pipeline.documents import need, read_documents
-from recall_audio.pipeline.talk import talk_again
+from recall_audio.pipeline.talk import remeasure_talk
 from recall_audio.results.records import Table
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ, to_samples
@@ -52,7 +52,7 @@ def measure_features(
         ItemError: the recording has no results, or a stem is missing.
     """
     documents = read_documents(folder)
-    talk = talk_again(documents)
+    talk = remeasure_talk(documents)
     speech = {k: from_seconds(v) for k, v in need(documents, "segments")["speakers"].items()}
     stems = {s["participant"]: s for s in documents.get("stems", {}).get("stems", [])}
     found: list[TurnFeatures] = []
