@@ -28,9 +28,7 @@ from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import earlier, intact
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 from recall_audio.pipeline.process import finished, parameters_of
-
-CRASHES_FILE = "crashes.json"
-"""Name of the file that counts how often a recording ended its process."""
+from recall_audio.storage.workspace import CRASHES_FILE
 
 _MAX_CRASHES = 2
 """Crashes after which a recording is quarantined: one may be the machine's fault."""

@@ -36,9 +36,9 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.25
 _SHUTDOWN_S = 6.0
 """Longest wait for work under way once the batch is stopped, seconds."""
-_AHEAD_FACTOR = 2
-_AHEAD_BOTS = 2
-"""Bots fetched or in work at once: twice the executor's slots and two more."""
+_BOTS_PER_SLOT = 2
+_MORE_BOTS = 2
+"""Bots fetched or in work at once: so many for each slot of the executor, and so many more."""
 
 _Position = tuple[int, int]
 """Index of a recording's bot in the batch, and of the recording in the bot."""
@@ -113,7 +113,7 @@ class Runner:
         self._stopped_by: RecallAudioError | None = None
         self._events: queue.SimpleQueue[tuple[Callable[[Any], None], Any]] = queue.SimpleQueue()
         at_once = max(request.jobs, getattr(executor, "at_once", 0))  # a cluster knows its own size
-        self._slots = threading.Semaphore(_AHEAD_FACTOR * at_once + _AHEAD_BOTS)
+        self._slots = threading.Semaphore(_BOTS_PER_SLOT * at_once + _MORE_BOTS)
         self._n_open: dict[int, int] = {}
         self._running: dict[Future[Outcome], _Running] = {}
         self._waiting_for_space: list[tuple[_Position, Path]] = []

@@ -22,12 +22,12 @@ from pathlib import Path
 
 from recall_audio import storage
 from recall_audio.batch.disk_space import DownloadSpace, FreeSpace
-from recall_audio.batch.previous_runs import CRASHES_FILE
 from recall_audio.batch.request import Request
 from recall_audio.batch.tasks import Task
 from recall_audio.errors import MachineError, TransientError
 from recall_audio.files import disk_error
 from recall_audio.model.outcome import Outcome
+from recall_audio.storage.workspace import CRASHES_FILE
 
 JOURNAL_FILE = "journal.jsonl"
 _PART_LINES = 100

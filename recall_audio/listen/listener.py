@@ -48,8 +48,10 @@ _log = logging.getLogger(__name__)
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what secrets begin with
 _SHORTEST_KEY_BYTES = 16
+"""Length below which a secret is taken for a mistake, in bytes."""
 _HEADER_PREFIXES = ("webhook", "svix")
 _MAX_SIGNATURES = 16
+"""Signatures of one message that are compared; a sender that replaces a secret gives two."""
 _MESSAGE_ID = re.compile(r"[!-~]{1,200}")
 _TIMESTAMP = re.compile(r"[0-9]{1,15}")
 _SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
@@ -177,9 +179,11 @@ _SHUTDOWN_S = 5.0
 """Wait for messages on their way to the disk when the listener ends, seconds."""
 _SAME_WARNING_EVERY_S = 60.0
 _WRITERS = 8
+"""Threads that write entries: each waits for the disk most of the time."""
 _BUFFER_SLACK_BYTES = 1 << 16
 """By how much tornado's own limits are above ours, so that ours, which answer 413, apply first."""
 _RETRY_AFTER_S = 5
+"""Seconds after which a sender that got 503 should send again."""
 
 
 @dataclass

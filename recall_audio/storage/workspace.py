@@ -28,7 +28,11 @@ from recall_audio.errors import ItemError, TransientError
 from recall_audio.files import PART_SUFFIX, sha256, write_text
 from recall_audio.storage.store import ABSENT, Conflict, Facts, Store, Url
 
-MANIFEST, RECORDING_FILE, CRASHES_FILE = "run.json", "recording.json", "crashes.json"
+MANIFEST = "run.json"
+RECORDING_FILE = "recording.json"
+CRASHES_FILE = "crashes.json"
+"""Name of the file that counts how often a recording ended its process."""
+
 UNFINISHED = "unfinished"
 """Status of a manifest whose outputs are being overwritten."""
 

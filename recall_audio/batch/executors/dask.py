@@ -46,6 +46,7 @@ T = TypeVar("T")
 NO_WORKER_S = 600.0
 """Longest time without a worker, seconds: one that grows on demand may need minutes for its first machine."""
 POLL_S = 2.0
+"""Time between two looks at overdue calls and lost workers, seconds."""
 _RESTART_S = 30.0
 """Time for a worker to start anew, seconds."""
 
@@ -248,6 +249,7 @@ def _translated(error: Exception) -> Exception:
 
 _CONNECT_S = 10.0
 _FIRST_WORKER_S = 120.0
+"""Longest wait for a first worker, seconds."""
 _CLOSE_S = 5.0
 _SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 _MAX_GREETING_FRAMES = 1 << 16

@@ -23,6 +23,7 @@ from recall_audio.pipeline.plan import STAGES, key_of
 from recall_audio.pipeline.process import parameters_of
 
 _REPORT_EVERY_S = 1.0
+"""Shortest time between two reports of progress, seconds."""
 
 
 class RemoteCall:

@@ -22,10 +22,21 @@ from recall_audio.environment import SECRET_VARIABLES
 from recall_audio.errors import ItemError
 from recall_audio.model.outcome import StageCallback
 
-PROGRESS, RETURNED, RAISED = "progress", "returned", "raised"
+PROGRESS = "progress"
+RETURNED = "returned"
+RAISED = "raised"
+"""Kinds of message from a worker."""
+
 _REPORT_EVERY_S = 0.5
+"""Shortest time between two reports of progress, seconds."""
 _GRACE_S = 2.0
 """Time for the work to clean up once the parent is gone, seconds."""
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+"""Parameters of mallopt, from malloc.h."""
+_LARGEST_REUSED_BYTES = 32 << 20
+_KEPT_BYTES = 64 << 20
+"""Largest block that is reused, and most freed memory that is kept: arrays of stages have a few MB."""
 
 
 _listener: ContextVar[StageCallback | None] = ContextVar("listener", default=None)
@@ -101,11 +112,10 @@ def _keep_freed_memory() -> None:
     By default it hands large blocks back at once and gets them again page by page, for every array of a few
     MB: measured, a third of the alignment's CPU.
     """
-    m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
     with contextlib.suppress(OSError, AttributeError, TypeError):
         libc = ctypes.CDLL(None)
-        libc.mallopt(m_mmap_threshold, 32 << 20)
-        libc.mallopt(m_trim_threshold, 64 << 20)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_REUSED_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
