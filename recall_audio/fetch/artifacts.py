@@ -84,7 +84,10 @@ def _best(kind: Kind, rows: Iterable[object]) -> Artifact | None:
 def wait_until_settled(
     api: Api, found: FoundArtifacts, until: float, policy: Policy, cancellation: Cancellation
 ) -> FoundArtifacts:
-    """Poll artifacts until none is under way, or until a time on the monotonic clock, and return them."""
+    """Poll artifacts until none is under way, or until a time, and return them.
+
+    `until` is a time on the policy's monotonic clock.
+    """
     while found.is_under_way and policy.monotonic() + policy.poll_s <= until:
         cancellation.sleep(policy.poll_s, policy.retry)
         found = _poll(api, found)

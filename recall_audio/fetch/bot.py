@@ -120,7 +120,10 @@ def _fetch_or_reuse(
 
 
 def _wait_for_recordings(context: FetchContext, bot_id: str, until: float) -> Bot:
-    """Return the bot once it has a recording; poll it while one may still appear."""
+    """Return the bot once it has a recording.
+
+    Poll it while one may still appear.
+    """
     policy = context.policy
     bot = payloads.bot(context.api.retrieve("bot", bot_id))
     while not bot.recordings and bot.is_under_way and policy.monotonic() + policy.poll_s <= until:
@@ -209,8 +212,8 @@ class BotFilter:
             for k, t in times.items()
             if t is not None
         }
-        several = {"status": list(self.statuses), "platform": list(self.platforms)}
-        return query | {k: v for k, v in several.items() if v}
+        lists = {"status": list(self.statuses), "platform": list(self.platforms)}
+        return query | {k: v for k, v in lists.items() if v}
 
 
 @dataclass(frozen=True, slots=True)

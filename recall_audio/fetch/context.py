@@ -1,4 +1,4 @@
-"""Open what a fetch works with: the API, the media host, the options and one way to cancel all of it."""
+"""Open what a fetch works with: the API, the media host, and a way to cancel both."""
 
 import contextlib
 import threading
@@ -53,7 +53,9 @@ def open_context(
     rate_limit: RateLimit | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[FetchContext]:
-    """Open a context; its sessions are closed with the block.
+    """Open a context.
+
+    Its sessions are closed with the block.
 
     Args:
         settings: where the API is, and the key.

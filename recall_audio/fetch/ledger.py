@@ -22,7 +22,7 @@ MIXED = "mixed"
 
 
 def read_meeting(folder: Path) -> Meeting | None:
-    """Return the meeting of a folder's ``recording.json``, or None where it is missing or unreadable."""
+    """Return the meeting of a folder's ``recording.json``, or None if it is unreadable."""
     try:
         return Meeting.from_json(read_json(folder / RECORDING_FILE, "recording"))
     except (ItemError, KeyError, TypeError, AttributeError):
@@ -83,7 +83,7 @@ def _remove_file(folder: Path) -> None:
 
 
 def _read_entries(folder: Path) -> dict[str, MediaFile]:
-    """Return the files of ``recording.json``, overridden by those of the ledger, which is younger."""
+    """Return the files of ``recording.json``, overridden by the younger ledger's."""
     known: dict[str, MediaFile] = {}
     meeting = read_meeting(folder)
     if meeting is not None:
@@ -97,5 +97,5 @@ def _read_entries(folder: Path) -> dict[str, MediaFile]:
 
 
 def _is_in_source(media: MediaFile) -> bool:
-    """Return whether the file is a plain name in ``source``; a path may not lead out of the folder."""
+    """Return whether the file is a plain name in ``source``, so that no path leads out."""
     return media.file is not None and Path(media.file).parts[:-1] == ("source",)

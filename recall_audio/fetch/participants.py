@@ -17,7 +17,10 @@ _OPTIONAL_FIELDS = ("name", "is_host", "platform", "email", "extra_data")
 
 
 def merge(lists: Iterable[Iterable[Participant]]) -> tuple[Participant, ...]:
-    """Return every participant once, in order of appearance; later lists fill fields that are None."""
+    """Return every participant once, in order of appearance.
+
+    Later lists fill fields that are None.
+    """
     known: dict[int, Participant] = {}
     for participants_listed in lists:
         for participant in participants_listed:
@@ -95,7 +98,10 @@ class Attendance:
 
 
 def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None) -> Attendance:
-    """Fetch the three documents of the participant events; a missing one becomes a note."""
+    """Fetch the three documents of the participant events.
+
+    A missing one becomes a note.
+    """
     if artifact is None or not artifact.is_done:
         message = (
             "The API has no participant events of this recording: participants who only listened are unknown."
@@ -125,7 +131,10 @@ def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None)
 
 
 def _timeline(value: Any) -> list[dict[str, Any]]:
-    """Read the platform's active-speaker events; an end that is missing is None."""
+    """Read the platform's active-speaker events.
+
+    An end that is missing is None.
+    """
     rows = []
     for row in payloads.rows(value, "speaker timeline"):
         start = payloads.mapping(row.get("start_timestamp"), "speaker timeline, start")

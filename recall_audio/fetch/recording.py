@@ -87,7 +87,9 @@ class Destination:
 def fetch_recording(
     context: FetchContext, bot: Bot, recording: Recording, destination: Destination
 ) -> FetchedRecording:
-    """Fetch one recording into its folder; ``recording.json`` is written last.
+    """Fetch one recording into its folder.
+
+    ``recording.json`` is written last.
 
     Raises:
         ItemError: nothing of it is available.
@@ -150,7 +152,10 @@ def _fetch_found(
 
 
 def _missing_audio(found: FoundArtifacts, platform: str | None) -> tuple[list[Finding], str]:
-    """Return warnings about audio that was never recorded or is lost, and the code of the first loss."""
+    """Return warnings about missing audio, and the code of the first loss.
+
+    Audio that was never recorded is a warning, but no loss.
+    """
     findings: list[Finding] = []
     for kind, artifact in (("audio_mixed", found.mixed), ("audio_separate", found.separate)):
         if artifact is None:
@@ -235,7 +240,10 @@ def _plan_files(
 
 
 def _duration_s(recording: Recording) -> float | None:
-    """Return the recording's length in seconds by its own times; it bounds the size of the mixed file."""
+    """Return the recording's length in seconds by its own times.
+
+    It bounds the size of the mixed file.
+    """
     try:
         times = (recording.facts[k] for k in ("started_at", "completed_at"))
         start, end = (datetime.datetime.fromisoformat(time) for time in times)
@@ -250,9 +258,9 @@ FetchedFiles = tuple[dict[str, MediaFile], dict[str, ItemError]]
 def _fetch_files(
     context: FetchContext, files: list[RecordingFile], ledger: Ledger, progress: DownloadCallback | None
 ) -> FetchedFiles:
-    """Fetch all files side by side; return them by name, and the errors of those that are lost for good.
+    """Fetch all files side by side and return them and the errors by name.
 
-    A lost file's ``problem`` is set.
+    A file that is lost for good has an error, and its ``problem`` is set.
 
     Raises:
         TransientError: a file may be available later; the others were fetched and are in the ledger.
@@ -294,7 +302,10 @@ def _fetch_file(
 def _split_results(
     files: list[RecordingFile], results: list[MediaFile | ItemError | TransientError]
 ) -> FetchedFiles:
-    """Return the files and the errors by name; raise the first TransientError."""
+    """Return the files and the errors by name.
+
+    Raise the first TransientError.
+    """
     media: dict[str, MediaFile] = {}
     failures: dict[str, ItemError] = {}
     for file, result in zip(files, results, strict=True):

@@ -1,1 +1,1 @@
-"""Read and write audio files; no other room uses codecs."""
+"""Read and write audio files. No other room uses codecs."""

@@ -1,11 +1,11 @@
-"""Decode any audio file to a working file: mono 16-bit PCM at one rate, every sample in its place.
+"""Decode any audio file to a working file: mono 16-bit PCM at one rate.
 
 ::
 
     bytes ─► demuxer ─► decoder ─► timeline ─► mean of channels ─► soxr ─► int16 on disk
                                    (gaps become silence)
 
-About one second is in memory at a time, however long a file claims to be.
+Every sample is in its place, and about one second is in memory at a time, however long a file claims to be.
 """
 
 import math

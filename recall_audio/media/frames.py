@@ -1,4 +1,4 @@
-"""Decode packets to mono blocks: place frames by their timestamps, batch them, mix them down.
+"""Decode packets, place frames by their timestamps and mix them down to mono blocks.
 
 What is lost leaves later audio in its place::
 
@@ -52,7 +52,9 @@ class Placed:
 
 @dataclass(slots=True)
 class Timeline:
-    """Places frames one after the other; all counts are samples of the source.
+    """Places frames one after the other.
+
+    All counts are samples of the source.
 
     Attributes:
         rate_hz: the source's sample rate.
@@ -79,7 +81,13 @@ class Timeline:
         return True
 
     def place(self, pts: int | None, n_samples: int, item: Any) -> Iterator[Placed]:
-        """Take a frame with timestamp `pts`, in samples, and yield the frames that can be placed now."""
+        """Take a frame and yield the frames that can be placed now.
+
+        Args:
+            pts: its timestamp, samples; None where it has none.
+            n_samples: its length.
+            item: the frame.
+        """
         if self.follows(pts, n_samples):
             yield Placed(0, 0, item)
             return
@@ -90,7 +98,10 @@ class Timeline:
             yield from self.flush()
 
     def flush(self) -> Iterator[Placed]:
-        """Yield the frames that are held; nothing more will be known about their places."""
+        """Yield the frames that are held.
+
+        Nothing more will be known about their places.
+        """
         jump, restarted = self._jump(), False
         if jump < -RESTART_S * self.rate_hz or self.count + jump > self.limit:
             self._shift -= jump
@@ -130,12 +141,18 @@ class LostFrames:
         self._damaged_bytes = self._counted = 0
 
     def failed(self, packet: "Packet[AudioStream]") -> None:
-        """Count a packet that the decoder refused; the demuxer counted one frame for it."""
+        """Count a packet that the decoder refused.
+
+        The demuxer counted one frame for it.
+        """
         self._damaged_bytes += packet.size
         self._counted += 1
 
     def decoded(self, packet: "Packet[AudioStream]") -> None:
-        """Count a packet that gave a frame; zeros before it are damage: ``|0000 damage|frame|``."""
+        """Count a packet that gave a frame.
+
+        Zeros before it are damage: ``|0000 damage|frame|``.
+        """
         size = packet.size
         if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
             self._usual = len(bytes(memoryview(packet)).lstrip(b"\0"))
@@ -173,7 +190,10 @@ _MOST_AMPLITUDE = 8.0
 
 
 def mono(frame: "AudioFrame") -> Float32Array:
-    """Return the mean of a frame's channels, shape (n,), full scale ±1; NaN and values beyond ±8 become 0."""
+    """Return the mean of a frame's channels, float32, shape (n,), full scale ±1.
+
+    NaN and values beyond ±8 become 0.
+    """
     block = frame.to_ndarray()
     channels = frame.layout.nb_channels
     if not frame.format.is_planar:
@@ -218,7 +238,10 @@ class FrameReader:
         self._failed_before = 0
 
     def run(self) -> bool:
-        """Decode to the end; return True where it stopped at the working file's limit."""
+        """Decode to the end.
+
+        Return True where it stopped at the working file's limit.
+        """
         try:
             self._decode_all()
             self._finish_rate()
@@ -275,7 +298,10 @@ class FrameReader:
             self._emit(placed)
 
     def _change(self, rate_hz: int) -> None:
-        """Change to the rate of the frames that follow; the first frame sets it as well."""
+        """Change to the rate of the frames that follow.
+
+        The first frame sets it as well.
+        """
         self._finish_rate()
         done, self._rate_hz = self._timeline, rate_hz
         codec, base = self._audio.codec_context.name, self._audio.time_base or Fraction(1, rate_hz)

@@ -16,7 +16,7 @@ HELD_BYTES = 2 << 20
 
 
 class Mapped(np.ndarray[tuple[int], np.dtype[np.int16]]):
-    """A read-only int16 array on a mapped file that releases its pages as it is read, slice by slice.
+    """A read-only int16 array on a mapped file that releases pages as it is read.
 
     The system would keep every page of an eight-hour file that was read, 0.9 GB, and count it as this
     process's until another process needs the memory. A slice is a plain view that stays valid: its pages
@@ -41,7 +41,9 @@ class Mapped(np.ndarray[tuple[int], np.dtype[np.int16]]):
 
 
 def open_work(path: Path) -> Samples:
-    """Open a working file as an array of shape (n,), int16; an odd last byte is left out.
+    """Open a working file as an array of shape (n,), int16.
+
+    An odd last byte is left out.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -108,11 +110,17 @@ class WorkWriter:
 
     @property
     def position_s(self) -> float:
-        """Return the seconds pushed so far; the resampler may still hold the last of them."""
+        """Return the seconds pushed so far.
+
+        The resampler may still hold the last of them.
+        """
         return self._pushed_s
 
     def source_rate(self, source_hz: int) -> None:
-        """Set the sample rate of the blocks that follow; it may change midway."""
+        """Set the sample rate of the blocks that follow.
+
+        It may change midway.
+        """
         if source_hz != self._source_hz:
             self.drain()
             self._source_hz = source_hz
@@ -139,7 +147,10 @@ class WorkWriter:
             n_source -= n_block
 
     def drain(self) -> None:
-        """Write what the resampler still holds; to be called after the last block of a rate."""
+        """Write what the resampler still holds.
+
+        To be called after the last block of a rate.
+        """
         if self._resampler is not None:
             rest = self._resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
             self._resampler, self._source_hz = None, 0

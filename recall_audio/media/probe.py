@@ -119,7 +119,9 @@ def not_audio(path: Path, what: str) -> ItemError:
 
 
 def container_of(path: Path, declared_format: str | None) -> str:
-    """Return the container by the bytes; ``raw`` only where they fit none and `declared_format` is raw.
+    """Return the container by the file's bytes.
+
+    It is ``raw`` only where they fit no container and `declared_format` is raw.
 
     Raises:
         ItemError: ``not_audio``: text, an empty file, or bytes of no known kind.
@@ -188,7 +190,10 @@ def open_audio(path: Path, container: str) -> Iterator[tuple["InputContainer", "
 
 
 def describe_stream(audio: "AudioStream", container: str) -> Probe:
-    """Return what an open audio stream declares; the delay of AAC is known from its first packet."""
+    """Return what an open audio stream declares.
+
+    The delay of AAC is known from its first packet only.
+    """
     context = audio.codec_context
     duration_s = None
     if audio.duration is not None and audio.time_base is not None:

@@ -72,7 +72,10 @@ class WavFormat:
 
 
 def wav_header(kind: WavFormat, n_data: int) -> bytes:
-    """Return everything before `n_data` bytes of samples; its length does not depend on `n_data`."""
+    """Return everything before `n_data` bytes of samples.
+
+    Its length does not depend on `n_data`.
+    """
     middle = _chunk(b"fmt ", _format_body(kind))
     n_frames = n_data // kind.frame_bytes
     if kind.bits == "32f":
@@ -87,12 +90,18 @@ def wav_header(kind: WavFormat, n_data: int) -> bytes:
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
-    """Return one RIFF chunk; every body here has an even length and needs no padding."""
+    """Return one RIFF chunk.
+
+    Every body here has an even length and needs no padding.
+    """
     return name + struct.pack("<I", len(body)) + body
 
 
 def _format_body(kind: WavFormat) -> bytes:
-    """Return the ``fmt`` chunk's body; extensible from three channels on, without speaker positions."""
+    """Return the ``fmt`` chunk's body.
+
+    It is extensible from three channels on, without speaker positions.
+    """
     tag = _FORMAT_FLOAT if kind.bits == "32f" else _FORMAT_PCM
     is_extensible = kind.n_channels > 2
     bits = 8 * kind.sample_bytes
@@ -132,9 +141,10 @@ def pack(block: Block, bits: str) -> bytes:
 
 
 class StemWriter:
-    """Writes a WAV file block by block; it appears when the ``with`` block ends well, else not at all.
+    """Writes a WAV file block by block.
 
-    Past 4 GiB it becomes an RF64 file.
+    The file appears when the ``with`` block ends without an error, else not at all. Past 4 GiB it becomes an
+    RF64 file.
 
     ::
 
@@ -257,7 +267,9 @@ _COPIED_SAMPLES = 1 << 18
 
 
 def copy_wav(source: Path, target: Path) -> None:
-    """Copy the samples of a WAV file under a new header; nothing else of the file is copied.
+    """Copy the samples of a WAV file under a new header.
+
+    Nothing else of the file is copied.
 
     Stems of earlier versions hold names and times in further chunks of their headers.
 

@@ -155,7 +155,10 @@ def meeting_url(platform: str) -> Json:
 
 
 def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
-    """Return a bot with its recordings; `artifacts` returns the shortcuts."""
+    """Return a bot with its recordings.
+
+    `artifacts` returns the shortcuts.
+    """
     first = meetings[0]
     return {
         "id": first.bot_id,
@@ -226,7 +229,10 @@ def recording_alone(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, 
 
 
 def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) -> Json:
-    """Return an artifact; without `sign` it has no URL."""
+    """Return an artifact.
+
+    Without `sign` it has no URL.
+    """
     body: Json = {
         "id": meeting.artifact_id(kind),
         "recording": {"id": meeting.recording_id, "metadata": {}},

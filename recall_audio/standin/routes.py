@@ -1,4 +1,4 @@
-"""Answer requests as the API and its media host would, with faults where a script wants them."""
+"""Answer requests as the API and its media host do, with scripted faults."""
 
 import base64
 import hashlib
@@ -23,7 +23,9 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Changes to one answer; fields at their defaults leave the right answer as it is.
+    """Changes to one answer.
+
+    Fields at their defaults leave the right answer as it is.
 
     Attributes:
         status: another status.
@@ -72,7 +74,10 @@ class Fault:
 
 
 class FaultScript:
-    """Returns each fault's replies in order; safe for several threads."""
+    """Returns each fault's replies in order.
+
+    Safe for several threads.
+    """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._lock = threading.Lock()
@@ -103,7 +108,7 @@ class Response:
 
 
 def signed(origin: str, path: str, secret: str, expires: int) -> str:
-    """Return a signed URL like those of AWS Signature Version 2: access key, signature, token, expiry."""
+    """Return a signed URL like those of AWS Signature Version 2."""
     query = {
         "AWSAccessKeyId": "AKIASTANDIN",
         "Signature": _signature(path, secret, expires),
@@ -191,7 +196,10 @@ class Routes:
     def answer(
         self, method: str, target: str, headers: dict[str, str], body: bytes, reply: Reply
     ) -> Response:
-        """Return the answer to a request; `reply` may change which range of a file it holds."""
+        """Return the answer to a request.
+
+        `reply` may change which range of a file it holds.
+        """
         path = urlsplit(target).path
         if path.startswith("/store/"):
             return self._from_media_host(target, headers, reply)

@@ -42,7 +42,9 @@ class Request:
 
 
 class StandIn:
-    """Serves meetings as Recall.ai's API and media host do; a context manager.
+    """Serves meetings as Recall.ai's API and media host do.
+
+    A context manager.
 
     ::
 
@@ -141,7 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing; requests are kept in ``StandIn.requests``."""
+        """Log nothing.
+
+        Requests are kept in ``StandIn.requests``.
+        """
 
     def _serve(self, body: bytes) -> None:
         path, _, query = self.path.partition("?")

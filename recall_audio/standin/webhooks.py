@@ -1,4 +1,4 @@
-"""Send status webhooks as Recall.ai does through Svix: signed, and repeated until an answer 2xx."""
+"""Send signed status webhooks, repeated until an answer 2xx, as Recall.ai does by Svix."""
 
 import base64
 import contextlib
@@ -21,7 +21,9 @@ SECRET = "whsec_" + base64.b64encode(b"a stand-in's webhook secret").decode()
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message; its id stays the same when it is sent again.
+    """A message.
+
+    Its id stays the same when it is sent again.
 
     Attributes:
         message_id: its id.
@@ -64,7 +66,10 @@ def message(event: str, ids: Mapping[str, str], message_id: str) -> Message:
 
 
 def messages(meeting: ServedMeeting) -> list[Message]:
-    """Return the messages about a meeting whose audio is done: one an artifact, one for the recording."""
+    """Return the messages about a meeting whose audio is done.
+
+    There is one for each artifact, and one for the recording.
+    """
     ids = {"recording": meeting.recording_id, "bot": meeting.bot_id}
     made = [("recording.done", ids)]
     for kind in ("audio_mixed", "audio_separate"):
@@ -109,7 +114,10 @@ class Sender:
         return status
 
     def until_taken(self, what: Message, wait_s: float = 0.05, attempts: int = 400) -> int:
-        """Deliver a message until the answer is 2xx and return the last status; Svix waits longer between."""
+        """Deliver a message until the answer is 2xx and return the last status.
+
+        Svix waits longer between two deliveries.
+        """
         status = 0
         for _ in range(attempts):
             status = self.once(what)

@@ -13,10 +13,10 @@ from requests.structures import CaseInsensitiveDict
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch import participants
 from recall_audio.fetch.api import payloads, protocol
-from recall_audio.fetch.api.protocol import Answer, Asked
+from recall_audio.fetch.api.protocol import Answer, RequestFacts
 from recall_audio.fetch.download import resume
 
-ASKED = Asked("bot 7", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
+REQUEST = RequestFacts("bot 7", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
 NUMBERS = st.integers() | st.floats() | st.booleans() | st.none()
 WORDS = """id status code recordings media_shortcuts audio_mixed data download_url participant start_timestamp
 relative duration status_changes results next action timestamp name"""
@@ -71,7 +71,7 @@ def test_every_answer_is_a_value_or_an_error_of_ours(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     answer = Answer(status, CaseInsensitiveDict(headers), body)
-    code = code_of(lambda: protocol.value(answer, ASKED))
+    code = code_of(lambda: protocol.value(answer, REQUEST))
     assert code is not None or status in (200, 201)
 
 
@@ -104,7 +104,7 @@ def test_row_4_retry_after_is_read_only_if_it_makes_sense(text: str, seconds: fl
 
 
 def test_retry_at_is_the_time_of_the_answer_and_the_wait() -> None:
-    error = protocol.error(Answer(429, {"Retry-After": "60"}, b""), ASKED)
+    error = protocol.error(Answer(429, {"Retry-After": "60"}, b""), REQUEST)
     assert isinstance(error, TransientError)
     assert error.facts["retry_at"] == "2023-11-14T22:14:20+00:00"
 

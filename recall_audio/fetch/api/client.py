@@ -1,4 +1,7 @@
-"""Call the API: retrieve one object, list many, create a bot. The only module that uses the key."""
+"""Call the API: retrieve one object, list many, create a bot.
+
+No other module uses the key.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +70,10 @@ class Api:
             yield from rows
 
     def create(self, collection: str, body: dict[str, Any]) -> Any:
-        """Create an object; retried only where the server said that nothing was created."""
+        """Create an object.
+
+        Retried only where the server said that nothing was created.
+        """
         url = f"{self._settings.base_url}/{collection}/"
         return self._call(Call("POST", url, body=body), "create", collection)
 
@@ -85,12 +91,15 @@ class Api:
         return attempt(call_once, self._policy.retry, self._cancellation, is_repeatable)
 
     def _exchange(self, call: Call, what: str) -> Any:
-        """Send one request and return its value; hold all calls where the server names a wait."""
+        """Send one request and return its value.
+
+        Hold all calls where the server names a wait.
+        """
         answer = self._answer(call)
         now = self._policy.now()  # the wait begins with the answer
-        asked = protocol.Asked(what, self._settings.where, KEY_VARIABLE, now)
+        request = protocol.RequestFacts(what, self._settings.where, KEY_VARIABLE, now)
         try:
-            return protocol.value(answer, asked)
+            return protocol.value(answer, request)
         except TransientError as error:
             failure = error
         after_s = failure.facts.get("retry_after_s")

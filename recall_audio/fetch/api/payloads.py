@@ -147,7 +147,10 @@ class Artifact:
 
     @property
     def is_done(self) -> bool:
-        """Return whether there is something to download; an unknown code counts if a URL is there."""
+        """Return whether there is something to download.
+
+        An unknown code counts if a URL is there.
+        """
         finished = self.code not in ("failed", "deleted", "processing", "paused")
         return self.code == "done" or (finished and bool(self.urls_by_field))
 
@@ -207,8 +210,8 @@ class PartEntry:
     """One entry of the separate audio's list.
 
     Attributes:
-        key: finds the same part again in a list asked for later: its id, or its place.
-        participant: whose voice.
+        key: identifies the part in a list that is requested later: its id, or its index.
+        participant: the participant whose audio it is.
         start_s: start after the recording's, may be negative.
         duration_s: declared length, or None.
         format: the entry's own format, where it or its URL names another than the artifact's.
@@ -224,7 +227,10 @@ class PartEntry:
 
 
 def bot(value: Any) -> Bot:
-    """Read a bot; raise ItemError ``bad_payload`` where it cannot be used."""
+    """Read a bot.
+
+    Raise ItemError ``bad_payload`` where it cannot be used.
+    """
     body = mapping(value, "bot")
     meeting = optional_mapping(body.get("meeting_url"))
     changes = rows(body.get("status_changes") or [], "bot's status changes")
@@ -313,7 +319,10 @@ def parts(value: Any) -> list[PartEntry]:
 
 
 def participant(value: Any, what: str) -> Participant:
-    """Read a participant; the name stays exactly as received."""
+    """Read a participant.
+
+    The name stays exactly as received.
+    """
     body = mapping(value, f"{what}, participant")
     extra = body.get("extra_data")
     return Participant(

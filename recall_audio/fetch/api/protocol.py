@@ -49,7 +49,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestFacts:
     """What was requested, for messages.
 
     Attributes:
@@ -65,7 +65,7 @@ class Asked:
     now: float
 
 
-def value(answer: Answer, asked: Asked) -> Any:
+def value(answer: Answer, request: RequestFacts) -> Any:
     """Return the JSON value of a good answer.
 
     Raises:
@@ -74,27 +74,27 @@ def value(answer: Answer, asked: Asked) -> Any:
         TransientError: overload or a limit; ``facts['retry_after_s']`` where the server said.
     """
     if answer.status in (200, 201):
-        return parse_json(answer.body, asked.what)
-    raise error(answer, asked)
+        return parse_json(answer.body, request.what)
+    raise error(answer, request)
 
 
-def error(answer: Answer, asked: Asked) -> RecallAudioError:
+def error(answer: Answer, request: RequestFacts) -> RecallAudioError:
     """Return the error for an answer other than 200 or 201."""
     status = answer.status
-    said = f"The API at {asked.where} answered {status} for {asked.what}"
+    said = f"The API at {request.where} answered {status} for {request.what}"
     if status == 401:
         return KeyRefused(
-            f"The API at {asked.where} refused the key in {asked.key_variable} (401).",
+            f"The API at {request.where} refused the key in {request.key_variable} (401).",
             "Keys belong to one region; `recall-audio doctor` finds out which.",
         )
     if status == 402:
         return KeyRefused(f"{said}: the workspace is out of credit.", "Add credit.", code="no_credit")
     if status in _BUSY or status >= 500:
-        code, after = _BUSY.get(status, "overload"), when_again(answer.headers, asked.now)
+        code, after = _BUSY.get(status, "overload"), when_again(answer.headers, request.now)
         return TransientError(f"{said}.", again_hint(after), code=code, status=status, **after)
     if status in (404, 410):
         return ItemError(
-            f"The API at {asked.where} has no {asked.what} ({status}).",
+            f"The API at {request.where} has no {request.what} ({status}).",
             "An id of another region is unknown here: check RECALL_REGION or --region.",
             code="gone",
             status=status,
@@ -125,7 +125,7 @@ def looks_like_json(answer: Answer) -> bool:
 
 
 def explanation(answer: Answer) -> str:
-    """Return a JSON error body in at most 200 printable characters, without URLs, or an empty text."""
+    """Return the text of a JSON error body, at most 200 printable characters, without URLs."""
     if not looks_like_json(answer):
         return ""
     try:

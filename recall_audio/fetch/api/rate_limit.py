@@ -1,7 +1,7 @@
 """Keep the workspace's rate limits, shared by all processes of one user on one machine.
 
 pyrate-limiter counts calls in one SQLite file for each key, under a file lock: without the lock more calls
-pass than are allowed. The end of a hold that a 429 asks for lies beside it in a file of its own. Where no
+pass than are allowed. The end of a hold that a 429 demands lies beside it in a file of its own. Where no
 file can be kept (no home, a full disk), each process counts in memory.
 """
 
@@ -38,7 +38,9 @@ _FILE_FAILURES = (OSError, sqlite3.Error)
 
 
 class RateLimit:
-    """Limits and holds, in memory or in a folder. The caller waits, so that the wait can be cancelled.
+    """Limits and holds, in memory or in a folder.
+
+    The caller waits, so that the wait can be cancelled.
 
     Args:
         folder: created if missing; all processes that use it share the limits. None counts in memory.
@@ -72,7 +74,10 @@ class RateLimit:
             return _acquire(self._buckets[kind], kind, now)
 
     def hold_until(self, end: float) -> None:
-        """Let no process make a call before `end`, seconds since the epoch; a later hold stays."""
+        """Hold the calls of all processes until `end`, seconds since the epoch.
+
+        A later hold stays.
+        """
         with self._lock:
             self._held_until = max(self._held_until, end)
         if self._shared is not None:
@@ -110,7 +115,7 @@ class _SharedCounts:
             return 0.0  # none yet, or being written at this moment
 
     def hold_until(self, end: float) -> None:
-        """Write the end of a hold unless a later one is there; does nothing where it cannot be written."""
+        """Write the end of a hold unless a later one is there, or the file cannot be written."""
         with contextlib.suppress(OSError), self._lock:
             if end > self.held_until():
                 self._file.write_text(f"{end:.3f}", "ascii")

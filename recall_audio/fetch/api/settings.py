@@ -1,4 +1,4 @@
-"""Read key, region and address from the environment or a ``.env`` file in the current folder."""
+"""Read key, region and address from the environment or a ``.env`` file."""
 
 import re
 from dataclasses import dataclass, field
@@ -38,7 +38,9 @@ class Settings:
 
     @staticmethod
     def from_environment(region: str | None = None) -> "Settings":
-        """Read ``RECALL_API_KEY``, ``RECALL_REGION`` and ``RECALL_BASE_URL``; no request is made.
+        """Read ``RECALL_API_KEY``, ``RECALL_REGION`` and ``RECALL_BASE_URL``.
+
+        No request is made.
 
         The environment overrides ``.env``, and `region` overrides both.
 
@@ -78,7 +80,10 @@ def _base(base_url: str, region: str) -> str:
 
 
 def _checked_key(key: str | None) -> str:
-    """Return the key if a header can carry it; no message ever holds any of it."""
+    """Return the key if a header can carry it.
+
+    No message ever holds any of it.
+    """
     if key is None:
         raise UsageError(
             f"No API key: {KEY_VARIABLE} is not set.",

@@ -106,7 +106,10 @@ class _Transfer:
         self._ends_at = media_host.policy.monotonic() + self._limits.deadline_s
 
     def run(self) -> None:
-        """Request stretches until the file is complete; new bytes restart the retry budget."""
+        """Request stretches until the file is complete.
+
+        New bytes restart the retry budget.
+        """
         host = self._media_host
         while True:
             before = self._most_bytes
@@ -214,13 +217,19 @@ class _Transfer:
         )
 
     def close(self) -> None:
-        """Close the temporary file; bytes that cannot be flushed any more are discarded with it."""
+        """Close the temporary file.
+
+        Bytes that cannot be flushed any more are discarded with it.
+        """
         with contextlib.suppress(OSError):
             self._stream.close()
 
 
 def _suffix(head: bytes, declared: str | None) -> str:
-    """Return the suffix of a file by its first bytes; raise ItemError ``not_audio`` where none fits."""
+    """Return a file's suffix by its first bytes.
+
+    Raise ItemError ``not_audio`` where none fits.
+    """
     container = recognise(head)
     if container is not None:
         return container

@@ -1,4 +1,6 @@
-"""Read signed URLs from the media host: no key, no cookies, hosts checked first, one redirect at most.
+"""Read signed URLs from the media host.
+
+Requests carry no key and no cookies, hosts are checked first, and one redirect at most is followed.
 
 Signed URLs live for hours. Each is renewed before it ends, or after the host has refused it.
 """
@@ -30,7 +32,9 @@ T = TypeVar("T")
 
 
 class SignedUrls:
-    """The URLs of one artifact's files by key; they are renewed together, by one retrieve.
+    """The URLs of one artifact's files by key.
+
+    They are renewed together, by one retrieve.
 
     Threads that find the same URL ended renew it once.
     """
@@ -104,7 +108,9 @@ class MediaHost:
 
     @contextlib.contextmanager
     def open(self, url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-        """Open an answer, its body unread; a redirect to an allowed host is followed once.
+        """Open an answer, its body unread.
+
+        A redirect to an allowed host is followed once.
 
         Raises:
             ItemError: ``url_not_allowed``, before any connection.
@@ -148,7 +154,9 @@ class MediaHost:
 
 
 def with_fresh_url(signed_urls: SignedUrls, key: str, use: Callable[[str], T]) -> T:
-    """Return what `use` returns for a URL; where it is denied, try once more with a new URL.
+    """Return what `use` returns for a URL.
+
+    Where it is denied, try once more with a new URL.
 
     Raises:
         TransientError: ``url_expired``: the host says that the new URL has ended too. A later try may

@@ -40,7 +40,10 @@ class Have:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether every byte is there; False where the length is unknown."""
+        """Return whether every byte is there.
+
+        False where the length is unknown.
+        """
         return self.total is not None and self.n_bytes == self.total
 
 
@@ -58,7 +61,10 @@ class Step:
 
 
 def range_headers(have: Have) -> dict[str, str]:
-    """Return the headers that request the rest of the same object, none where it cannot be identified."""
+    """Return the headers that request the rest of the same object.
+
+    There are none where the object cannot be identified.
+    """
     if have.n_bytes == 0 or have.etag is None:
         return {}
     return {"Range": f"bytes={have.n_bytes}-", "If-Match": have.etag}
@@ -121,7 +127,10 @@ def _length(headers: Headers) -> int | None:
 
 
 def host_error(status: int, headers: Headers, body: bytes, now: float) -> RecallAudioError:
-    """Return the error for a bad answer of the media host; of the body, only the error code is shown."""
+    """Return the error for a bad answer of the media host.
+
+    Of the body, only the error code is shown.
+    """
     text = body[:65_536].decode("utf-8", "replace")
     named = re.search(r"<Code>([A-Za-z]{1,64})</Code>", text)
     word = named.group(1) if named else ""

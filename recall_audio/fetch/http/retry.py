@@ -1,6 +1,7 @@
-"""Retry requests within limits of time and size, until they are cancelled. tenacity is the engine.
+"""Retry requests within limits of time and size, until they are cancelled.
 
-Every limit, clock and sleep stands in :class:`Policy`, so that tests can replace them.
+tenacity is the engine. Every limit, clock and sleep stands in :class:`Policy`, so that tests can replace
+them.
 """
 
 import threading
@@ -113,7 +114,10 @@ class Cancellation:
         self.retries = 0
 
     def sleep(self, wait_s: float, policy: RetryPolicy) -> None:
-        """Wait; raise TransientError ``interrupted`` once the fetch is cancelled."""
+        """Wait `wait_s` seconds.
+
+        Raise TransientError ``interrupted`` once the fetch is cancelled.
+        """
         self.check()
         (policy.sleep or tenacity.sleep_using_event(self.event))(wait_s)
         self.check()
@@ -181,7 +185,10 @@ def attempt(
 
 
 def _wait(policy: RetryPolicy) -> Callable[[tenacity.RetryCallState], float]:
-    """Return the wait: ``Retry-After`` and a jitter where the server named one, else random and doubling."""
+    """Return the wait before the next attempt, seconds.
+
+    It is ``Retry-After`` and a jitter where the server named one, else random and doubling.
+    """
     backoff = tenacity.wait_random_exponential(multiplier=policy.wait_first_s, max=policy.wait_most_s)
     jitter = tenacity.wait_random(0.0, policy.wait_first_s)
 

@@ -1,4 +1,4 @@
-"""Send HTTP requests through two separate sessions, and end every wait on their sockets at once.
+"""Send HTTP requests through two separate sessions that can be shut down at once.
 
 The API's session sends the key to the API's own origin and nowhere else. The media host's session has no key,
 no cookies, and ignores ``~/.netrc``. Neither follows redirects. Both honour the proxies and CA bundles of the
@@ -39,7 +39,10 @@ class BoundToken(AuthBase):
         self._key, self._origin = key, origin
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign `request`; raise ItemError ``url_not_allowed`` for any other origin."""
+        """Sign `request`.
+
+        Raise ItemError ``url_not_allowed`` for any other origin.
+        """
         if urls.split(request.url or "")[1] != self._origin:
             raise ItemError("Refused to send the key to another host than the API's.", code="url_not_allowed")
         request.headers["Authorization"] = f"Token {self._key}"
@@ -67,7 +70,10 @@ class Sockets:
         self._lock = threading.Lock()
 
     def add(self, sock: socket.socket | None) -> None:
-        """Register a socket; one that comes after :meth:`shut` is ended at once."""
+        """Register a socket.
+
+        One that comes after :meth:`shut` is ended at once.
+        """
         if sock is None:
             return
         with self._lock:
@@ -248,7 +254,10 @@ def blocks(response: requests.Response, url: str, decode: bool = False) -> Itera
 
 
 def capped_body(response: requests.Response, url: str, most_bytes: int) -> bytes:
-    """Return the decoded body; raise ItemError ``too_large`` beyond `most_bytes`."""
+    """Return the decoded body.
+
+    Raise ItemError ``too_large`` beyond `most_bytes`.
+    """
     body = bytearray()
     for block in blocks(response, url, decode=True):
         body += block
@@ -261,7 +270,10 @@ def capped_body(response: requests.Response, url: str, most_bytes: int) -> bytes
 
 
 def safe_error(error: BaseException, url: str) -> RecallAudioError:
-    """Return the package's own error for one of requests or urllib3; of `url`, it holds the host only."""
+    """Return the package's own error for one of requests or urllib3.
+
+    Of `url`, it holds the host only.
+    """
     host = urls.shown(url).split("://")[-1].split("/")[0]
     causes = list(_chain(error))
     if any(isinstance(e, ssl.SSLCertVerificationError) for e in causes):
@@ -295,7 +307,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_bad_ca_bundle(error: BaseException) -> bool:
-    """Return whether the CA bundle is missing (an OSError) or holds no certificate (an SSLError)."""
+    """Return whether the CA bundle is missing or holds no certificate.
+
+    requests raises an OSError for the first, ssl an SSLError for the second.
+    """
     if isinstance(error, requests.RequestException):
         return any(isinstance(e, ssl.SSLError) and "NO_CERTIFICATE" in str(e.args) for e in _chain(error))
     return type(error) is OSError and "CA certificate bundle" in str(error)

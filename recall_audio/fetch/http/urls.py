@@ -27,7 +27,10 @@ Origin = tuple[str, str, int]
 
 
 def shown(url: str) -> str:
-    """Return a URL as it may be printed: scheme, host and path in ASCII, without user, query and fragment."""
+    """Return a URL as it may be printed: scheme, host and path.
+
+    Characters beyond printable ASCII become ``?``.
+    """
     try:
         parts = urlsplit(url)
         host, path = parts.hostname or "", parts.path
@@ -115,7 +118,10 @@ def _matches(host: str, allowed: str) -> bool:
 
 
 def _is_ip(host: str) -> bool:
-    """Return whether some resolver takes `host` for an IP address: 127.0.0.1, ::1, 2130706433, 0x7f.1."""
+    """Return whether some resolver takes `host` for an IP address.
+
+    Besides 127.0.0.1 and ::1, resolvers accept 2130706433 and 0x7f.1.
+    """
     last = host.rstrip(".").rsplit(".", 1)[-1]
     return ":" in host or last.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last) is not None
 
@@ -126,13 +132,13 @@ def expires_at(url: str) -> float | None:
     Reads ``Expires`` (SigV2) or ``X-Amz-Date`` and ``X-Amz-Expires`` (SigV4).
     """
     try:
-        asked = {k.lower(): v[-1] for k, v in parse_qs(urlsplit(url).query, max_num_fields=100).items()}
+        query = {k.lower(): v[-1] for k, v in parse_qs(urlsplit(url).query, max_num_fields=100).items()}
     except ValueError:
         return None
-    if re.fullmatch(r"\d{1,12}", asked.get("expires", "")):
-        return float(asked["expires"])
+    if re.fullmatch(r"\d{1,12}", query.get("expires", "")):
+        return float(query["expires"])
     try:
-        made = datetime.datetime.strptime(asked["x-amz-date"], "%Y%m%dT%H%M%SZ")
-        return made.replace(tzinfo=datetime.UTC).timestamp() + float(int(asked["x-amz-expires"]))
+        made = datetime.datetime.strptime(query["x-amz-date"], "%Y%m%dT%H%M%SZ")
+        return made.replace(tzinfo=datetime.UTC).timestamp() + float(int(query["x-amz-expires"]))
     except (KeyError, ValueError, OverflowError):
         return None
