@@ -1,1 +1,1 @@
-"""Compute alignment, speech, talk, stems and voice features from arrays and values alone."""
+"""What the project exists for: spans, alignment, speech, talk, loudness. Arrays and values in and out."""

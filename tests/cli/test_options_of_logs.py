@@ -1,0 +1,128 @@
+"""Options of log lines: requests appear with -v, and every line is JSON where that is asked for."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli.covered import covers
+
+from recall_audio.standin import StandIn
+
+Command = Callable[..., tuple[int, str, str]]
+Serve = Callable[..., StandIn]
+
+MEETING = "https://zoom.us/j/123456789"
+
+
+@covers("bots create-bot fetch run", "--verbose", "--log-format")
+@pytest.mark.parametrize("name", ["bots", "create-bot", "fetch", "run"])
+def test_requests_are_logged_as_text_or_as_json_when_asked(serve: Serve, command: Command, name: str) -> None:
+    serve()
+    unknown = "00000000-0000-4000-8000-000000000000"
+    subject = {"bots": [], "create-bot": [MEETING]}.get(name, [unknown, "--out", "data", "-q"])
+    _, _, quiet = command(name, *subject)
+    assert "GET" not in quiet
+    assert "POST" not in quiet
+    _, _, text = command(name, *subject, "-v")
+    assert re.search(r"(GET|POST) http://127\.0\.0\.1/\S+: \d{3}", text), text
+    _, _, lines = command(name, *subject, "-v", "--log-format", "json")
+    records = [json.loads(line) for line in lines.splitlines()]
+    assert any(r.get("status") in (200, 201, 404) for r in records), lines
+
+
+@covers("process", "--verbose", "--log-format")
+def test_process_logs_at_the_level_and_in_the_format_asked_for(processed: Path, command: Command) -> None:
+    for options, level in (([], logging.WARNING), (["-v"], logging.INFO), (["-vv"], logging.DEBUG)):
+        assert command("process", processed, *options)[0] == 0
+        assert logging.getLogger("recall_audio").level == level
+    missing = processed / "no-such-folder"
+    code, _, said = command("process", missing, "--log-format", "json")
+    assert (code, json.loads(said)["level"]) == (2, "error")
+
+
+@covers("listen", "--host", "--port", "--queue", "--verbose", "--log-format")
+def test_listen_binds_the_address_fills_the_queue_and_logs_as_asked(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("tornado")
+    from recall_audio.listen import listener
+
+    served = []
+
+    def serve(self: object, host: str, port: int, stop: object, ready: Callable[[int], None]) -> None:
+        served.append((host, port))
+        ready(port)
+
+    monkeypatch.setattr(listener.Listener, "serve", serve)
+    monkeypatch.setenv("RECALL_WEBHOOK_SECRET", "whsec_" + "QUFB" * 8)
+    queue = tmp_path / "queue"
+    code, _, said = command("listen", "--port", "8099", "--host", "0.0.0.0", "--queue", queue, "-v")
+    assert (code, served) == (0, [("0.0.0.0", 8099)])
+    assert str(queue) in said
+    assert "other machines" in said
+    assert logging.getLogger("recall_audio").level == logging.INFO
+    code, _, said = command("listen", "--port", "8098", "--queue", queue, "--log-format", "json")
+    assert (code, served[1:]) == (0, [("127.0.0.1", 8098)])
+    [line] = [json.loads(line) for line in said.splitlines()]
+    assert line["port"] == 8098
+
+
+@covers("bots", "--since", "--until", "--status", "--platform", "--json", "--region")
+def test_bots_are_filtered_and_listed_as_ids_or_json(
+    serve: Serve, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    [bot] = server.bot_ids
+    assert command("bots")[1].split() == [bot]
+    assert command("bots", "--since", "2020-01-01", "--status", "done", "--platform", "zoom")[1].split() == [
+        bot
+    ]
+    for options in (
+        ["--since", "2999-01-01"],
+        ["--until", "2020-01-01"],
+        ["--status", "fatal"],
+        ["--platform", "webex"],
+    ):
+        assert command("bots", *options)[1] == "", options
+    assert json.loads(command("bots", "--json")[1])["bot_id"] == bot
+    monkeypatch.delenv("RECALL_BASE_URL")
+    code, _, said = command("bots", "--region", "No such!")
+    assert code == 2
+    assert "No such!" in said
+
+
+@covers("create-bot", "--name", "--join-at", "--separate", "--region")
+def test_create_bot_sends_what_was_asked_for(
+    serve: Serve, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    options = ["--name", "Scribe", "--join-at", "2030-05-01T09:00:00Z", "--separate", "raw"]
+    assert command("create-bot", MEETING, *options)[0] == 0
+    [sent] = [created["sent"] for created in server.created]
+    assert sent["bot_name"] == "Scribe"
+    assert sent["join_at"].startswith("2030-05-01T09:00:00")
+    assert "audio_separate_raw" in sent["recording_config"]
+    monkeypatch.delenv("RECALL_BASE_URL")
+    code, _, said = command("create-bot", MEETING, "--region", "No such!")
+    assert code == 2
+    assert "No such!" in said
+
+
+@covers("doctor", "--region", "--out")
+def test_the_doctor_looks_at_the_region_and_the_folder_that_are_given(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RECALL_API_KEY", "canary-key-5f0c1d")
+    monkeypatch.delenv("RECALL_BASE_URL", raising=False)
+    (tmp_path / "here").mkdir()
+    code, told, _ = command("doctor", "--region", "No such!", "--out", tmp_path / "here" / "new")
+    assert code == 4
+    assert "No such!" in told
+    assert str(tmp_path / "here") in "".join(told.split())
+    assert "RECALL_PSEUDONYM_KEY" in told, "the variables are listed too"
+    assert sys.version.split()[0] in told
