@@ -1,8 +1,8 @@
-"""Small meetings to try the second notebook on: synthetic voices, two ways of running a meeting.
+"""Make small meetings for the second notebook: synthetic voices, two ways of running a meeting.
 
-In `round` meetings the floor goes round; in `chaired` ones the chair takes every other turn. It writes what a
-recorder hands out, one folder a meeting, in the layout of the package's sample. For your own meetings nothing
-of this is needed.
+In `round` meetings the floor goes round. In `chaired` ones the chair takes every other turn. Each meeting is
+a folder with what a recorder returns, in the layout of the package's sample. Your own meetings do not need
+this module.
 """
 
 import json
@@ -28,7 +28,7 @@ PEOPLE = ("Ada Okoye", "Bela Novak", "Chloe Martin", "Deniz Kaya", "Emil Berg", 
 
 @dataclass(frozen=True)
 class Plan:
-    """One meeting: its number, how it is run, who is there (numbers of PEOPLE), how long it is."""
+    """One meeting: its number, its kind, its people (numbers of PEOPLE), its length."""
 
     number: int
     kind: str
@@ -37,12 +37,12 @@ class Plan:
 
     @property
     def recording_id(self) -> str:
-        """The same in every run."""
+        """Return an id that is the same in every run."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"notebook/{self.number}"))
 
 
 def plans(n: int = 6, seed: int = 1) -> list[Plan]:
-    """Meetings of both kinds, three or four people each, of different lengths."""
+    """Return meetings of both kinds, of three or four people each, of different lengths."""
     rng = np.random.default_rng(seed)
     found = []
     for number in range(n):
@@ -53,21 +53,25 @@ def plans(n: int = 6, seed: int = 1) -> list[Plan]:
 
 
 def turns(plan: Plan, rng: np.random.Generator) -> list[tuple[int, float, float]]:
-    """Who speaks, from when, for how long; the first of the people chairs."""
-    others, found, at_s, k = plan.people[1:], [], 0.8, 0
+    """Return who speaks, from when, for how long. The first of the people chairs."""
+    others, found, start_s, n_turns = plan.people[1:], [], 0.8, 0
     while True:
-        chair = plan.kind == "chaired" and k % 2 == 0
+        chair = plan.kind == "chaired" and n_turns % 2 == 0
         order = plan.people if plan.kind == "round" else others
-        who = plan.people[0] if chair else order[(k if plan.kind == "round" else k // 2) % len(order)]
+        who = (
+            plan.people[0]
+            if chair
+            else order[(n_turns if plan.kind == "round" else n_turns // 2) % len(order)]
+        )
         length_s = float(rng.uniform(2.5, 4.5) if chair or plan.kind == "round" else rng.uniform(1.2, 2.4))
-        if at_s + length_s > plan.length_s - 0.5:
+        if start_s + length_s > plan.length_s - 0.5:
             return found
-        found.append((who, at_s, length_s))
-        at_s, k = at_s + length_s + float(rng.uniform(-0.6, 0.7)), k + 1
+        found.append((who, start_s, length_s))
+        start_s, n_turns = start_s + length_s + float(rng.uniform(-0.6, 0.7)), n_turns + 1
 
 
 def make(plan: Plan, folder: str | Path) -> Path:
-    """Write meeting.json, mix.mp3 and parts/ of a meeting; gives its folder."""
+    """Write meeting.json, mix.mp3 and parts/ of a meeting, and return its folder."""
     folder = Path(folder)
     rng = np.random.default_rng(1000 + plan.number)
     n = round(plan.length_s * RATE_HZ)
@@ -80,18 +84,18 @@ def make(plan: Plan, folder: str | Path) -> Path:
     mix = sum(tracks.values()) + rng.standard_normal(n).astype(np.float32) * np.float32(5e-4)
     render.encode(render.to_int16(np.tanh(mix)), folder / "mix.mp3", "mp3")
     parts = [_part(plan, who, track, folder, rng) for who, track in tracks.items()]
-    (folder / "meeting.json").write_text(json.dumps(_told(plan, parts)), encoding="utf-8")
+    (folder / "meeting.json").write_text(json.dumps(_facts(plan, parts)), encoding="utf-8")
     return folder
 
 
 def _part(
     plan: Plan, who: int, track: render.Floats, folder: Path, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """One person's recording: a little noise, a late start, and a clock that the API has slightly wrong."""
+    """Record one person: a little noise, a late start, and a start time that the API has slightly wrong."""
     start_s = float(rng.uniform(0.1, 0.6))
-    heard = track + rng.standard_normal(len(track)).astype(np.float32) * np.float32(5e-4)
+    recorded = track + rng.standard_normal(len(track)).astype(np.float32) * np.float32(5e-4)
     device = render.knots(start_s, plan.length_s - start_s - 0.1)
-    samples = render.to_int16(render.as_recorded(heard, device))
+    samples = render.to_int16(render.as_recorded(recorded, device))
     name = f"parts/{who}.raw"
     render.encode(samples, folder / name, "raw")
     nominal_s = start_s + float(rng.uniform(-0.25, 0.25))
@@ -111,8 +115,8 @@ def _person(who: int, plan: Plan) -> dict[str, Any]:
     return {**facts, "is_host": who == plan.people[0]}
 
 
-def _told(plan: Plan, parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the recorder knows; people come and go with the meeting."""
+def _facts(plan: Plan, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the recorder's facts of a meeting in which all people stay to the end."""
     people = [part["participant"] for part in parts]
     events = []
     for action, at_s in (("join", 0.0), ("leave", plan.length_s)):

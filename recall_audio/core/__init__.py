@@ -1,1 +1,1 @@
-"""What the project exists for: spans, alignment, speech, talk, loudness. Arrays and values in and out."""
+"""Compute alignment, speech, talk, stems and voice features from arrays and values alone."""

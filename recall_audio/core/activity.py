@@ -1,4 +1,4 @@
-"""How many speak at once, and who with whom: one sweep over everybody's starts and stops.
+"""Measure how many speak at once, and who with whom, by one sweep over all starts and stops.
 
 ::
 
@@ -16,17 +16,18 @@ import numpy.typing as npt
 from recall_audio.core.spans import EMPTY
 from recall_audio.typing import IntArray, Spans
 
-_BLOCK = 4096
+BLOCK_STRETCHES = 4096
+"""Stretches between two starts or stops that are held at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activity:
-    """Times in samples; speakers in the order they were given.
+    """How long how many speak, who alone, and who with whom, in samples.
 
     Attributes:
-        held: D_0, D_1, ...: exactly so many speak, shape (N + 1,).
-        exclusive: E_i: only i speaks, shape (N,).
-        pairs: O_ij, shape (N, N), symmetric; T_i on the diagonal.
+        held: D_0, D_1, ...: time in which exactly so many speak, shape (N + 1,).
+        exclusive: E_i: time in which only i speaks, shape (N,), speakers in the order given.
+        pairs: O_ij, time in which i and j speak, shape (N, N), symmetric; T_i on the diagonal.
     """
 
     held: IntArray
@@ -35,22 +36,27 @@ class Activity:
 
     @property
     def talk(self) -> IntArray:
-        """T_i, shape (N,)."""
+        """Return T_i, the time in which i speaks, shape (N,)."""
         return np.diagonal(self.pairs)
 
     @property
     def speech(self) -> int:
-        """U: anybody speaks."""
+        """Return U, the time in which one or more speak."""
         return int(self.held[1:].sum())
 
     @property
     def overlap(self) -> int:
-        """O: two or more speak."""
+        """Return O, the time in which two or more speak."""
         return int(self.held[2:].sum())
 
 
 def measure_activity(speech: Sequence[Spans], duration: int) -> Activity:
-    """Sweep over speech that lies within ``[0, duration)``."""
+    """Measure the activity of speakers.
+
+    Args:
+        speech: spans of each speaker within ``[0, duration)``.
+        duration: length of the meeting, samples.
+    """
     n = len(speech)
     held = np.zeros(n + 1, dtype=np.int64)
     exclusive = np.zeros(n, dtype=np.int64)
@@ -68,19 +74,22 @@ def measure_activity(speech: Sequence[Spans], duration: int) -> Activity:
 
 
 def at_least(speech: Sequence[Spans], k: int) -> Spans:
-    """Spans of the time in which `k` or more speak."""
+    """Return the time in which `k` or more speak."""
     cut = np.concatenate((EMPTY, *speech))
     at, change = _edges(cut)
     level = np.cumsum(change)
     # Where several edges share a moment, only the level after the last of them lasts.
     last = np.flatnonzero(np.r_[at[1:] != at[:-1], np.ones(min(len(at), 1), dtype=np.bool_)])
     above = np.r_[False, level[last] >= k]
-    turn = np.flatnonzero(above[1:] != above[:-1])
-    return np.asarray(at[last][turn].reshape(-1, 2), dtype=np.int64)
+    changes = np.flatnonzero(above[1:] != above[:-1])
+    return np.asarray(at[last][changes].reshape(-1, 2), dtype=np.int64)
 
 
 def covered(spans: Spans, at: IntArray) -> IntArray:
-    """Samples of `spans` before each moment of `at`; differences are the speech between two moments."""
+    """Return the samples of `spans` before each moment of `at`.
+
+    Differences of two are the speech between two moments.
+    """
     if len(spans) == 0:
         return np.zeros(np.shape(at), dtype=np.int64)
     before = np.r_[0, np.cumsum(spans[:, 1] - spans[:, 0])]
@@ -90,7 +99,7 @@ def covered(spans: Spans, at: IntArray) -> IntArray:
 
 
 def _edges(cut: Spans) -> tuple[IntArray, IntArray]:
-    """Moments of all starts and stops in order of time, and +1 or −1 for each."""
+    """Return the moments of all starts and stops in order of time, and +1 or −1 for each."""
     at = cut.T.ravel()
     change = np.repeat(np.array([1, -1], dtype=np.int64), len(cut))
     order = np.argsort(at, kind="stable")
@@ -98,7 +107,7 @@ def _edges(cut: Spans) -> tuple[IntArray, IntArray]:
 
 
 def _stretches(speech: Sequence[Spans]) -> Iterator[tuple[npt.NDArray[np.int8], IntArray]]:
-    """Blocks of elementary stretches: who is active, shape (m, N), and for how long, shape (m,)."""
+    """Yield blocks of m stretches between changes: who is active, shape (m, N), how long, shape (m,)."""
     n = len(speech)
     cut = np.concatenate((EMPTY, *speech))
     who = np.tile(np.repeat(np.arange(n), [len(a) for a in speech]), 2)
@@ -107,8 +116,8 @@ def _stretches(speech: Sequence[Spans]) -> Iterator[tuple[npt.NDArray[np.int8], 
     change = np.repeat(np.array([1, -1], dtype=np.int8), len(cut))[order]
     at, who = at[order], who[order]
     carried = np.zeros(n, dtype=np.int8)
-    for first in range(0, len(at) - 1, _BLOCK):
-        last = min(first + _BLOCK, len(at) - 1)
+    for first in range(0, len(at) - 1, BLOCK_STRETCHES):
+        last = min(first + BLOCK_STRETCHES, len(at) - 1)
         active = np.zeros((last - first, n), dtype=np.int8)
         active[np.arange(last - first), who[first:last]] = change[first:last]
         active[0] += carried

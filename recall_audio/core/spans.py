@@ -1,4 +1,4 @@
-"""Spans: stretches of time as rows ``[start, end)`` of integer samples, sorted, apart, never empty.
+"""Compute with spans: rows ``[start, end)`` of integer samples, sorted, apart, never empty.
 
 ::
 
@@ -22,12 +22,13 @@ Rows = Sequence[Sequence[float]]
 """``[[start, end], ...]`` as plain numbers."""
 
 EMPTY: Spans = np.empty((0, 2), dtype=np.int64)
+"""No span."""
 
 EDGE_SAMPLES = 480
 
 
 def spans(rows: Iterable[Sequence[int]] | Spans) -> Spans:
-    """Spans of any rows ``start, end``: sorted, joined where they touch or overlap, empty ones dropped.
+    """Return spans of any rows ``start, end``, joined where they touch or overlap, empty ones dropped.
 
     Raises:
         ValueError: a row ends before it starts.
@@ -35,12 +36,12 @@ def spans(rows: Iterable[Sequence[int]] | Spans) -> Spans:
     given = rows if isinstance(rows, np.ndarray) else [(int(a), int(b)) for a, b in rows]
     table = np.array(given, dtype=np.int64).reshape(-1, 2)
     if np.any(table[:, 1] < table[:, 0]):
-        raise ValueError("a span ends before it starts")
+        raise ValueError("a span ends before it starts; rows are (start, end)")
     return _joined(table[table[:, 1] > table[:, 0]], 0)
 
 
 def _joined(table: Spans, gap: int) -> Spans:
-    """Rows joined across gaps of up to `gap` samples."""
+    """Return rows joined across gaps of up to `gap` samples."""
     if len(table) == 0:
         return EMPTY
     table = table[np.argsort(table[:, 0], kind="stable")]
@@ -57,24 +58,27 @@ def from_seconds(rows: Iterable[Sequence[float]], rate_hz: int = RATE_HZ) -> Spa
 
 
 def to_seconds(a: Spans) -> list[list[float]]:
-    """Rows ``[start_s, end_s]``, to the microsecond."""
+    """Return rows ``[start_s, end_s]``, to the microsecond."""
     return [[round(int(s) / RATE_HZ, 6), round(int(e) / RATE_HZ, 6)] for s, e in a]
 
 
 def from_mask(mask: BoolArray, step: int, start: int = 0) -> Spans:
-    """Spans of the true frames of `mask`, frame i covering ``start + i*step`` to ``start + (i+1)*step``."""
+    """Return spans of the true frames of a mask.
+
+    Frame i covers samples ``start + i*step`` to ``start + (i+1)*step``.
+    """
     edges = np.flatnonzero(np.diff(np.r_[0, mask.astype(np.int8), 0])).reshape(-1, 2)
     return (edges * step + start).astype(np.int64)
 
 
 def to_mask(a: Spans, step: int, n_frames: int, start: int = 0) -> BoolArray:
-    """True for each frame whose middle lies in a span; the inverse of :func:`from_mask`."""
+    """Return whether each frame's middle lies in a span, the inverse of :func:`from_mask`."""
     middle = start + np.arange(n_frames, dtype=np.int64) * step + step // 2
     return covers(a, middle)
 
 
 def covers(a: Spans, at: IntArray) -> BoolArray:
-    """Whether each sample of `at` lies in a span."""
+    """Return whether each sample of `at` lies in a span, in the shape of `at`."""
     if len(a) == 0:
         return np.zeros(np.shape(at), dtype=np.bool_)
     i = np.searchsorted(a[:, 0], at, side="right") - 1
@@ -82,17 +86,17 @@ def covers(a: Spans, at: IntArray) -> BoolArray:
 
 
 def total(a: Spans) -> int:
-    """Samples covered."""
+    """Return the samples covered."""
     return int(np.sum(a[:, 1] - a[:, 0]))
 
 
 def union(*several: Spans) -> Spans:
-    """Time in any of them."""
+    """Return the time in any of several sets of spans."""
     return _joined(np.concatenate((EMPTY, *several)), 0)
 
 
 def intersect(a: Spans, b: Spans) -> Spans:
-    """Time in both."""
+    """Return the time in both."""
     rows = []
     i = j = 0
     while i < len(a) and j < len(b):
@@ -107,37 +111,37 @@ def intersect(a: Spans, b: Spans) -> Spans:
 
 
 def complement(a: Spans, start: int, end: int) -> Spans:
-    """Time of ``[start, end)`` in no span of `a`."""
+    """Return the time of ``[start, end)`` in no span of `a`."""
     inside = clip(a, start, end)
     edges = np.r_[start, inside.ravel(), end].reshape(-1, 2)
     return np.asarray(edges[edges[:, 1] > edges[:, 0]], dtype=np.int64)
 
 
 def subtract(a: Spans, b: Spans) -> Spans:
-    """Time in `a` and not in `b`."""
+    """Return the time in `a` and not in `b`."""
     if len(a) == 0 or len(b) == 0:
         return a
     return intersect(a, complement(b, int(a[0, 0]), int(a[-1, 1])))
 
 
 def clip(a: Spans, start: int, end: int) -> Spans:
-    """The part of `a` inside ``[start, end)``."""
+    """Return the part of `a` inside ``[start, end)``."""
     cut = np.clip(a, start, end)
     return np.asarray(cut[cut[:, 1] > cut[:, 0]], dtype=np.int64)
 
 
 def bridge(a: Spans, gap: int) -> Spans:
-    """Spans with gaps of up to `gap` samples closed."""
+    """Close gaps of up to `gap` samples."""
     return _joined(a, gap)
 
 
 def drop_short(a: Spans, shortest: int) -> Spans:
-    """Spans of at least `shortest` samples."""
+    """Return the spans of at least `shortest` samples."""
     return np.asarray(a[a[:, 1] - a[:, 0] >= shortest], dtype=np.int64)
 
 
 def counts(several: Sequence[Spans], start: int, end: int) -> list[int]:
-    """Samples of ``[start, end)`` in exactly 0, 1, ... of the sets: D_0, D_1, ... (metrics.md)."""
+    """Return the samples of ``[start, end)`` in exactly 0, 1, ... of the sets: D_0, D_1, ..."""
     cut = np.concatenate((EMPTY, *(clip(a, start, end) for a in several)))
     at = np.concatenate((cut[:, 0], cut[:, 1], [start, end])).astype(np.int64)
     change = np.concatenate((np.ones(len(cut)), -np.ones(len(cut)), [0, 0])).astype(np.int64)

@@ -8,7 +8,7 @@ from pathlib import Path
 from recall_audio import report
 from recall_audio.files import write_text
 from recall_audio.pipeline.documents import Documents, read_documents
-from recall_audio.pipeline.talk import talk_again
+from recall_audio.pipeline.talk import remeasure_talk
 
 
 def render_report(documents: Documents) -> str:
@@ -20,7 +20,7 @@ def render_report(documents: Documents) -> str:
     timeless = {**run, "stages": [{**s, "seconds": None, "cpu_seconds": None} for s in run.get("stages", [])]}
     shown = {**documents, "run": timeless}
     if {"segments", "alignment", "speakers", "talk", "run"} <= documents.keys():
-        talk = talk_again(documents)
+        talk = remeasure_talk(documents)
         shown["events"] = {"overlaps": [asdict(overlap) for overlap in talk.events.overlaps]}
     return report.render(shown)
 

@@ -41,7 +41,7 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
     return measured.with_parameters(version=__version__, frame_s=frame_s, speech=segments["parameters"])
 
 
-def talk_again(documents: Documents) -> Talk:
+def remeasure_talk(documents: Documents) -> Talk:
     """Measure talk again, events included, with the options that the recording was processed with.
 
     Raises:

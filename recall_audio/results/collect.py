@@ -13,7 +13,7 @@ from recall_audio.files import atomic
 from recall_audio.model.outcome import CountCallback
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents, recording_folders
-from recall_audio.pipeline.talk import talk_again, view_of
+from recall_audio.pipeline.talk import remeasure_talk, view_of
 from recall_audio.results.locations import all_kept, folders_at, root_of
 from recall_audio.results.pseudonymise import recode_documents
 from recall_audio.storage import parse_location
@@ -87,7 +87,7 @@ def _load(folder: Path, pseudonyms: Pseudonyms | None) -> Loaded:
     if pseudonyms is not None:
         documents, _ = recode_documents(documents, pseudonyms)
     people = {label: dict(p) for label, p in need(documents, "speakers")["speakers"].items()}
-    return Loaded(view_of(documents, talk_again(documents)), people)
+    return Loaded(view_of(documents, remeasure_talk(documents)), people)
 
 
 def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.DataFrame]":

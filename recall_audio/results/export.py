@@ -22,7 +22,7 @@ from recall_audio.files import appear, atomic
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
-from recall_audio.pipeline.talk import talk_again, view_of
+from recall_audio.pipeline.talk import remeasure_talk, view_of
 from recall_audio.results.pseudonymise import copy_stems, recode_documents
 from recall_audio.storage import ensure_files
 
@@ -79,7 +79,7 @@ def export_recording(
 
 def _view(documents: Documents, folder: Path | None = None, target: Path | None = None) -> ExportView:
     with as_this_version_writes():
-        return view_of(documents, talk_again(documents), folder, target)
+        return view_of(documents, remeasure_talk(documents), folder, target)
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 
 from recall_audio.core.spans import from_seconds, total
 from recall_audio.core.voice.features import measure_voice
-from recall_audio.core.voice.frames import alone, pieces, widened
+from recall_audio.core.voice.frames import choose_pieces, clear_speech, widen
 from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import FULL_SCALE
@@ -23,7 +23,7 @@ from recall_audio.media.wav import read_block
 from recall_audio.model.options import FeatureOptions
 from recall_audio.model.turns import VOICE_FIGURES, Turn, TurnFeatures, VoiceFeatures
 from recall_audio.pipeline.documents import need, read_documents
-from recall_audio.pipeline.talk import talk_again
+from recall_audio.pipeline.talk import remeasure_talk
 from recall_audio.results.records import Table
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ, to_samples
@@ -52,15 +52,15 @@ def measure_features(
         ItemError: the recording has no results, or a stem is missing.
     """
     documents = read_documents(folder)
-    talk = talk_again(documents)
+    talk = remeasure_talk(documents)
     speech = {k: from_seconds(v) for k, v in need(documents, "segments")["speakers"].items()}
     stems = {s["participant"]: s for s in documents.get("stems", {}).get("stems", [])}
     found: list[TurnFeatures] = []
     for label, spoken in speech.items():
         turns = [t for t in talk.events.turns if t.speaker == label]
-        others = widened((s for other, s in speech.items() if other != label), options.guard_s)
+        others = widen((s for other, s in speech.items() if other != label), options.guard_s)
         stretches = [
-            alone(to_samples(t.start_s), to_samples(t.end_s), spoken, others, options) for t in turns
+            clear_speech(to_samples(t.start_s), to_samples(t.end_s), spoken, others, options) for t in turns
         ]
         measured = []
         for voice in _voices(stretches, stems.get(label), folder, options):
@@ -121,7 +121,7 @@ def _voices(
         return
     with _opened(folder / stem["file"], stem["rate_hz"]) as read:
         for rows in stretches:
-            sound = (read(start, end) for start, end in pieces(rows, options))
+            sound = (read(start, end) for start, end in choose_pieces(rows, options))
             yield measure_voice(sound, options, stem["gain_db"])
 
 

@@ -34,7 +34,7 @@ COMMAND = [sys.executable, "-c", "from recall_audio.cli import main; main()", "l
 KINDS = ("audio_mixed", "audio_separate", "recording")
 
 
-class Sent:
+class Delivery:
     """One thing to deliver: a message as it is, or forged in some way."""
 
     def __init__(self, what: Message, bot: str, forged: str = "") -> None:
@@ -59,7 +59,7 @@ class Sent:
         return 0
 
 
-def deliveries(n: int, chance: random.Random) -> list[Sent]:
+def deliveries(n: int, chance: random.Random) -> list[Delivery]:
     """So many in random order: three in five as they are, one in four again, the rest forged."""
     n_right, n_forged = round(0.6 * n), round(0.15 * n)
     right = []
@@ -68,13 +68,13 @@ def deliveries(n: int, chance: random.Random) -> list[Sent]:
         bot = f"b0000000-0000-4000-8000-{number:012}"
         ids = {KINDS[kind]: f"a{kind}000000-0000-4000-8000-{number:012}", "bot": bot}
         ids["recording"] = f"c0000000-0000-4000-8000-{number:012}"
-        right.append(Sent(message(f"{KINDS[kind]}.done", ids, f"msg_{at:06}"), bot))
+        right.append(Delivery(message(f"{KINDS[kind]}.done", ids, f"msg_{at:06}"), bot))
     again = [chance.choice(right) for _ in range(n - n_right - n_forged)]
     forged = []
     for at in range(n_forged):
         bot = f"f0000000-0000-4000-8000-{at:012}"
         what = message("audio_separate.done", {"bot": bot, "recording": bot}, f"forged_{at:06}")
-        forged.append(Sent(what, bot, ("signature", "time", "body")[at % 3]))
+        forged.append(Delivery(what, bot, ("signature", "time", "body")[at % 3]))
     mixed = right + again + forged
     chance.shuffle(mixed)
     return mixed
@@ -97,7 +97,7 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def check(folder: Path, sent: list[Sent]) -> int:
+def check(folder: Path, sent: list[Delivery]) -> int:
     """Every recording once, with all its messages; gives how many."""
     expected: dict[str, set[str]] = {}
     for one in sent:
@@ -124,7 +124,7 @@ def main() -> None:
         sender = Sender(f"http://127.0.0.1:{port}/")
         left, every = threading.Semaphore(0), len(sent) // (asked.kills + 1)
 
-        def deliver(one: Sent) -> int:
+        def deliver(one: Delivery) -> int:
             status = one.deliver(sender)
             left.release()
             return status

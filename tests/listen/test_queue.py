@@ -1,6 +1,8 @@
 """The folder that is the queue: nothing in it is lost, whoever adds, takes or dies at whatever moment."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -208,3 +210,9 @@ def test_what_names_no_bot_asks_for_nothing(body: bytes, is_odd: bool) -> None:
     assert isinstance(read, IgnoredMessage)
     assert read.is_odd is is_odd
     assert "passwd" not in read.reason
+
+
+def test_a_queue_is_processed_without_the_packages_that_only_the_listener_needs() -> None:
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['tornado', 'standardwebhooks']));"
+    modules = "import recall_audio.listen, recall_audio.batch.queue_worker, recall_audio.cli.process"
+    subprocess.run([sys.executable, "-c", f"{hidden} {modules}"], check=True, timeout=120)

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from recall_audio.core.resample import alike, fetch
+from recall_audio.core.resample import group_equal, read_padded
 from recall_audio.model.alignment import Piece, Track
 from recall_audio.model.speech import HOP_SAMPLES, PartEvidence
 from recall_audio.typing import BoolArray, Float32Array, IntArray, Samples
@@ -55,12 +55,12 @@ def _rows(samples: Samples, base: IntArray, phase: IntArray) -> Float32Array:
     """Rows of outputs end to end, each from a phase past sample `base` on, two samples apart."""
     matrices = _matrices()
     low = int(base[0]) - _FADE
-    x = fetch(samples, low, int(base[-1]) - _FADE + matrices.shape[1])
+    x = read_padded(samples, low, int(base[-1]) - _FADE + matrices.shape[1])
     if x is None:
         return np.zeros(len(base) * _ROW, dtype=np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(x, matrices.shape[1])
     out = np.empty((len(base), _ROW), dtype=np.float32)
-    for rows in alike(phase):
+    for rows in group_equal(phase):
         out[rows] = windows[base[rows] - base[0]] @ matrices[phase[rows[0]]]
     return out.ravel()
 

@@ -1,4 +1,4 @@
-"""Frame by frame: how loud a piece of speech is, how high, and where its syllables are.
+"""Measure a piece of speech frame by frame: how loud it is, how high, and where its syllables are.
 
 ::
 
@@ -24,29 +24,64 @@ from recall_audio.model.options import FeatureOptions
 from recall_audio.typing import Float32Array, FloatArray, Spans
 from recall_audio.units import RATE_HZ, to_samples
 
+HOP = RATE_HZ // 100
+"""Samples between two frames: 10 ms."""
 
-def widened(speech: Iterable[Spans], guard_s: float) -> Spans:
-    """Everyone's speech together, each stretch longer by `guard_s` on either side."""
+HOP_S = 0.01
+"""The same in seconds."""
+
+PITCH_HOP = 2 * HOP
+"""Samples between two frames of pitch: 20 ms."""
+
+PITCH_WINDOW = RATE_HZ // 25
+"""Samples of pyin's window: 40 ms, within which pitch moves little."""
+
+PITCH_STEP_SEMITONES = 0.2
+"""Resolution of pyin's pitches."""
+
+THRESHOLD_PRIOR = (2, 8)
+"""The two parameters of pyin's beta prior for its threshold, with a mean of 0.2: the paper's third."""
+
+ENERGY_BLOCK = RATE_HZ // 500
+"""Samples whose squares are averaged before they are smoothed: 2 ms."""
+
+INTENSITY_WINDOW_S = 0.064
+"""Length of the level's window: Praat's for a lowest pitch of 50 Hz, which De Jong & Wempe used."""
+
+LEAST_ENERGY = 1e-12
+"""Added to an energy before its logarithm: −120 dB."""
+
+SILENT_DB = -120.0
+"""Level of digital silence."""
+
+
+def widen(speech: Iterable[Spans], guard_s: float) -> Spans:
+    """Return all speakers' speech together, each stretch longer by `guard_s` on either side."""
     guard = to_samples(guard_s)
     return spans((int(a) - guard, int(b) + guard) for a, b in union(*speech))
 
 
-def alone(start: int, end: int, own: Spans, others: Spans, options: FeatureOptions) -> Spans:
-    """Where the speaker of a turn speaks clear of all others, stretches too short to tell left out.
+def clear_speech(start: int, end: int, own: Spans, others: Spans, options: FeatureOptions) -> Spans:
+    """Return where the speaker of a turn speaks clear of all others, without what is too short to measure.
 
     Args:
         start: of the turn, samples.
         end: of the turn, samples.
         own: the speaker's speech.
-        others: everyone else's, as :func:`widened` gives it.
+        others: the others' speech, as :func:`widen` gives it.
         options: the shortest stretch that counts.
     """
     clear = subtract(clip(own, start, end), clip(others, start, end))
     return drop_short(clear, to_samples(options.shortest_s))
 
 
-def pieces(stretches: Spans, options: FeatureOptions) -> list[tuple[int, int]]:
-    """``(start, end)`` of pieces of up to ``piece_s``; where that is too much, some, spread evenly."""
+def choose_pieces(stretches: Spans, options: FeatureOptions) -> list[tuple[int, int]]:
+    """Return ``(start, end)`` of pieces of up to ``piece_s``, some of them, evenly spread, if too many.
+
+    Args:
+        stretches: speech, samples.
+        options: longest piece, shortest piece, and how much is analysed in all.
+    """
     longest, limit = to_samples(options.piece_s), to_samples(options.longest_s)
     cut = [piece for start, end in stretches.tolist() for piece in _cut(start, end, longest)]
     every = max(1.0, total(stretches) / limit)  # one moment in so many is analysed
@@ -62,25 +97,15 @@ def pieces(stretches: Spans, options: FeatureOptions) -> list[tuple[int, int]]:
 
 
 def _cut(start: int, end: int, longest: int) -> list[tuple[int, int]]:
-    n = -(-(end - start) // longest)
-    at = [start + (end - start) * i // n for i in range(n)] + [end]
-    return list(pairwise(at))
-
-
-HOP = RATE_HZ // 100
-_PITCH_HOP = 2 * HOP
-_PITCH_WINDOW = RATE_HZ // 25
-_SEMITONES = 0.2
-_THRESHOLD_PRIOR = (2, 8)
-_BLOCK = RATE_HZ // 500
-_INTENSITY_WINDOW_S = 0.064  # Praat's for a lowest pitch of 50 Hz, the one De Jong & Wempe used
-_QUIET = 1e-12
-_SILENT_DB = -120.0
+    """Cut a stretch into equal pieces of up to `longest` samples."""
+    n_pieces = -(-(end - start) // longest)
+    edges = [start + (end - start) * i // n_pieces for i in range(n_pieces)] + [end]
+    return list(pairwise(edges))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frames:
-    """One piece of sound, one value each 10 ms; frame i is about sample 160 i.
+class VoiceFrames:
+    """Values of one piece of sound, one each 10 ms; frame i is about sample 160 i.
 
     Attributes:
         energy: mean square of the whole piece, full scale 1.
@@ -97,24 +122,24 @@ class Frames:
     f0_hz: FloatArray
 
 
-def frames_of(samples: Float32Array, options: FeatureOptions) -> Frames:
-    """The frames of one piece of mono sound at 16 kHz, full scale 1, at least 0.1 s long."""
+def analyse_frames(samples: Float32Array, options: FeatureOptions) -> VoiceFrames:
+    """Measure the frames of one piece of mono sound at 16 kHz, full scale 1, at least 0.1 s long."""
     import librosa
 
     energy = float(np.mean(np.square(samples, dtype=np.float64)))
     if energy == 0.0:
         n = 1 + len(samples) // HOP
-        return Frames(energy, len(samples), np.full(n, _SILENT_DB), np.zeros(n), np.zeros(n))
+        return VoiceFrames(energy, len(samples), np.full(n, SILENT_DB), np.zeros(n), np.zeros(n))
     clean = _without_rumble(samples, options.f0_lowest_hz)
     level_db = intensity_db(clean)
     centroid = librosa.feature.spectral_centroid(y=clean, sr=RATE_HZ, n_fft=512, hop_length=HOP)[0]
     f0_hz = np.repeat(_pitch(clean, options), 2)[: len(level_db)]
     f0_hz = np.pad(f0_hz, (0, len(level_db) - len(f0_hz)), mode="edge")
-    return Frames(energy, len(samples), level_db, centroid[: len(level_db)], f0_hz)
+    return VoiceFrames(energy, len(samples), level_db, centroid[: len(level_db)], f0_hz)
 
 
 def _without_rumble(samples: Float32Array, lowest_hz: float) -> FloatArray:
-    """The sound above the lowest pitch, at zero phase."""
+    """Return the sound above the lowest pitch, at zero phase."""
     from scipy.signal import butter, sosfiltfilt
 
     sections: Any = butter(2, lowest_hz, "highpass", fs=RATE_HZ, output="sos")
@@ -122,7 +147,7 @@ def _without_rumble(samples: Float32Array, lowest_hz: float) -> FloatArray:
 
 
 def _pitch(samples: FloatArray, options: FeatureOptions) -> FloatArray:
-    """F0 each 20 ms, 0 where it is not voiced."""
+    """Return F0 each 20 ms, 0 where it is not voiced."""
     import librosa
 
     f0_hz, voiced, _ = librosa.pyin(
@@ -130,29 +155,29 @@ def _pitch(samples: FloatArray, options: FeatureOptions) -> FloatArray:
         sr=RATE_HZ,
         fmin=options.f0_lowest_hz,
         fmax=options.f0_highest_hz,
-        frame_length=_PITCH_WINDOW,
-        hop_length=_PITCH_HOP,
-        resolution=_SEMITONES,
-        beta_parameters=_THRESHOLD_PRIOR,
+        frame_length=PITCH_WINDOW,
+        hop_length=PITCH_HOP,
+        resolution=PITCH_STEP_SEMITONES,
+        beta_parameters=THRESHOLD_PRIOR,
     )
     return np.where(voiced, f0_hz, 0.0)
 
 
 def intensity_db(samples: FloatArray) -> FloatArray:
-    """Level each 10 ms: energy under a Hann window of 64 ms, what lies beyond the piece left out."""
+    """Return the level each 10 ms: energy under a Hann window of 64 ms, the piece's outside left out."""
     n_frames = 1 + len(samples) // HOP
-    blocks = np.zeros(-(-len(samples) // _BLOCK) * _BLOCK)
+    blocks = np.zeros(-(-len(samples) // ENERGY_BLOCK) * ENERGY_BLOCK)
     blocks[: len(samples)] = np.square(samples)
-    energy = blocks.reshape(-1, _BLOCK).mean(axis=1)
-    window = np.hanning(round(_INTENSITY_WINDOW_S * RATE_HZ / _BLOCK) + 3)[1:-1]
+    energy = blocks.reshape(-1, ENERGY_BLOCK).mean(axis=1)
+    window = np.hanning(round(INTENSITY_WINDOW_S * RATE_HZ / ENERGY_BLOCK) + 3)[1:-1]
     weight = np.convolve(np.ones(len(energy)), window, mode="same")
     smooth = np.convolve(energy, window, mode="same") / weight
-    at = np.minimum(np.arange(n_frames) * (HOP // _BLOCK), len(smooth) - 1)
-    return np.asarray(10.0 * np.log10(smooth[at] + _QUIET))
+    at = np.minimum(np.arange(n_frames) * (HOP // ENERGY_BLOCK), len(smooth) - 1)
+    return np.asarray(10.0 * np.log10(smooth[at] + LEAST_ENERGY))
 
 
-def nuclei(frames: Frames, loud_db: float, options: FeatureOptions) -> int:
-    """Syllable nuclei: voiced peaks of the level that stand out by ``dip_db`` (De Jong & Wempe 2009).
+def count_nuclei(frames: VoiceFrames, loud_db: float, options: FeatureOptions) -> int:
+    """Count syllable nuclei: voiced peaks of the level that stand out by ``dip_db`` (De Jong & Wempe 2009).
 
     Their script wants the dip after a peak alone; here it is wanted on both sides, and the edge of a piece
     counts as one, being the edge of speech but for pieces that were cut.

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recall_audio.core import spans as sp
-from recall_audio.core.voice.features import ALONE, SILENT, measure_voice
-from recall_audio.core.voice.frames import alone, pieces, widened
+from recall_audio.core.voice.features import NEVER_ALONE, SILENT, measure_voice
+from recall_audio.core.voice.frames import choose_pieces, clear_speech, widen
 from recall_audio.model.options import FeatureOptions
 from recall_audio.model.turns import VOICE_FIGURES, VoiceFeatures
 from recall_audio.typing import Spans
@@ -121,7 +121,7 @@ def test_rumble_below_the_lowest_pitch_is_no_voice() -> None:
 def test_silence_has_reasons_and_no_figures() -> None:
     for found, why in (
         (measure_voice([np.zeros(RATE_HZ, np.float32)]), SILENT),
-        (measure_voice([]), ALONE),
+        (measure_voice([]), NEVER_ALONE),
     ):
         assert found == VoiceFeatures.missing(why)
         assert all(getattr(found, name) is None and found.reasons[name] == why for name in VOICE_FIGURES)
@@ -152,9 +152,9 @@ def test_a_louder_voice_that_leaks_in_late_does_not_reach_the_features() -> None
     track[RATE_HZ + late : 5 * RATE_HZ + late] += pulses(270.0, 4.0, level=0.3)
 
     def features(sound: Floats, rows: Spans) -> VoiceFeatures:
-        return measure_voice([sound[a:b] for a, b in pieces(rows, options)], options)
+        return measure_voice([sound[a:b] for a, b in choose_pieces(rows, options)], options)
 
-    clear = alone(0, len(track), own, widened([other], options.guard_s), options)
+    clear = clear_speech(0, len(track), own, widen([other], options.guard_s), options)
     assert features(track, clear) == features(clean, clear)
     assert features(track, own).f0_median_hz == pytest.approx(270.0, rel=0.02), "the leak would be heard"
 
@@ -169,7 +169,7 @@ def test_alone_is_own_speech_of_the_turn_clear_of_everyone_by_the_guard(
     edges: list[int], own: Spans, others: Spans
 ) -> None:
     options = FeatureOptions(guard_s=0.05, shortest_s=0.1)
-    found = alone(*edges, own, widened([others], options.guard_s), options)
+    found = clear_speech(*edges, own, widen([others], options.guard_s), options)
     at = np.arange(0, 42_000, 160)
     near = np.zeros(len(at), dtype=bool)
     for start, end in others:
@@ -194,7 +194,7 @@ def test_pieces_stay_within_the_limits_and_spread_over_all_of_it(
     options = FeatureOptions(longest_s=longest_s, piece_s=5.0)
     starts = np.cumsum([0, *(n + 16_000 for n in lengths)])[:-1]
     stretches = np.array([(a, a + n) for a, n in zip(starts, lengths, strict=True)], np.int64).reshape(-1, 2)
-    found = pieces(stretches, options)
+    found = choose_pieces(stretches, options)
     used = sum(b - a for a, b in found)
     whole = sp.total(stretches)
     assert used <= round(longest_s * RATE_HZ)
