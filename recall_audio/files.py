@@ -1,4 +1,4 @@
-"""Files that a reader sees whole or not at all, and JSON that every reader accepts.
+"""Write files that a reader sees whole or not at all, and JSON that every reader accepts.
 
 A file is written under a temporary name in its own folder, flushed to the disk, then renamed over its
 final name; the folder is flushed too. A killed process leaves at most a ``.part`` file.
@@ -23,12 +23,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name nobody else uses, in the folder of `path`: ``.{name}.{pid}.{random}.part``."""
+    """Return an unused name in the folder of `path`: ``.{name}.{pid}.{random}.part``."""
     return path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}{PART_SUFFIX}")
 
 
 def disk_error(error: OSError, path: Path) -> MachineError:
-    """The package's own error for a failed write to `path`."""
+    """Return the package's own error for a failed write to `path`."""
     if error.errno in FULL:
         return MachineError(
             f"No room left on the disk for {path.name}; nothing half-written was kept.",
@@ -71,7 +71,7 @@ def appear(path: Path, fill: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-    raise failure  # out here, so that it does not carry the system's own error along
+    raise failure  # after the handler, so that it does not carry the system's error along
 
 
 @contextlib.contextmanager
@@ -139,18 +139,21 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
 
 
 def _refuse(name: str) -> Any:
-    """NaN and Infinity are no JSON, whatever Python's reader thinks."""
+    """Refuse NaN and Infinity, which Python's reader accepts and JSON does not have."""
     raise ValueError(name)
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in blocks."""
+    """Return the hexadecimal SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def state_folder() -> Path:
-    """This user's folder for what processes of this machine share (limits, locks): nothing worth keeping."""
+    """Return the user's folder for what processes share: rate limits and locks.
+
+    Nothing in it is worth keeping.
+    """
     import platformdirs
 
     return platformdirs.user_state_path("recall-audio", appauthor=False)
@@ -164,7 +167,7 @@ def remove_parts_of(folder: Path, pid: int) -> None:
 
 
 def sweep_parts(folder: Path, older_than_s: float = 6 * 3600.0) -> int:
-    """Remove temporary files that a killed process left, by age; returns how many."""
+    """Remove the old temporary files that killed processes left, and return how many."""
     limit, swept = time.time() - older_than_s, 0
     for left in folder.rglob(f".*{PART_SUFFIX}"):
         with contextlib.suppress(OSError):

@@ -25,14 +25,14 @@ class SpeakerTalk(Figures):
         overlapped_s: others speak too, T_i − E_i.
         presence_s: time present, P_i; None where it is not known.
         share_of_talk: T_i over the sum of everyone's talk; adds up to 1.
-        share_of_speech: T_i over the time in which anybody speaks; may add up to more than 1.
+        share_of_speech: T_i over the time in which at least one speaks; may add up to more than 1.
         share_of_meeting: T_i over the meeting's duration.
         share_of_presence: T_i over P_i.
         ipus: inter-pausal units.
         turns: units joined across the speaker's short silences.
         turn_s: the turns' durations.
-        pause_s: silences between two of the speaker's units in which nobody speaks.
-        longest_monologue_s: longest stretch of a turn in which nobody else speaks but for backchannels.
+        pause_s: silences between two of the speaker's units in which no one speaks.
+        longest_monologue_s: longest stretch of a turn in which no other speaks but for backchannels.
         response_latency_s: gaps from another's speech to this participant's.
         floor_taken: how often the floor came to this participant.
         floor_taken_per_hour: the same an hour of meeting.
@@ -115,8 +115,8 @@ class Talk(Figures):
         parameters: every parameter that the figures depend on, and the definitions' version.
         duration_s: the mix's duration, D.
         talk_s: sum of everyone's speech, S.
-        speech_s: time in which anybody speaks, U.
-        silence_s: time in which nobody does, D_0 = D − U.
+        speech_s: time in which at least one speaks, U.
+        silence_s: time in which no one speaks, D_0 = D − U.
         overlap_s: time in which two or more speak, O.
         overlap_of_speech: O / U.
         overlap_of_meeting: O / D.
@@ -169,7 +169,7 @@ class TalkWindow(Figures):
     Attributes:
         start_s: where it starts.
         end_s: where it ends.
-        speech_s: time in which anybody speaks.
+        speech_s: time in which at least one speaks.
         overlap_s: time in which two or more speak.
         talk_s: label to speech.
         equality: how evenly it is spread.
@@ -193,11 +193,11 @@ class Variant(Figures):
         name: which choice: ``bridge 0.1 s`` (longest bridged pause), ``speech threshold 0.3`` (all
             else as chosen).
         talk_s: label to speech.
-        share_of_talk: label to share; empty where nobody spoke.
+        share_of_talk: label to share; empty where no one spoke.
         rank: label to rank by talk, 1 for the most; equal talk, equal rank.
         overlap_s: time in which two or more speak.
         same_ranks: whether the ranks are those of the choice that was made.
-        largest_change: largest change of a share of talk from the choice made; None where nobody spoke.
+        largest_change: largest change of a share of talk from the choice made; None where no one spoke.
         reasons: why a figure is None.
     """
 

@@ -133,7 +133,7 @@ class TurnTaking(Figures):
     Attributes:
         ipus: inter-pausal units of everyone.
         turns: turns of everyone.
-        pauses: silences between two units of one speaker, nobody speaking.
+        pauses: silences between two units of one speaker, while no one speaks.
         gaps: silences between different speakers.
         edge_silence_s: silence before the first and after the last speech; neither pause nor gap.
         overlaps: class to durations.
