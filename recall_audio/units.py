@@ -10,7 +10,7 @@ FRAME_SAMPLES = RATE_HZ // 100
 
 
 def to_samples(time_s: float) -> int:
-    """Return the nearest sample on the 16 kHz clock to a time in seconds, which may be negative."""
+    """Return the nearest sample on the 16 kHz clock to a time in seconds, negative or not."""
     return round(time_s * RATE_HZ)
 
 

@@ -1,7 +1,7 @@
 """Write a figure that cannot be computed as null with a reason beside it, never as 0.
 
-A value whose field ``share`` is None for a reason becomes ``{"share": null, "share_reason": "nobody
-spoke"}``. A field that is None without a reason was not asked for, and is left out.
+A value whose field ``share`` is None for a reason becomes ``{"share": null, "share_reason": "the meeting has
+no length"}``. A field that is None without a reason was not asked for, and is left out.
 """
 
 from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ class FetchOptions:
         bots_at_once: bots fetched side by side; the API's limits hold for them together.
         allow_hosts: further hosts that media may come from, beside Recall's own.
         known_artifacts: recording id, kind (``audio_separate``, ``audio_mixed``) and id of artifacts that a
-            webhook named. They are retrieved and not looked for in a list: the rate limit of lists is the lowest.
+            webhook named. They are retrieved, not listed: the rate limit of lists is the lowest.
     """
 
     wait_s: float = 0.0
