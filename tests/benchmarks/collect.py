@@ -60,7 +60,7 @@ def seen(person: dict[str, Any], number: int, rng: np.random.Generator) -> Parti
 
 
 def talk(n_people: int, n_frames: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Everybody's speech in samples: one speaks, now and then another falls in."""
+    """Return each person's speech in samples: one speaks, and at times another interrupts."""
     rows: list[list[tuple[int, int]]] = [[] for _ in range(n_people)]
     at = 0
     while at < n_frames:

@@ -1,4 +1,4 @@
-"""Tables of many recordings are the tables of each, below each other, and persons are told by what lasts."""
+"""Tables of many recordings are those of each, concatenated, and lasting ids identify persons."""
 
 import io
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def test_only_what_lasts_makes_two_participants_one_person(tables: dict[str, pd.
     person = tables["people"].set_index(["recording_id", "speaker"])["person"]
     ann = {person["r1", "Ann"], person["r2", "A_Lee"], person["r3", "Ann"], person["r3", "Ann_2"]}
     assert len(ann) == 1
-    assert person["r4", "Ann"] not in ann  # a name is nobody's alone
+    assert person["r4", "Ann"] not in ann  # a name does not identify a person
     assert person["r1", "Bob"] != person["r2", "Bob"]
 
 

@@ -1,4 +1,4 @@
-"""Every format says the same as the segments it was made of, in the eyes of somebody else's reader."""
+"""Every format says the same as its segments, as read by an independent reader."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Transcripts come together in the order in which things were said, whoever transcribed them."""
+"""Transcripts are merged in order of time, whichever transcriber wrote them."""
 
 import json
 from typing import Any

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from report.meetings import documents, hostile
 
 from recall_audio.report import Assets, index_row, render, render_index
 from recall_audio.report.formatting import spans_ms
-from recall_audio.report.recording_page import audio_url
+from recall_audio.report.recording_page import SCRIPTS, audio_url
 
 KINDS = ("recording", "alignment", "speakers", "segments", "talk", "stems", "leakage", "run", "events")
 
@@ -163,7 +164,7 @@ def test_whatever_stands_in_a_file_the_page_is_made(data: st.DataObject) -> None
 
 def test_eight_hours_of_ten_people_who_never_stop_stay_under_3_mb() -> None:
     meeting = documents(10, 60.0)
-    # A stretch of speech every 2.9 s of everybody, none at a round millisecond: 99,000 of them.
+    # A segment every 2.9 s of every speaker, none at a round millisecond: 99,000 of them.
     spoken = {
         label: [[t + 0.137 * k, t + 1.31 + 0.137 * k] for t in (2.9017 * i for i in range(9900))]
         for k, label in enumerate(meeting["segments"]["speakers"])
@@ -212,9 +213,9 @@ def test_audio_is_only_ever_beside_the_page(path: str | None, expected: str | No
 
 
 def test_the_page_plays_what_it_is_told_is_there(demo: dict[str, Any]) -> None:
-    told = data_of(render(demo, Assets(mix=None, stems={"Ann_Lee": "stems/Ann_Lee.flac"})))
-    assert told["mix"] is None
-    assert [lane["stem"] for lane in told["lanes"] if lane["stem"]] == ["stems/Ann_Lee.flac"]
+    with_assets = data_of(render(demo, Assets(mix=None, stems={"Ann_Lee": "stems/Ann_Lee.flac"})))
+    assert with_assets["mix"] is None
+    assert [lane["stem"] for lane in with_assets["lanes"] if lane["stem"]] == ["stems/Ann_Lee.flac"]
     named = data_of(render(demo))
     assert named["mix"] == "source/mixed.mp3"
     assert all(lane["stem"].startswith("stems/") for lane in named["lanes"])
@@ -234,3 +235,13 @@ def test_a_batch_is_listed_with_its_reports_and_the_reasons_of_what_failed(demo:
     assert "It is <gone>." in page.text
     assert "4 recordings, 3 not done." in page.text
     assert page.tags.count("tr") == 1 + 4
+
+
+def test_every_template_and_script_is_used_by_a_page() -> None:
+    folder = files("recall_audio.report") / "templates"
+    sources = {entry.name: entry.read_text("utf-8") for entry in folder.iterdir() if entry.is_file()}
+    named = {
+        name for text in sources.values() for name in re.findall(r'{% (?:include|extends) "([^"]+)"', text)
+    }
+    # Those that the code names: two pages, their scripts and the style sheet.
+    assert set(sources) == named | {"report.html", "index.html", "page.css", "index.js", *SCRIPTS}

@@ -113,9 +113,9 @@ def test_a_part_s_lane_tells_its_status_uncertainty_and_steps() -> None:
     alignment = documents(5, 900.0, leaky=True)["alignment"]
     ax = plot_alignment(alignment["parts"], 900.0)
     words = words_in(ax)
-    told = [w for w in words if re.match(r"(aligned|step|no match|silent|drift unobservable|no mix):", w)]
-    assert len(told) == len(alignment["parts"]) == len(names_on(ax))
-    for part, said in zip(alignment["parts"], told, strict=True):
+    texts = [w for w in words if re.match(r"(aligned|step|no match|silent|drift unobservable|no mix):", w)]
+    assert len(texts) == len(alignment["parts"]) == len(names_on(ax))
+    for part, said in zip(alignment["parts"], texts, strict=True):
         assert said.startswith(part["status"].replace("_", " "))
         assert (part["uncertainty_ms"] is None) == ("known to" not in said)
     assert " +2.35 s" in words

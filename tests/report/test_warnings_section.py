@@ -89,13 +89,13 @@ def test_a_missing_part_is_named_once_with_its_reason(meeting: dict[str, Any]) -
     assert [(s.rank, "no audio" in s.sentence) for s in hits] == [(MATTERS, True)]
     finding = {
         "code": "part_missing",
-        "message": "Not to be had.",
+        "message": "It is gone.",
         "where": part["part_id"],
         "severity": "warning",
     }
     meeting["recording"]["findings"] = [finding]
     hits = [s for s in said(meeting) if s.area == "Missing"]
-    assert [(s.rank, s.sentence) for s in hits] == [(MATTERS, "Not to be had.")]
+    assert [(s.rank, s.sentence) for s in hits] == [(MATTERS, "It is gone.")]
     assert hits[0].where == "Björn Ås"
 
 

@@ -1,4 +1,4 @@
-"""What is handed out holds no name, id or email of anybody, and the same figures and samples."""
+"""A pseudonymised copy holds no name, id or email, and the same figures and samples."""
 
 import gzip
 import html
@@ -22,7 +22,7 @@ from recall_audio.export import FORMATS
 from recall_audio.files import read_json, write_json
 
 Command = Callable[..., tuple[int, str, str]]
-KEY = "a key that nobody guesses"
+KEY = "a key that is hard to guess"
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def told(processed: Path) -> Path:
+def original(processed: Path) -> Path:
     """The sample meeting, with findings that name people and parts in their sentences."""
     meeting = read_json(processed / "recording.json", "recording")
     part = meeting["parts"][1]
@@ -56,7 +56,7 @@ def name_in_header(stem: Path, name: bytes) -> None:
 
 
 def secrets(folder: Path) -> set[str]:
-    """Everything that says who somebody is: names and their parts, labels, emails, ids."""
+    """Return all that identifies a person: names and their parts, labels, emails, ids."""
     meeting = read_json(folder / "recording.json", "recording")
     found = {folder.name, folder.parent.name, meeting["bot"]["name"], meeting["bot"]["meeting_id"]}
     found |= {p["part_id"] for p in meeting["parts"]} | {p["participant_id"] for p in meeting["participants"]}
@@ -91,22 +91,24 @@ def leaks(folder: Path, known: set[str]) -> list[tuple[str, str]]:
     return found + [(p.name, s) for p in files for text in texts(p) for s in known if s in text]
 
 
-def pseudonymised(command: Command, told: Path, into: Path) -> Path:
-    code, out, said = command("pseudonymise", told, "--into", into)
+def pseudonymised(command: Command, original: Path, into: Path) -> Path:
+    code, out, said = command("pseudonymise", original, "--into", into)
     assert code == 0, said
     return Path(out.strip())
 
 
-def test_the_search_finds_what_a_plain_copy_holds(told: Path, tmp_path: Path, command: Command) -> None:
-    assert {s for _, s in leaks(told, secrets(told))} == secrets(told)
+def test_the_search_finds_what_a_plain_copy_holds(original: Path, tmp_path: Path, command: Command) -> None:
+    assert {s for _, s in leaks(original, secrets(original))} == secrets(original)
     for form in ("lhotse", "parquet", "webvtt"):
-        command("export", told, "--to", form, "--into", tmp_path / form)
-        assert leaks(tmp_path / form, secrets(told)), form
+        command("export", original, "--to", form, "--into", tmp_path / form)
+        assert leaks(tmp_path / form, secrets(original)), form
 
 
-def test_no_name_id_or_email_is_in_any_file_of_a_copy(told: Path, tmp_path: Path, command: Command) -> None:
-    copy = pseudonymised(command, told, tmp_path / "out-there")
-    assert leaks(tmp_path / "out-there", secrets(told)) == []
+def test_no_name_id_or_email_is_in_any_file_of_a_copy(
+    original: Path, tmp_path: Path, command: Command
+) -> None:
+    copy = pseudonymised(command, original, tmp_path / "out-there")
+    assert leaks(tmp_path / "out-there", secrets(original)) == []
     people = read_json(copy / "speakers.json", "speakers")["speakers"]
     assert sorted(i for p in people.values() for i in p["participant_ids"]) == [1, 2, 3, 4]
     assert {p.name for p in copy.iterdir()} == {
@@ -116,15 +118,15 @@ def test_no_name_id_or_email_is_in_any_file_of_a_copy(told: Path, tmp_path: Path
 
 
 def test_a_copy_has_the_figures_and_samples_of_the_recording(
-    told: Path, tmp_path: Path, command: Command
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
-    copy = pseudonymised(command, told, tmp_path / "out-there")
-    before, after = (read_json(f / "talk.json", "talk") for f in (told, copy))
+    copy = pseudonymised(command, original, tmp_path / "out-there")
+    before, after = (read_json(f / "talk.json", "talk") for f in (original, copy))
     labels = dict(zip(before["speakers"], after["speakers"], strict=True))
     assert under(before, labels) == sorted_(after)
     for old, new in labels.items():
         ours, theirs = (
-            sf.read(f / "stems" / f"{x}.wav", dtype="int16") for f, x in ((told, old), (copy, new))
+            sf.read(f / "stems" / f"{x}.wav", dtype="int16") for f, x in ((original, old), (copy, new))
         )
         assert np.array_equal(ours[0], theirs[0])
         assert ours[1] == theirs[1]
@@ -148,23 +150,23 @@ def sorted_(value: Any) -> Any:
 
 
 def test_a_copys_report_says_that_it_is_one_and_misses_nothing(
-    told: Path, tmp_path: Path, command: Command
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
-    page = (pseudonymised(command, told, tmp_path / "out-there") / "report.html").read_text("utf-8")
+    page = (pseudonymised(command, original, tmp_path / "out-there") / "report.html").read_text("utf-8")
     assert "are codes here" in page
     assert "is missing" not in page
     assert "no mixed recording" not in page
 
 
-def test_every_format_under_codes_names_nobody_and_brings_the_stems_it_names(
-    told: Path, tmp_path: Path, command: Command
+def test_every_format_under_codes_names_no_person_and_brings_the_stems_it_names(
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
     for form in FORMATS:
         into = tmp_path / form
-        code, out, said = command("export", told, "--to", form, "--into", into, "--pseudonymise")
+        code, out, said = command("export", original, "--to", form, "--into", into, "--pseudonymise")
         assert code == 0, said
         assert out.split()
-        assert leaks(into, secrets(told)) == [], form
+        assert leaks(into, secrets(original)) == [], form
         assert len(list(into.glob("stems/*.wav"))) == (4 if FORMATS[form].names_audio else 0)
     rows = [json.loads(x) for x in (tmp_path / "hf/stems/metadata.jsonl").read_text("utf-8").splitlines()]
     assert all((tmp_path / "hf/stems" / row["file_name"]).is_file() for row in rows)
@@ -173,21 +175,21 @@ def test_every_format_under_codes_names_nobody_and_brings_the_stems_it_names(
 
 
 def test_persons_over_meetings_are_the_same_persons_under_codes(
-    told: Path, tmp_path: Path, command: Command
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
-    again = told.parent.parent / "bot-2" / "rec-2"
-    shutil.copytree(told, again)
+    again = original.parent.parent / "bot-2" / "rec-2"
+    shutil.copytree(original, again)
     meeting = read_json(again / "recording.json", "recording")
     del meeting["schema"]
     meeting["recording"]["id"] = "rec-2"
     write_json(again / "recording.json", "recording", meeting)
-    root = told.parent.parent
+    root = original.parent.parent
     for form in ("csv", "parquet"):
         code, _, said = command(
             "collect", root, "--format", form, "--into", tmp_path / form, "--pseudonymise"
         )
         assert code == 0, said
-        assert leaks(tmp_path / form, {*secrets(told), "rec-2", "bot-2"}) == []
+        assert leaks(tmp_path / form, {*secrets(original), "rec-2", "bot-2"}) == []
     command("collect", root, "--into", tmp_path / "plain")
     plain, coded = (pd.read_csv(tmp_path / name / "people.csv") for name in ("plain", "csv"))
     assert plain["person"].nunique() == coded["person"].nunique() == 4
@@ -200,35 +202,37 @@ def test_persons_over_meetings_are_the_same_persons_under_codes(
 
 
 def test_a_copy_is_collected_as_the_recording_itself_is_under_codes(
-    told: Path, tmp_path: Path, command: Command
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
-    pseudonymised(command, told, tmp_path / "copies")
-    command("collect", told.parent.parent, "--into", tmp_path / "one", "--pseudonymise")
+    pseudonymised(command, original, tmp_path / "copies")
+    command("collect", original.parent.parent, "--into", tmp_path / "one", "--pseudonymise")
     command("collect", tmp_path / "copies", "--into", tmp_path / "other")
     for table in (tmp_path / "one").iterdir():
         assert table.read_bytes() == (tmp_path / "other" / table.name).read_bytes(), table.name
 
 
-def test_a_transcript_names_speakers_by_their_codes(told: Path, tmp_path: Path, command: Command) -> None:
+def test_a_transcript_names_speakers_by_their_codes(original: Path, tmp_path: Path, command: Command) -> None:
     file = tmp_path / "Marcus_Webb.json"
     file.write_text(json.dumps([{"start": 7.0, "end": 8.0, "text": "Fine."}]))
-    code, out, said = command("merge-transcripts", told, file, "--into", tmp_path / "said", "--pseudonymise")
+    code, out, said = command(
+        "merge-transcripts", original, file, "--into", tmp_path / "said", "--pseudonymise"
+    )
     assert code == 0, said
     assert len(out.split()) == 4
-    assert leaks(tmp_path / "said", secrets(told)) == []
+    assert leaks(tmp_path / "said", secrets(original)) == []
 
 
 def test_the_same_key_from_a_file_gives_the_same_codes_and_another_gives_others(
-    told: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    original: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = pseudonymised(command, told, tmp_path / "a")
+    first = pseudonymised(command, original, tmp_path / "a")
     monkeypatch.delenv(KEY_VARIABLE)
     names = []
     for i, text in enumerate((f"{KEY}\n", "another key, as long")):
         (tmp_path / "key").write_text(text)
         into = tmp_path / f"b{i}"
         code, out, said = command(
-            "pseudonymise", told, "--into", into, "--pseudonym-key-file", tmp_path / "key"
+            "pseudonymise", original, "--into", into, "--pseudonym-key-file", tmp_path / "key"
         )
         assert code == 0, said
         assert text.strip() not in out + said
@@ -238,14 +242,14 @@ def test_the_same_key_from_a_file_gives_the_same_codes_and_another_gives_others(
 
 
 def test_without_a_key_or_with_a_short_one_nothing_is_written(
-    told: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    original: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in ("", "short"):
         monkeypatch.setenv(KEY_VARIABLE, value)
         for call in (
-            ["pseudonymise", told],
-            ["collect", told, "--pseudonymise"],
-            ["export", told, "--to", "rttm", "--pseudonymise"],
+            ["pseudonymise", original],
+            ["collect", original, "--pseudonymise"],
+            ["export", original, "--to", "rttm", "--pseudonymise"],
         ):
             code, out, said = command(*call, "--into", tmp_path / "x")
             assert (code, out) == (2, "")
@@ -253,20 +257,20 @@ def test_without_a_key_or_with_a_short_one_nothing_is_written(
             assert not (tmp_path / "x").exists()
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     code, _, said = command(
-        "pseudonymise", told, "--into", tmp_path / "x", "--pseudonym-key-file", tmp_path / "no"
+        "pseudonymise", original, "--into", tmp_path / "x", "--pseudonym-key-file", tmp_path / "no"
     )
     assert code == 2
     assert "cannot be read" in said
-    assert command("export", told, "--to", "rttm", "--pseudonym-key-file", tmp_path / "no")[0] == 2
+    assert command("export", original, "--to", "rttm", "--pseudonym-key-file", tmp_path / "no")[0] == 2
 
 
 def test_a_copy_never_lies_among_the_recordings_and_is_not_processed(
-    told: Path, tmp_path: Path, command: Command
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
-    for into in (told.parent.parent, told.parent, told, told / "copies"):
-        code, _, said = command("pseudonymise", told, "--into", into)
+    for into in (original.parent.parent, original.parent, original, original / "copies"):
+        code, _, said = command("pseudonymise", original, "--into", into)
         assert code == 2, said
-    copy = pseudonymised(command, told, tmp_path / "out-there")
+    copy = pseudonymised(command, original, tmp_path / "out-there")
     before = {p: p.stat().st_mtime_ns for p in copy.rglob("*")}
     assert command("process", copy, "-q")[0] == 0  # it is done
     code, out, said = command("process", copy, "-q", "--lufs", "-16")
@@ -276,16 +280,16 @@ def test_a_copy_never_lies_among_the_recordings_and_is_not_processed(
 
 
 def test_a_meeting_with_mixed_audio_alone_is_copied_without_what_it_has_not(
-    told: Path, tmp_path: Path, command: Command
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
-    known = secrets(told)
-    meeting = read_json(told / "recording.json", "recording")
+    known = secrets(original)
+    meeting = read_json(original / "recording.json", "recording")
     del meeting["schema"]
-    write_json(told / "recording.json", "recording", {**meeting, "parts": []})
-    assert command("process", told, "-q")[0] == 0
+    write_json(original / "recording.json", "recording", {**meeting, "parts": []})
+    assert command("process", original, "-q")[0] == 0
     for kind in ("segments", "leakage", "talk", "stems"):
-        (told / f"{kind}.json").unlink(missing_ok=True)
-    copy = pseudonymised(command, told, tmp_path / "out-there")
+        (original / f"{kind}.json").unlink(missing_ok=True)
+    copy = pseudonymised(command, original, tmp_path / "out-there")
     assert leaks(copy, known) == []
     assert not (copy / "stems").exists()
     before = (copy / "run.json").read_bytes()
@@ -294,13 +298,13 @@ def test_a_meeting_with_mixed_audio_alone_is_copied_without_what_it_has_not(
 
 
 def test_a_second_copy_replaces_the_first_and_a_lost_stem_is_said(
-    told: Path, tmp_path: Path, command: Command
+    original: Path, tmp_path: Path, command: Command
 ) -> None:
-    copy = pseudonymised(command, told, tmp_path / "out-there")
+    copy = pseudonymised(command, original, tmp_path / "out-there")
     (copy / "stems" / "old.wav").write_bytes(b"")
-    assert pseudonymised(command, told, tmp_path / "out-there") == copy
+    assert pseudonymised(command, original, tmp_path / "out-there") == copy
     assert not (copy / "stems" / "old.wav").exists()
-    (told / "stems" / "Marcus_Webb.wav").unlink()
-    code, out, said = command("pseudonymise", told, "--into", tmp_path / "again")
+    (original / "stems" / "Marcus_Webb.wav").unlink()
+    code, out, said = command("pseudonymise", original, "--into", tmp_path / "again")
     assert (code, out) == (1, "")
     assert "Marcus_Webb.wav does not exist" in said

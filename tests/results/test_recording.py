@@ -1,8 +1,6 @@
 """What a recording gives in a notebook agrees with its files and with the commands."""
 
-import csv
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +8,8 @@ import pandas as pd
 import pytest
 
 import recall_audio as ra
-from recall_audio.export.collect import ALL_TABLES
 from recall_audio.media.pcm_file import open_work
 from recall_audio.model.turns import VOICE_FIGURES
-
-
-def test_collected_tables_are_the_files_of_collect(processed: Path) -> None:
-    root = processed.parent.parent
-    tables = ra.collect(root)
-    assert list(tables) == [t.name for t in ALL_TABLES]
-    for name, table in tables.items():
-        with (root / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        assert len(table) == len(rows)
-        for column in table.columns:
-            missing = table[column].isna()
-            assert [r[column] == "" for r in rows] == list(missing | table[column].astype(str).eq(""))
-
-
-def test_somebody_called_na_is_somebody(processed: Path) -> None:
-    people = json.loads((processed / "speakers.json").read_text("utf-8"))
-    people["speakers"]["Jonas_Berg"]["name"] = "NA"
-    (processed / "speakers.json").write_text(json.dumps(people), "utf-8")
-    assert "NA" in set(ra.collect(processed.parent.parent)["persons"]["name"])
-
-
-def test_a_recording_that_cannot_be_read_is_left_out_with_a_warning(processed: Path) -> None:
-    damaged = processed.parent / "damaged"
-    damaged.mkdir()
-    (damaged / "recording.json").write_text("{", "utf-8")
-    with pytest.warns(UserWarning, match="left out"):
-        assert len(ra.collect(processed.parent.parent)["meetings"]) == 1
 
 
 def test_sources_are_the_arrays_that_were_aligned(processed: Path) -> None:
@@ -87,9 +56,3 @@ def test_an_export_is_the_commands_one(processed: Path, tmp_path: Path) -> None:
     [path] = rec.export("rttm", tmp_path / "there")
     assert path.read_bytes() == (processed / "segments.rttm").read_bytes()
     assert path.is_relative_to(tmp_path / "there")
-
-
-def test_the_documentation_of_collect_lists_the_tables_it_returns() -> None:
-    described = (ra.collect.__doc__ or "").split("Name to table:")[1].split(". ")[0]
-    listed = re.findall(r"[a-z]+", described.replace("over all of them", ""))
-    assert [name for name in listed if name != "and"] == [t.name for t in ALL_TABLES]

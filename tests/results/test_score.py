@@ -1,4 +1,4 @@
-"""Scores are what their definitions say, and a collar is told by what one side of an edge loses."""
+"""Scores follow their definitions, and a collar is given as what one side of an edge loses."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_collar_of_250_ms_takes_250_ms_from_each_side(
 
 
 def test_each_error_is_counted_under_its_own_name() -> None:
-    # 2 s of A missed, 3 s of B given to A, 4 s where nobody speaks; JER: 1 − 8/15 for A, 1 − 7/10 for B
+    # 2 s of A missed, 3 s of B given to A, 4 s of silence; JER: 1 − 8/15 for A, 1 − 7/10 for B
     found = score(TRUE, ("x", {"A": [[2.0, 14.0], [20.0, 23.0]], "B": [[23.0, 30.0]]}), 40.0)
     assert (found.missed_s, found.false_alarm_s, found.confusion_s) == (2.0, 4.0, 3.0)
     assert found.der == 9 / 20
