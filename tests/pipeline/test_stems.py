@@ -10,7 +10,7 @@ import makers
 import numpy as np
 import pytest
 import soundfile as sf
-from meters import babble, clicks, int16, landing, libebur128_of
+from meters import babble, clicks, int16, landing, libebur128, libebur128_of
 
 from recall_audio.core.spans import EMPTY, spans
 from recall_audio.errors import ItemError, MachineError, UsageError
@@ -83,6 +83,26 @@ def test_every_stem_is_as_long_as_the_mix_and_reads_what_its_record_says(
     ]
 
 
+def test_the_levels_before_and_after_are_those_of_the_stem_without_and_with_its_gain(
+    tracks: list[Track], tmp_path: Path
+) -> None:
+    plain = export(tracks[:2], tmp_path / "plain", normalize="none", bits="32f")
+    levelled = export(tracks[:2], tmp_path / "levelled", bits="32f")
+    for before, after in zip(plain.stems, levelled.stems, strict=True):
+        lufs, dbtp = libebur128_of(tmp_path / "plain" / before.file)
+        source, stem = (sf.read(tmp_path / f / before.file)[0] for f in ("plain", "levelled"))
+        assert after.gain_db == pytest.approx(
+            20.0 * np.log10(np.abs(stem).max() / np.abs(source).max()), abs=0.01
+        )
+        assert after.integrated_lufs_before == pytest.approx(lufs, abs=0.02)
+        assert after.true_peak_dbtp_before == pytest.approx(dbtp, abs=0.02)
+        spoken = np.zeros(N)
+        for start, end in SPEECH[before.participant]:
+            spoken[start:end] = source[start:end]
+        assert after.speech_lufs_before == pytest.approx(libebur128(spoken, RATE_HZ)[0], abs=0.2)
+        assert after.speech_lufs_after - after.speech_lufs_before == pytest.approx(after.gain_db, abs=0.05)
+
+
 def test_a_silent_track_stays_all_zeros(tracks: list[Track], tmp_path: Path) -> None:
     result = export(tracks, tmp_path)
     for stem in result.stems[2:]:
@@ -137,6 +157,13 @@ def test_the_limiter_reaches_the_target_under_the_ceiling(tracks: list[Track], t
         reading = lufs if stem.measured_over == "file" else stem.speech_lufs_after
         assert reading == pytest.approx(-13.0, abs=0.1)
         assert dbtp <= -1.0
+    source = export(tracks[:2], tmp_path / "source", normalize="none", bits="32f")
+    held = export(tracks[:2], tmp_path / "held", lufs=-13.0, limit=True, max_gain_db=60.0, bits="32f")
+    for before, stem in zip(source.stems, held.stems, strict=True):
+        raised = sf.read(tmp_path / "source" / before.file)[0] * 10 ** (stem.gain_db / 20)
+        loud = np.abs(raised) > 0.01
+        most_db = -20.0 * np.log10((sf.read(tmp_path / "held" / stem.file)[0][loud] / raised[loud]).min())
+        assert stem.limited_db == pytest.approx(most_db, abs=0.1), "the most that the limiter took away"
     beyond = export(tracks[:1], tmp_path, lufs=-5.0, limit=True).stems[0]
     assert beyond.gain_set_by == "peak", "what no gain can reach is not raised for ever"
     assert libebur128_of(tmp_path / beyond.file)[1] <= -1.0

@@ -229,8 +229,54 @@ def test_drift_is_borrowed_from_the_same_participants_other_parts() -> None:
     assert lent.drift_from == "long"
     assert worst_ms(whole, lent) < 0.05
     assert (lent.drift_ppm, lent.status) == (None, "drift_unobservable"), "lent, not seen"
+    assert (lent.drift_bound_ppm or 0.0) > 2.0, "one other part may have been another device"
+    assert worst_ms(whole, lent) <= (lent.uncertainty_ms or 0.0)
     assert alone.drift_from is None
     assert worst_ms(whole, alone) > 1.0
+
+
+def test_drift_that_two_other_parts_agree_on_is_known_to_a_ppm() -> None:
+    made = meeting(seed=6, drift_ppm=(90.0, -40.0, 15.0))
+    whole = made.parts[0]
+    half = len(whole.samples) // 2
+    parts = [
+        PartAudio("first", 1, whole.nominal_start_s, whole.samples[:half]),
+        PartAudio("second", 1, whole.nominal_start_s + half / makers.RATE_HZ, whole.samples[half:]),
+        PartAudio("short", 1, whole.nominal_start_s, one_word(whole, made.speakers[0].spans)),
+    ]
+    *_, lent = align(made.mix, parts, PLAIN).parts
+    assert lent.drift_from in {"first", "second"}
+    assert lent.drift_bound_ppm == 1.0
+    assert worst_ms(whole, lent) <= (lent.uncertainty_ms or 0.0) < 0.2
+
+
+def test_residuals_are_lag_errors_in_milliseconds_about_the_line() -> None:
+    # From a third to two thirds of the part 8 samples are missing: too few for a step, 0.5 ms for the lag.
+    made = meeting(seed=1)
+    part = made.parts[0]
+    first, second = len(part.samples) // 3, 2 * len(part.samples) // 3
+    changed = np.concatenate(
+        (part.samples[:first], part.samples[first + 8 : second], np.zeros(8, np.int16), part.samples[second:])
+    )
+    audio = [replace(made.audio()[0], samples=changed), *made.audio()[1:]]
+    found = align(made.mix, audio, PLAIN).parts[0]
+    mix_s, error_ms, weight = np.array(found.residuals).T
+    at = (mix_s - part.time_map.start_s) * makers.RATE_HZ
+    missing = np.where((at > first) & (at < second), 8, 0)
+    clear = np.minimum(np.abs(at - first), np.abs(at - second)) > 8000
+    true_ms = (mix_s - found.time_map.to_mix((at - missing) / makers.RATE_HZ)) * 1e3
+    assert np.abs(error_ms - true_ms)[clear].max() < 0.02
+    assert np.ptp(true_ms[clear]) > 0.3, "there is an error to be told"
+    assert ((weight >= 0.0) & (weight <= 1.0)).all()
+
+
+def test_confidence_tells_what_is_placed_from_what_is_refused() -> None:
+    placed = [f.confidence or 0.0 for changes in ({"seed": 1}, {"seed": 2, "offset_error_s": 2.0})
+              for _, f in pairs(**changes)]  # fmt: skip
+    foreign = align(meeting(seed=1).mix, meeting(seed=42).audio(), PLAIN).parts
+    refused = [f.confidence or 0.0 for f in foreign]
+    assert min(placed) > 0.95
+    assert max(refused) < 0.4
 
 
 def test_a_part_is_found_anywhere_if_asked() -> None:

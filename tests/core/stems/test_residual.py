@@ -1,6 +1,7 @@
 """What is in the mix and in no track is found, and nothing else is."""
 
 import numpy as np
+import pytest
 from meters import babble
 
 from recall_audio.core.spans import to_seconds
@@ -55,6 +56,17 @@ def test_a_sound_under_a_voice_counts_only_where_it_is_heard_beside_it() -> None
     assert found(A + 0.1 * jingle, [A])[1] == []
 
 
+def test_the_share_explained_is_that_of_the_energy() -> None:
+    speech, sound = voice(1, [(0, 40)]), voice(3, [(0, 40)])
+    for gain in (0.2, 0.5, 1.0):
+        low, low_sound = (
+            low_rate_windows(np.pad(x, MARGIN).astype(np.float32))
+            for x in (speech + gain * sound, gain * sound)
+        )
+        expected = 1.0 - float(np.sum(low_sound**2) / np.sum(low**2))
+        assert found(speech + gain * sound, [speech])[0] == pytest.approx(expected, abs=0.02)
+
+
 def test_a_silent_mix_has_nothing_to_explain_and_no_tracks_explain_nothing() -> None:
     assert found(np.zeros(8 * RATE_HZ), [A[: 8 * RATE_HZ]]) == (None, [])
     share, where = found(C, [])
@@ -68,7 +80,7 @@ def test_two_tracks_with_one_voice_are_no_difficulty() -> None:
     assert where == []
 
 
-def test_the_low_rate_windows_signal_is_the_windows_below_1600_hz() -> None:
+def test_the_low_rate_signal_is_the_windows_below_1600_hz() -> None:
     at = np.arange(6 * RATE_HZ + 2 * MARGIN) / RATE_HZ
     low = low_rate_windows((np.sin(2 * np.pi * 700 * at) + np.sin(2 * np.pi * 2500 * at)).astype(np.float32))
     t = (np.arange(LOW_HZ) / LOW_HZ + np.array([[0.0], [2.0], [4.0]])).ravel() + MARGIN / RATE_HZ
