@@ -4,8 +4,10 @@ import hashlib
 import re
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)")
-"""Names that Windows takes for devices, whatever the suffix."""
+DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+)
+"""Names in lower case that Windows takes for devices, with any suffix."""
 
 _KEPT_CHARACTERS = 32
 _DIGEST_CHARACTERS = 10
@@ -20,7 +22,7 @@ def is_id(text: str) -> bool:
 
 def is_file_name(text: str) -> bool:
     """Return whether an id is an ordinary file name everywhere: no leading ``-`` or ``_``, no device."""
-    return is_id(text) and text[0].isalnum() and _DEVICE.fullmatch(text) is None
+    return is_id(text) and text[0].isalnum() and text.lower() not in DEVICES
 
 
 def safe_id(identifier: str) -> str:

@@ -20,13 +20,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recall_audio.model.ids import DEVICES
 from recall_audio.model.meeting import Participant
 
 LONGEST_BYTES = 60
 """UTF-8 bytes of the longest label."""
 
 _KEPT_ASCII = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 _OURS = {"overlap", "mix", "mixed", "mixdown", "poly"}
 # Letters and marks that draw nothing: two names that differ by them alone would look the same.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
@@ -62,7 +62,7 @@ def safe_name(name: str | None, otherwise: str = "participant") -> str:
     label = _cut("_".join(part for part in label.split("_") if part), LONGEST_BYTES)
     if not any(unicodedata.category(c)[0] in "LNS" for c in label):
         return otherwise
-    return f"{label}_" if label.casefold() in _DEVICES | _OURS else label
+    return f"{label}_" if label.casefold() in DEVICES | _OURS else label
 
 
 def speakers_json(participants: Sequence[Participant], labels: dict[int, str]) -> dict[str, Any]:

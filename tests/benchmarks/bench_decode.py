@@ -1,8 +1,8 @@
-"""CPU and memory of decoding: `python tests/benchmarks/bench_decode.py [MINUTES]`.
+"""Measure the CPU time of decoding: `python tests/benchmarks/bench_decode.py [MINUTES]`.
 
 For MP3, Ogg/Opus and MP4/AAC: CPU seconds of decoding alone (no resampling, nothing written), of the
 cheapest route to 16 kHz (PyAV's own resampler on one-second batches, nothing written), and of
-recall_audio.media.decode, each the least of three.
+recall_audio.media.decode, each the least of three runs.
 """
 
 import sys
@@ -24,13 +24,13 @@ from recall_audio.media.decode import decode  # noqa: E402
 
 
 def only_decoded(path: Path) -> int:
-    """Samples of a file, decoded and dropped."""
+    """Decode a file, discard the samples and return their number."""
     with av.open(str(path)) as source:
         return sum(frame.samples for frame in source.decode(audio=0))
 
 
 def cheapest(path: Path) -> int:
-    """Samples at 16 kHz by PyAV's resampler, dropped."""
+    """Decode and resample a file to 16 kHz by PyAV, discard the samples and return their number."""
     n, fifo, resampler = 0, av.AudioFifo(), av.AudioResampler("s16", "mono", 16_000)
     with av.open(str(path)) as source:
         for frame in source.decode(audio=0):
@@ -42,7 +42,7 @@ def cheapest(path: Path) -> int:
 
 
 def least(run: Callable[[], object]) -> float:
-    """CPU seconds of the quickest of three runs."""
+    """Return the CPU seconds of the quickest of three runs."""
     times = []
     for _ in range(3):
         before = time.process_time()

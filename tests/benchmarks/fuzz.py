@@ -1,13 +1,13 @@
-"""Wrong answers by the hundred thousand: what the parsers make of right ones with pieces changed.
+"""Feed hundreds of thousands of damaged inputs to the parsers, and check what they return.
 
     python tests/benchmarks/fuzz.py --inputs 200000 --seed 1
 
-Begins with right answers of the stand-in (bots, lists, parts, events), error bodies of the API and the store,
-headers, addresses, names and our own files, and changes them: bytes, fields, whole values, nesting. What
-has to hold of each input: a value or an error of ours, and no other exception; values are JSON without NaN; a
-secret in an error body is in no message; a stretch is appended only where it continues what is there; an
-address is media only if the library that connects would connect to a host of media; names are distinct, safe
-and short enough. Prints inputs, values and errors by parser, and whatever did not hold.
+The inputs are right answers of the stand-in (bots, lists, parts, events), error bodies of the API and the
+media host, headers, URLs, names and files of the package, with bytes, fields, values or nesting changed. For
+each input: the parser returns a value or raises an error of the package, and no other exception. Values are
+JSON without NaN. A secret in an error body is in no message. A range is appended only where it continues the
+bytes on disk. A URL counts as media only if the HTTP library would connect to a media host. Names are
+distinct, safe and short enough. Prints inputs, values and errors by parser, and every violation.
 """
 
 import argparse
@@ -50,8 +50,9 @@ from recall_audio.pipeline.process import finished
 from recall_audio.results.sample import sample_folder, sample_meeting
 from recall_audio.standin import meeting, meetings
 
+N_PARSERS = 14
 CANARY = "CANARYxSIGNATURE"
-ASKED = protocol.Asked("bot b", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
+REQUEST = protocol.RequestFacts("bot b", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
 API = ("https", "us-west-2.recall.ai", 443)
 VALUES: list[Any] = [
     None, True, False, 0, -1, 10**30, -(2**63), 1e308, -0.0, math.nan, math.inf, "", "x", "é", "\ud800", "\0",
@@ -88,18 +89,18 @@ TOKENS += [
 
 
 def copied(value: Any) -> Any:
-    """A value of JSON that shares nothing with the other."""
+    """Return a copy of a JSON value that shares nothing with it."""
     return json.loads(json.dumps(value))
 
 
 class Mutator:
-    """Changes right inputs, the same way for the same seed."""
+    """Damages right inputs, the same way for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
 
     def value(self, right: Any) -> Any:
-        """A JSON value with some of its pieces replaced, removed, repeated or renamed."""
+        """Return a JSON value with some parts replaced, removed, repeated or renamed."""
         copy = copied(right)
         for _ in range(self.draw.choice((1, 1, 2, 5))):
             copy = self._changed(copy)
@@ -123,12 +124,12 @@ class Mutator:
         return node
 
     def body(self, right: Any) -> bytes:
-        """The same as bytes, now and then broken as bytes too."""
+        """Return a damaged JSON value as bytes, some of which are damaged as well."""
         text = json.dumps(self.value(right) if self.draw.random() < 0.8 else right).encode()
         return self.bytes(text) if self.draw.random() < 0.3 else text
 
     def bytes(self, right: bytes) -> bytes:
-        """Bytes with some flipped, cut, repeated or put in between."""
+        """Return bytes with some flipped, cut, repeated or inserted."""
         data = bytearray(right)
         for _ in range(self.draw.choice((1, 1, 2, 8))):
             at, how = self.draw.randrange(len(data) + 1), self.draw.randrange(4)
@@ -143,11 +144,11 @@ class Mutator:
         return bytes(data)
 
     def text(self, right: str) -> str:
-        """Text broken as bytes; what is no UTF-8 becomes surrogates, as the API can send them."""
+        """Return text damaged as bytes, with surrogates for what is not UTF-8, as the API can send them."""
         return self.bytes(right.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogateescape")
 
     def headers(self) -> CaseInsensitiveDict[str]:
-        """Headers that mean something to us, right or wrong; requests hands on Latin-1."""
+        """Return headers that the package reads, right or wrong, decoded as Latin-1 like requests does."""
         right = {
             "Content-Type": ["application/json", "text/html", "application/xml"],
             "Retry-After": [
@@ -166,25 +167,25 @@ class Mutator:
             "ETag": ['"a"', 'W/"a"', '"', "a", '"' + "x" * 300 + '"'],
         }
         made: CaseInsensitiveDict[str] = CaseInsensitiveDict()
-        for name, several in right.items():
+        for name, values in right.items():
             if self.draw.random() < 0.6:
-                value = self.draw.choice(several)
+                value = self.draw.choice(values)
                 broken = self.bytes(value.encode()) if self.draw.random() < 0.4 else value.encode()
                 made[name] = broken.decode("latin-1")
         return made
 
 
 def plain(value: Any) -> None:
-    """Nothing in it that strict JSON could not hold."""
+    """Check that strict JSON can hold a value."""
     json.dumps(value, allow_nan=False, default=lambda o: asdict(o) if hasattr(o, "__slots__") else str(o))
 
 
 def reading(right: Any, read: Callable[[Any], Any]) -> Callable[[Mutator], None]:
-    """Read an answer of the API: bytes to JSON to values."""
+    """Return a check that reads an answer of the API: bytes to JSON to values."""
 
     def once(m: Mutator) -> None:
         answer = protocol.Answer(200, m.headers(), m.body(right))
-        plain(read(protocol.value(answer, ASKED)))
+        plain(read(protocol.value(answer, REQUEST)))
 
     return once
 
@@ -194,13 +195,13 @@ def timeline(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """A page, and the artifacts on it."""
+    """Read a page, and the artifacts on it."""
     rows, following = payloads.page(value)
     return [payloads.artifact("audio_mixed", row) for row in rows], following
 
 
 def api_errors(m: Mutator) -> None:
-    """No word of an error names an address's query, whatever the body is."""
+    """Check that no error names a URL's query, whatever the body is."""
     url = f"https://x.recallai.s3.amazonaws.com/a.mp3?AWSAccessKeyId=A&Signature={CANARY}&Expires=1"
     bodies = [json.dumps({"detail": f"see {url} now"}), f"<html>{url}</html>", json.dumps({"e": [url] * 3})]
     answer = protocol.Answer(
@@ -208,7 +209,7 @@ def api_errors(m: Mutator) -> None:
         m.headers(),
         m.bytes(m.draw.choice(bodies).encode()),
     )
-    error = protocol.error(answer, ASKED)
+    error = protocol.error(answer, REQUEST)
     said = str(error) + repr(error) + pickle.dumps(error).decode("latin-1")
     assert CANARY not in said, "a signature in a message"
     assert all(c.isprintable() for c in str(error)), "control characters in a message"
@@ -216,30 +217,30 @@ def api_errors(m: Mutator) -> None:
     raise error
 
 
-def store_errors(m: Mutator) -> None:
-    """The same of the store."""
+def host_errors(m: Mutator) -> None:
+    """Check the same for the media host."""
     body = f"<Error><Code>AccessDenied</Code><Message>Request has expired</Message><S>{CANARY}</S></Error>"
     status = m.draw.choice([301, 400, 401, 403, 404, 410, 412, 416, 429, 500, 503])
-    error = resume.store_error(status, m.headers(), m.bytes(body.encode()), ASKED.now)
+    error = resume.host_error(status, m.headers(), m.bytes(body.encode()), REQUEST.now)
     assert CANARY not in str(error) + repr(error), "a word of the body in a message"
     plain(error.facts)
     raise error
 
 
-def stretches(m: Mutator) -> None:
-    """Only the exact continuation is appended."""
+def ranges(m: Mutator) -> None:
+    """Check that only the exact continuation is appended."""
     have = resume.Have(m.draw.choice((0, 400)), m.draw.choice((None, '"a"')), m.draw.choice((None, 1000)))
     headers, status = m.headers(), m.draw.choice((200, 206, 206, 412, 416, 403))
     step = resume.next_step(status, headers, have, m.draw.choice((500, 10**12)))
     if step is not None and step.action == "write" and step.have.n_bytes:
         found = re.fullmatch(r"\s*bytes 400-(\d+)/(\d+)\s*", headers["Content-Range"])
-        assert status == 206, "appended what was no part"
-        assert found, "appended another stretch"
+        assert status == 206, "appended an answer that is not a range"
+        assert found, "appended another range"
         assert step.have.n_bytes == 400
 
 
 def media_hosts(m: Mutator) -> None:
-    """What is taken for media is asked at a host of media by the library that connects."""
+    """Check that the HTTP library connects to a media host for every URL accepted as media."""
     right = m.draw.choice(
         ["https://us-west-2.recall.ai/a.mp3?x=1", "https://prod-recallai-media.s3.us-west-2.amazonaws.com/a?b",
          "https://evil.example/recall.ai", "https://recall.ai@evil.example/", "https://recall.ai.evil.example/"]
@@ -251,12 +252,13 @@ def media_hosts(m: Mutator) -> None:
     try:
         request.prepare_url(url, None)
     except (RequestException, UnicodeError):
-        return  # not asked at all
+        return  # the library refuses it
     host = urllib3.util.parse_url(str(request.url)).host or ""
     is_media = re.fullmatch(r"([\w-]+\.)*recall\.ai|[\w.-]*recallai[\w.-]*\.amazonaws\.com", host)
-    assert is_media, f"{url!r} is asked at {host!r}"
+    assert is_media, f"{url!r} connects to {host!r}"
 
 
+SAFE_NAME = re.compile(r"[^\s/\\:*?\"<>|\x00-\x1f\x7f.][^\s/\\:*?\"<>|\x00-\x1f\x7f]*")
 NAMES = [
     "../../x",
     "CON",
@@ -275,21 +277,19 @@ NAMES = [
 
 
 def labels(m: Mutator) -> None:
-    """Labels are distinct, plain and short; so are the names of files made of ids."""
+    """Check that labels, and file names made of ids, are distinct, plain and short."""
     names = [m.draw.choice([n, m.text(n)]) for n in m.draw.choices([*NAMES, ""], k=m.draw.choice((1, 4, 12)))]
     made = list(make_labels([Participant(i, name) for i, name in enumerate(names)]).values())
-    for several, longest in ((made, LONGEST_BYTES), (distinct_names(names), 80)):
-        twins = {unicodedata.normalize("NFKC", one).casefold() for one in several}
-        assert len(twins) == len(names), "two names for one"
-        for one in several:
-            assert len(one.encode("utf-8")) <= longest, "too long a name"
-            assert re.fullmatch(r"[^\s/\\:*?\"<>|\x00-\x1f\x7f.][^\s/\\:*?\"<>|\x00-\x1f\x7f]*", one), repr(
-                one
-            )
+    for safe_names, longest in ((made, LONGEST_BYTES), (distinct_names(names), 80)):
+        folded = {unicodedata.normalize("NFKC", name).casefold() for name in safe_names}
+        assert len(folded) == len(names), "one name for two"
+        for name in safe_names:
+            assert len(name.encode("utf-8")) <= longest, "too long a name"
+            assert SAFE_NAME.fullmatch(name), repr(name)
 
 
 def heads(m: Mutator) -> None:
-    """Whatever the first bytes are, they are of a known container, text, or neither."""
+    """Check that any first bytes are recognised as a container, as text, or as neither."""
     rights = [
         b"ID3\x04\0\0\0\0\0\x0a" + bytes(40),
         b"OggS\0" * 20,
@@ -303,7 +303,7 @@ def heads(m: Mutator) -> None:
 
 
 def id_files(m: Mutator) -> None:
-    """A file of ids gives ids or a word about what is wrong with it."""
+    """Check that a file of ids gives ids or a usage error."""
     text = m.text('when,"bot id",title\n1,0000-1,"=x, ""y"""\n2,0000-2,"two\nlines"\n').replace("\udcff", "")
     try:
         found = batch.unique(options._column(text, "bot id"))
@@ -313,16 +313,16 @@ def id_files(m: Mutator) -> None:
 
 
 def own_files(folder: Path) -> Callable[[Mutator], None]:
-    """Our own files, damaged: what earlier runs left is judged without an exception."""
+    """Return a check that damaged files of earlier runs are read without an exception."""
     rights = {n: json.loads((folder / n).read_text("utf-8")) for n in ("recording.json", "run.json")}
     rights["crashes.json"] = {"schema": "recall-audio/crashes/1", "version": "0.1.0", "times": 1, "last": {}}
-    out, bot_id, options = folder.parent.parent, folder.parent.name, Options()
+    request, bot_id, options = batch.Request(out=folder.parent.parent), folder.parent.name, Options()
 
     def once(m: Mutator) -> None:
         name = m.draw.choice(sorted(rights))
         (folder / name).write_bytes(m.body(rights[name]))
         try:
-            previous_runs.fetched_recordings(out, bot_id)
+            previous_runs.fetched_folders(bot_id, request)
             previous_runs.has_media(folder)
             previous_runs.is_quarantined(folder)
             finished(folder, options)
@@ -335,7 +335,7 @@ def own_files(folder: Path) -> Callable[[Mutator], None]:
 
 
 def parsers(folder: Path) -> dict[str, Callable[[Mutator], None]]:
-    """Every parser with its right inputs."""
+    """Return every parser with its right inputs."""
     served = meeting(sample_folder())
 
     def artifact(_: Any, kind: str) -> Any:
@@ -358,9 +358,9 @@ def parsers(folder: Path) -> dict[str, Callable[[Mutator], None]]:
         "events": reading(meetings.events(served, "participant_events"), participants.events),
         "timeline": reading(meetings.events(served, "speaker_timeline"), timeline),
         "API errors": api_errors,
-        "store errors": store_errors,
-        "stretches": stretches,
-        "addresses": media_hosts,
+        "media host errors": host_errors,
+        "ranges": ranges,
+        "URLs": media_hosts,
         "names": labels,
         "heads of files": heads,
         "files of ids": id_files,
@@ -380,28 +380,28 @@ def main() -> None:
         folder = Path(outcome.folder)
         for heavy in ("source", "stems"):
             shutil.rmtree(folder / heavy)
-        several = parsers(folder)
-        broken = {name: tried(name, one, given) for name, one in several.items()}
-    print("broken:", {name: count for name, count in broken.items() if count} or "nothing")
+        violations = {name: fuzz(name, check, given) for name, check in parsers(folder).items()}
+    print("violations:", {name: count for name, count in violations.items() if count} or "none")
 
 
-def tried(name: str, one: Callable[[Mutator], None], given: argparse.Namespace) -> int:
-    """Try one parser with its share of the inputs; gives how many broke it, and shows how."""
-    n = given.inputs // 14
+def fuzz(name: str, check: Callable[[Mutator], None], given: argparse.Namespace) -> int:
+    """Feed one parser its share of the inputs, print the violations and return their number."""
+    n_inputs = given.inputs // N_PARSERS
     mutator, codes, broken, began = Mutator(given.seed), Counter[str](), Counter[str](), time.perf_counter()
-    for _ in range(n):
+    for _ in range(n_inputs):
         try:
-            one(mutator)
+            check(mutator)
             codes["values"] += 1
         except RecallAudioError as error:
             codes[error.code] += 1
-        except Exception as error:  # noqa: BLE001 - the very thing that is looked for
+        except Exception as error:  # noqa: BLE001 - any other exception is a violation
             last = traceback.extract_tb(error.__traceback__)[-1]
             broken[
                 f"{type(error).__name__} {str(error)[:90]!r} at {Path(last.filename).name}:{last.lineno}"
             ] += 1
     print(
-        f"{name}: {n} inputs in {time.perf_counter() - began:.0f} s, {dict(codes.most_common(8))}", flush=True
+        f"{name}: {n_inputs} inputs in {time.perf_counter() - began:.0f} s, {dict(codes.most_common(8))}",
+        flush=True,
     )
     for what, count in broken.most_common(8):
         print(f"  {count} x {what}", flush=True)
