@@ -14,7 +14,7 @@ from recall_audio.model.outcome import CountCallback
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents, recording_folders
 from recall_audio.pipeline.talk import remeasure_talk, view_of
-from recall_audio.results.locations import all_kept, folders_at, root_of
+from recall_audio.results.locations import folders_at, root_of, upload_written
 from recall_audio.results.pseudonymise import recode_documents
 from recall_audio.storage import parse_location
 
@@ -111,7 +111,7 @@ def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.Da
     location = parse_location(str(out))
     folders_at(location)  # fetches the documents of recordings that lie in a store
     written, left_out = collect_recordings(root_of(location), "csv", None if into is None else Path(into))
-    all_kept(written)
+    upload_written(written)
     for error in left_out:
         warnings.warn(f"left out: {error}", stacklevel=2)
     found = {}

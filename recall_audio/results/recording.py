@@ -21,7 +21,7 @@ from recall_audio.fetch import Settings
 from recall_audio.media.wav import Stem
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.pipeline import documents
-from recall_audio.results.locations import all_kept, folders_at
+from recall_audio.results.locations import folders_at, upload_written
 from recall_audio.results.records import data_frame, part_records, segment_records, select, speaker_records
 from recall_audio.storage import ensure_file, ensure_files, parse_location
 from recall_audio.typing import Samples
@@ -157,7 +157,7 @@ class Recording:
         """
         from recall_audio.results.export import export_recording
 
-        return all_kept(export_recording(self.folder, form, None if into is None else Path(into)))
+        return upload_written(export_recording(self.folder, form, None if into is None else Path(into)))
 
     def merge_transcripts(
         self, files: Iterable[str | Path], into: str | Path | None = None
@@ -178,7 +178,7 @@ class Recording:
         from recall_audio.results.export import merge_files, read_utterances
 
         paths = [Path(file) for file in files]
-        all_kept(merge_files(self.folder, paths, into=None if into is None else Path(into)))
+        upload_written(merge_files(self.folder, paths, into=None if into is None else Path(into)))
         columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
         rows = [[getattr(u, c) for c in columns] for u in read_utterances(self.documents, paths)]
         return data_frame((columns, rows))
