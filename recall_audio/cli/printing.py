@@ -74,7 +74,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
             print_summary(parse_location(outcome.folder))
     if len(outcomes) > _FEW or len(finished) < len(outcomes) or any(o.status != "done" for o in outcomes):
         listed = outcomes if len(outcomes) <= _MANY else [o for o in outcomes if o.status != "done"]
-        rows = [[o.bot_id, o.recording_id, o.told, o.message] for o in listed]
+        rows = [[o.bot_id, o.recording_id, o.status_text, o.message] for o in listed]
         if rows:
             print_table(["bot", "recording", "status", "reason"], rows, "table")
     return exit_code(list(outcomes))

@@ -99,7 +99,7 @@ class Progress:
                 self._live.update(self._whole, completed=len(self._bots), description=so_far)
                 return
         name = " ".join(n for n in (outcome.bot_id, outcome.recording_id) if n)
-        self._print(f"{name}: {outcome.told}; {so_far}")
+        self._print(f"{name}: {outcome.status_text}; {so_far}")
 
     def _so_far(self) -> str:
         said = speed(len(self._bots), self._n_items, self._n_new, time.monotonic() - self._began)
@@ -178,7 +178,7 @@ def _say_counts(outcomes: Sequence[Outcome], n_items: int) -> None:
 
 def count_outcomes(outcomes: Sequence[Outcome], n_items: int) -> str:
     """Describe a batch in one line: how many ended in each way, and how many were not started."""
-    how_many = Counter(o.told for o in outcomes)
+    how_many = Counter(o.status_text for o in outcomes)
     said = [f"{n} {status}" for status, n in how_many.most_common()]
     n_started = len({o.bot_id if o.bot_id else o.folder for o in outcomes})
     n_left = max(n_items - n_started, 0)

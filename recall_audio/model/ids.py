@@ -40,7 +40,7 @@ def safe_id(identifier: str) -> str:
 def distinct_names(identifiers: list[str]) -> list[str]:
     """Return safe names of several ids, in order.
 
-    They differ from each other and from the package's own files even where case is not told apart.
+    They differ from each other and from the package's own files even on file systems that ignore case.
     """
     taken = set(_OWN_FILES)
     names = []

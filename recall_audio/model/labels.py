@@ -35,7 +35,7 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 def make_labels(participants: Sequence[Participant]) -> dict[int, str]:
     """Return one label a participant id, e.g. ``Ann`` and then ``Ann_2``.
 
-    Two ids are two labels, whatever their names: labels differ even where case is not told apart
+    Two ids are two labels, whatever their names: labels differ even on file systems that ignore case
     (``ann``, ``ANN_2``). The same list always gives the same labels.
     """
     labels: dict[int, str] = {}

@@ -75,7 +75,7 @@ class Outcome:
     reused: bool = False
 
     @property
-    def told(self) -> str:
+    def status_text(self) -> str:
         """Return how it ended in a word or two for people."""
         return f"{self.status} before" if self.reused else self.status
 

@@ -66,7 +66,9 @@ def run_align(job: Job, context: StageContext) -> StageResult:
     """Write ``alignment.json``."""
     mix, parts = job.audio.mix, job.parts()
     if mix is None and not parts:
-        raise ItemError("No audio of this recording could be had: nothing to process.", code="no_audio")
+        raise ItemError(
+            "No audio of this recording could be decoded, so there is nothing to process.", code="no_audio"
+        )
     if mix is None or not job.options.align.enabled:
         known = mix.encoder_delay_known if mix else None
         result = align(mix.samples if mix else None, parts, job.options.align, encoder_delay_known=known)

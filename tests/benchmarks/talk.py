@@ -12,7 +12,10 @@ from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path[:1] = [str(TESTS), str(TESTS / "core")]  # not this folder, whose files have names of packages
+sys.path[:1] = [
+    str(TESTS),
+    str(TESTS / "core" / "talk"),
+]  # not this folder, whose files have names of packages
 
 import test_talk_two_ways as two_ways  # noqa: E402
 from test_talk import FIXTURE  # noqa: E402

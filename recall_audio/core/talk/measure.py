@@ -44,7 +44,7 @@ from recall_audio.model.talk import DEFINITIONS, Equality, PairTalk, SpeakerTalk
 from recall_audio.units import to_samples
 
 ALONE = "one participant has nobody to share with"
-NOBODY = "nobody is present"
+NO_PARTICIPANT = "nobody is present"
 SILENT = "nobody spoke"
 
 
@@ -64,7 +64,7 @@ def measure_equality(talk: Sequence[int]) -> Equality:
     n, talk_of_all = len(talk), sum(talk)
     silent = sum(t == 0 for t in talk)
     if talk_of_all == 0:
-        why = SILENT if n else NOBODY
+        why = SILENT if n else NO_PARTICIPANT
         return Equality(
             None, None, None, n, silent, dict.fromkeys(("gini", "gini_normalised", "entropy"), why)
         )
@@ -248,7 +248,7 @@ def _turns_of(
     own = [u for u in found.units if u.speaker == label]
     pauses = [s.offset for s in found.steps if s.offset > 0 and label in s.before and label in s.after]
     made = [o.interruption for o in found.events.overlaps if o.later == label and o.interruption]
-    # Only a switch over a gap could have told a latency.
+    # Only a switch over a gap has a latency.
     why = why_no_offset([s for s in taken if s.offset >= 0])
     return {
         "ipus": len(own),
