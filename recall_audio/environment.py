@@ -75,7 +75,7 @@ SECRET_VARIABLES = tuple(variable.name for variable in VARIABLES if variable.is_
 
 
 def read_variables() -> Mapping[str, str]:
-    """Return every variable of the environment and of the ``.env`` file; the environment wins.
+    """Return every variable of the environment and of the ``.env`` file, where the environment wins.
 
     Raises:
         UsageError: there is a ``.env`` file that cannot be read.

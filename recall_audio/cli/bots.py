@@ -24,7 +24,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime.datetime:
-        """Convert text to a time with a zone; one without has this machine's."""
+        """Convert text to a time with a zone, this machine's where it names none."""
         if isinstance(value, datetime.datetime):
             return value
         try:

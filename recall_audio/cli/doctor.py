@@ -134,7 +134,7 @@ def _extras() -> list[Check]:
 
 
 def _variables() -> list[list[str]]:
-    """Return a row for each environment variable; never its value, which may be a secret."""
+    """Return a row for each environment variable, without its value, which may be secret."""
     try:
         known = read_variables()
     except UsageError:  # the .env file cannot be read: the first table says so

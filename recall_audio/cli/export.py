@@ -83,7 +83,7 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
 def export(
     folder: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None, chosen: Chosen
 ) -> None:
-    """Write a recording's results in another tool's format; print the files written."""
+    """Write a recording's results in another tool's format and print the files written."""
     from recall_audio.results.export import export_recording
 
     clips: ClipOptions = chosen["clips"]
@@ -101,7 +101,7 @@ def export(
               help="Write to this folder; OUT/tables where not given.")  # fmt: skip
 @pseudonym_options
 def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
-    """Write the tables of every recording under OUT as one set; print the files written."""
+    """Write the tables of every recording under OUT as one set and print the files written."""
     from recall_audio.cli.progress import Progress
     from recall_audio.results.collect import collect_recordings
 

@@ -92,7 +92,7 @@ def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
 @click.command(short_help="Write report.html, and an index of many.")
 @folder_argument
 def report(folder: "Location") -> None:
-    """Write report.html, and for a folder of many recordings an index of them; print where it is."""
+    """Write report.html, and for a folder of many recordings an index of them, and print where it is."""
     from recall_audio.pipeline.report import write_index, write_report
 
     found, root = folders_at(folder), root_of(folder)

@@ -101,7 +101,7 @@ folder_argument = click.argument("folder", metavar="DIR|URL", type=LocationType(
 
 
 def one_recording(folder: "Location", *needed: str) -> Path:
-    """Return the folder of the only recording at or below `folder`; of a store, its mirror on this machine.
+    """Return the folder of the only recording at or below `folder`, or the mirror of a store's.
 
     Args:
         folder: where to look.
@@ -122,7 +122,7 @@ def one_recording(folder: "Location", *needed: str) -> Path:
 
 
 def folders_at(place: "Location", *needed: str) -> list[Path]:
-    """Return the folder of every recording; see :func:`recall_audio.results.locations.folders_at`."""
+    """Return the folder of every recording, as :func:`recall_audio.results.locations.folders_at` does."""
     from recall_audio.results import locations
 
     return locations.folders_at(place, *needed)
@@ -143,7 +143,7 @@ def publish(path: Path) -> str:
 
 
 def load_journal(place: "Location") -> None:
-    """Download the journal of a store into its mirror; do nothing for a folder."""
+    """Download the journal of a store into its mirror, and do nothing for a folder."""
     if not isinstance(place, Path):
         from recall_audio.storage import Mirror
 

@@ -72,7 +72,7 @@ def is_json() -> bool:
 
 
 def log_options(function: F) -> F:
-    """Add ``-v`` and ``--log-format`` to a command; JSON turns progress off."""
+    """Add ``-v`` and ``--log-format`` to a command, where JSON turns progress off."""
     options: Callable[[Any], Any] = stacked(
         click.option("-v", "--verbose", count=True,
                      help="Log every request with its id; -vv logs more, -vvv what libraries log."),

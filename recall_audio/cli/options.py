@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Combine several option decorators into one; help shows them in this order."""
+    """Combine several option decorators into one, in the order in which help shows them."""
 
     def apply(function: F) -> F:
         for decorator in reversed(decorators):

@@ -54,7 +54,7 @@ _PIPE_COLUMNS = 110
 
 
 def console() -> "Console":
-    """Return rich's console for stdout; of a fixed width where stdout is no terminal."""
+    """Return rich's console for stdout, of a fixed width where stdout is no terminal."""
     from rich.console import Console
 
     return Console(
@@ -81,7 +81,7 @@ def print_outcomes(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
 
 
 def _has_results(outcome: Outcome, *, look: bool) -> bool:
-    """Return True where there are results to print; a store is asked only if `look` is True."""
+    """Return True where there are results to print, and ask a store only if `look` is True."""
     from recall_audio.batch.previous_runs import has_results
 
     place = parse_location(outcome.folder)
@@ -127,7 +127,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str
 
 
 def _id_width(name: str) -> int:
-    """Return how wide an id's column is; a bot's id is whole where there is room, because users copy it."""
+    """Return how wide an id's column is, whole for a bot's id where there is room."""
     is_whole = name == "bot" and console().width >= _WIDE_COLUMNS
     return _ID_COLUMNS if is_whole else _CUT_ID_COLUMNS
 
@@ -228,7 +228,7 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
 
 
 def _bar(share: float | None, *, blocks: bool) -> str:
-    """Return a bar of whole and eighth blocks; any share above 0 shows."""
+    """Return a bar of whole and eighth blocks that shows any share above 0."""
     eighths = 0 if share is None or share <= 0 else max(1, round(8 * _BAR_COLUMNS * min(1.0, share)))
     if not blocks:
         return "#" * -(-eighths // 8)

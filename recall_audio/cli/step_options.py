@@ -36,7 +36,7 @@ class Number(click.FloatRange):
     """A finite number, perhaps within limits."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Convert text to a number; NaN and infinity are refused."""
+        """Convert text to a number, and refuse NaN and infinity."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
@@ -54,7 +54,7 @@ class Several(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[Any, ...]:
-        """Convert text to a tuple; blanks around a value do not count."""
+        """Convert text to a tuple, without blanks around values."""
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in str(value).split(",")]

@@ -116,7 +116,7 @@ def speakers(documents: Documents) -> list[Speaker]:
 
 
 def _ids(entry: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return every id of a label; most have one."""
+    """Return every id of a label, of which most have one."""
     ids = [*items(entry.get("participant_ids")), entry.get("participant_id")]
     return tuple(dict.fromkeys(i for i in ids if isinstance(i, int)))
 
@@ -139,12 +139,12 @@ def title(documents: Documents) -> str:
 
 
 def time_map(part: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Return the knots ``(local_s, mix_s)`` of a part's time map; empty where they cannot be read."""
+    """Return the knots ``(local_s, mix_s)`` of a part's time map, empty where they cannot be read."""
     return number_pairs(part.get("time_map"))
 
 
 def duration_s(documents: Documents, people: list[Speaker]) -> float:
-    """Return the mix's length in seconds; without one, the end of the last speech."""
+    """Return the mix's length in seconds, or the end of the last speech."""
     mix = mapping(mapping(documents.get("alignment")).get("mix"))
     for value in (mapping(documents.get("talk")).get("duration_s"), mix.get("duration_s")):
         length_s = number(value)

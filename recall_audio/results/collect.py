@@ -70,7 +70,7 @@ def _load_each(
     progress: CountCallback,
     pseudonyms: Pseudonyms | None,
 ) -> Iterator[Loaded]:
-    """Load recordings one by one; append to `left_out` why one cannot be loaded."""
+    """Load recordings one by one, and append to `left_out` why one cannot be loaded."""
     for n_done, folder in enumerate(folders, 1):
         try:
             with as_this_version_writes():

@@ -23,7 +23,7 @@ Table = tuple[list[str], list[list[Any]]]
 
 
 def select(records: Iterable[Record], columns: Sequence[str]) -> Table:
-    """Return a table with the given columns; a field that a record lacks is None."""
+    """Return a table with the given columns, None where a record lacks a field."""
     return list(columns), [[record.get(column) for column in columns] for record in records]
 
 

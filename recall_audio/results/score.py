@@ -115,7 +115,10 @@ def score(
     *,
     skip_overlap: bool = False,
 ) -> Score:
-    """Score one annotation against another; each is a name and label to ``[[start_s, end_s], ...]``."""
+    """Score one annotation against another, under one collar.
+
+    Each is a name and label to rows ``[[start_s, end_s], ...]``.
+    """
     from pyannote.core import Segment, Timeline
     from pyannote.metrics.detection import DetectionErrorRate
     from pyannote.metrics.diarization import DiarizationErrorRate, JaccardErrorRate

@@ -81,7 +81,7 @@ def features_table(found: Sequence[TurnFeatures]) -> Table:
 
 
 def _reasons(reasons: Mapping[str, str]) -> str:
-    """Return each reason once, after its figures; without them where it explains all figures."""
+    """Return each reason once, after its figures, without them where it explains all."""
     by_reason: dict[str, list[str]] = {}
     for figure, why in reasons.items():
         by_reason.setdefault(why, []).append(figure)

@@ -260,7 +260,7 @@ def _refused_confidence(case: _PartCase) -> float:
 
 
 def _place_part(mix: Samples, case: _PartCase, path: LagPath, shared: SharedDrift | None) -> PartAlignment:
-    """Return the alignment of a part that is placed; `path` has the slope that is to hold."""
+    """Return the alignment of a part that is placed, by a path with the final slope."""
     part, own = case.part, case.path.lines if case.path else path.lines
     observable = drift_is_observable(own)
     if observable:

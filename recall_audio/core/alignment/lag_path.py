@@ -129,7 +129,7 @@ class LagPath:
 
 
 def find_lag_path(candidates: Candidates, score: FloatArray) -> LagPath | None:
-    """Find path and lines through candidates; None where there is none.
+    """Find path and lines through candidates, or return None.
 
     The first path gives slope, spread and whether the part wanders at all; the second follows them.
 

@@ -135,7 +135,7 @@ class PartSearch:
 
 
 def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSearch:
-    """Search one part on the mix; a pure function of arrays, fit for a process pool.
+    """Search one part on the mix by a pure function of arrays, fit for a process pool.
 
     Args:
         mix: shape (n,), int16, 16 kHz.
@@ -247,7 +247,7 @@ def trusted_anchors(anchors: Anchors) -> Anchors:
 
 
 def search_whole_mix(part: Samples, mix: Samples, cells: Cells) -> int | None:
-    """Return the lag of a part that may lie anywhere on the mix, samples; None where it is not found.
+    """Return the lag of a part that may lie anywhere on the mix in samples, None where it is not found.
 
     The windows with most speech are searched over the whole mix: about a second a window and hour.
     """

@@ -153,12 +153,12 @@ def block_energies(steps: FloatArray) -> FloatArray:
 
 
 def to_lufs(energy: float) -> float:
-    """Return the loudness of a mean K-weighted energy, BS.1770-4 equation (2); 0 gives -inf."""
+    """Return the loudness of a mean K-weighted energy, BS.1770-4 equation (2), -inf for 0."""
     return OFFSET_LU + 10.0 * math.log10(energy) if energy > 0.0 else -math.inf
 
 
 def gated_lufs(blocks: FloatArray, gain_db: float = 0.0) -> float:
-    """Return the integrated loudness of gating blocks after a linear gain, LUFS; -inf where none passes.
+    """Return the integrated loudness of gating blocks after a linear gain in LUFS, or -inf.
 
     BS.1770-4, equations (5) to (7). Blocks of several channels are added, weighted, beforehand.
     """

@@ -86,7 +86,7 @@ class StemTrack:
 def open_track(
     track: Track, speech: Spans | None, n_samples: int, rate_hz: int, sources: StemSources
 ) -> Iterator[StemTrack]:
-    """Open a track at `rate_hz`; at other rates than 16 kHz its files are decoded again.
+    """Open a track at `rate_hz`, decoding its files again at rates other than 16 kHz.
 
     Args:
         track: the participant's parts on the mix's clock.
@@ -137,7 +137,7 @@ def length_at_rate(n_samples: int, rate_hz: int) -> int:
 
 
 def native_rate(track: Track, files: Mapping[str, SourceFile]) -> int:
-    """Return the highest rate of a track's files, Hz; 16 kHz where there is none."""
+    """Return the highest rate of a track's files in Hz, 16 kHz where there is none."""
     rates = (probe(f.path, f.format).rate_hz for p in track.parts if (f := files.get(p.part_id)))
     return max(rates, default=RATE_HZ)
 
