@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from batch.lab import Lab
 
-from recall_audio.batch import disk_space
+from recall_audio.batch import workspace
 from recall_audio.cli.progress import speed
 from recall_audio.errors import MachineError
 from recall_audio.standin import Fault, Reply
@@ -80,7 +80,7 @@ def test_max_failures_begins_no_further_bot(lab: Lab) -> None:
     assert len(lab.journal()) == len(ran.outcomes())
 
 
-@pytest.mark.parametrize(("free_bytes", "asks"), [(1 << 20, False), (disk_space.RESERVE_BYTES + 1000, True)])
+@pytest.mark.parametrize(("free_bytes", "asks"), [(1 << 20, False), (workspace.RESERVE_BYTES + 1000, True)])
 def test_row_36_without_room_nothing_is_begun_and_the_exit_code_is_4(
     lab: Lab, free_bytes: int, asks: bool
 ) -> None:
@@ -91,7 +91,7 @@ def test_row_36_without_room_nothing_is_begun_and_the_exit_code_is_4(
         free = free_bytes
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disk_space.shutil, "disk_usage", lambda _: Full)
+        patch.setattr(workspace.shutil, "disk_usage", lambda _: Full)
         patch.setattr("recall_audio.fetch.download.file._Transfer._check_disk", lambda *_: None)
         ran = lab.batch()
     assert ran.code == 4
