@@ -107,7 +107,7 @@ def _edges(cut: Spans) -> tuple[IntArray, IntArray]:
 
 
 def _stretches(speech: Sequence[Spans]) -> Iterator[tuple[npt.NDArray[np.int8], IntArray]]:
-    """Yield blocks of m stretches between changes: who is active, shape (m, N), how long, shape (m,)."""
+    """Yield who is active, shape (m, N), and for how long, shape (m,), in blocks."""
     n = len(speech)
     cut = np.concatenate((EMPTY, *speech))
     who = np.tile(np.repeat(np.arange(n), [len(a) for a in speech]), 2)

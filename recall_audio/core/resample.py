@@ -1,4 +1,4 @@
-"""Read audio between its samples, at any offset and a pace near its own, by windowed-sinc interpolation.
+"""Read audio between its samples, at any offset and a pace near its own.
 
 The value at position p of samples x[i] is ``sum x[i] h(p - i)``, h a Kaiser-windowed sinc of 128 taps that
 ends its transition at half the sample rate, so nothing folds back whichever way positions move:
@@ -166,7 +166,11 @@ def _band_at(phase: float) -> Float32Array:
 
 @functools.lru_cache(maxsize=4)
 def _lines(n_columns: int) -> Float32Array:
-    """Return matrix and slope at all phases 0 ... 1, shape (193, n_taps + n_columns - 1, 2 n_columns)."""
+    """Return matrix and slope at all phases.
+
+    Returns:
+        Shape (193, n_taps + n_columns - 1, 2 n_columns), phases from 0 to 1.
+    """
     weights = taps(np.arange(-1, PHASES + 2) / PHASES)
     slopes = (weights[2:] - weights[:-2]) / 2.0
     both = zip(weights[1:-1], slopes, strict=True)

@@ -28,7 +28,7 @@ EDGE_SAMPLES = 480
 
 
 def spans(rows: Iterable[Sequence[int]] | Spans) -> Spans:
-    """Return spans of any rows ``start, end``, joined where they touch or overlap, empty ones dropped.
+    """Return spans of any rows, joined where they touch, empty ones dropped.
 
     Raises:
         ValueError: a row ends before it starts.

@@ -115,7 +115,7 @@ class Network:
         )
 
     def front(self, windows: Float32Array) -> Float32Array:
-        """Return what enters the gates of the recurrent cell after each window: (n, 576) to (n, 512)."""
+        """Return what enters the recurrent cell after each window: (n, 576) to (n, 512)."""
         return np.asarray(self._encode(self._spectra(windows)) @ self.input_matrix + self.gate_bias)
 
     def _spectra(self, windows: Float32Array) -> Float32Array:
@@ -128,7 +128,7 @@ class Network:
         return np.asarray(np.abs(scipy.fft.rfft(frames * self.window, axis=2)))
 
     def _encode(self, x: Float32Array) -> Float32Array:
-        """Apply the four convolutions, zeros beyond the edges, each followed by max(0, ·): (n, 128)."""
+        """Apply the four convolutions, each followed by max(0, ·): (n, 4, 129) to (n, 128)."""
         n_windows = len(x)
         for i, (matrix, bias) in enumerate(self.convolutions[:3]):
             wide = np.zeros((n_windows, x.shape[1] + 2, x.shape[2]), dtype=np.float32)
@@ -214,7 +214,7 @@ def _sigmoid(x: Float32Array) -> None:
 
 
 def _windows(stretches: Sequence[Float32Array], first: int, n_steps: int) -> Float32Array:
-    """Return windows `first` to ``first + n_steps`` of each stretch, shape (n_steps × stretches, 576).
+    """Return windows from `first` on of each stretch, shape (n_steps × stretches, 576).
 
     Zeros stand before the start and after the end of a stretch.
     """

@@ -1,4 +1,4 @@
-"""Align every part with the mix: decide its place, its drift, its confidence and its time map.
+"""Align every part with the mix: decide its place, drift, confidence and time map.
 
 ::
 
@@ -195,7 +195,7 @@ def decide_parts(
 
 
 def _own_gains(gains_db: Sequence[float]) -> list[float]:
-    """Return the gains of the parts' own voices, raised where only leaked voices can have set them.
+    """Return the own voices' gains, raised where only leaked voices can have set them.
 
     No part's own voice is far below the other parts'. A part below that gets a gain at which none of its
     candidates counts.
@@ -236,7 +236,7 @@ def _at_one_lag(search: PartSearch, path: LagPath, share: float) -> bool:
 
 
 def _decide(mix: Samples, case: _PartCase, cases: Sequence[_PartCase]) -> PartAlignment:
-    """Decide the alignment of one part, with the drift of the participant's others where it shows none."""
+    """Decide the alignment of one part, with the others' drift where it shows none."""
     if case.path is None or case.refused is not None:
         sure = None if case.refused == "silent" else _refused_confidence(case)
         return keep_nominal_start(case.part, case.refused or "no_match", case.reason, sure)
@@ -260,7 +260,10 @@ def _refused_confidence(case: _PartCase) -> float:
 
 
 def _place_part(mix: Samples, case: _PartCase, path: LagPath, shared: SharedDrift | None) -> PartAlignment:
-    """Return the alignment of a part that is placed, by a path with the final slope."""
+    """Return the alignment of a part that is placed.
+
+    Its `path` has the slope that is to hold.
+    """
     part, own = case.part, case.path.lines if case.path else path.lines
     observable = drift_is_observable(own)
     if observable:

@@ -1,4 +1,4 @@
-"""Measure candidate lags of a part: cells of 0.5 s, their levels, and up to three lags of each loud one.
+"""Measure a part's cells of 0.5 s: their levels, and candidate lags of the loud ones.
 
 ::
 
@@ -131,7 +131,9 @@ def measure_cells(samples: Samples) -> Cells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Candidate lags in order of time, several of which may share a cell; all arrays of shape (n,).
+    """Candidate lags in order of time, several of which may share a cell.
+
+    All arrays have shape (n,).
 
     Attributes:
         cell: index of the 0.5 s cell.
@@ -228,7 +230,7 @@ def own_gain(candidates: Candidates, competing_db: FloatArray) -> float:
 def competing_gains(
     candidates: Sequence[Candidates], participants: Sequence[int], n_mix: int
 ) -> list[FloatArray]:
-    """Return for each candidate the strongest gain of other participants' tracks at its moment.
+    """Return the strongest gain of other participants' tracks at each candidate.
 
     Args:
         candidates: those of each part.

@@ -1,4 +1,4 @@
-"""Measure how sure a part's place is: whether it belongs to this mix, and how wrong its map may be."""
+"""Measure how sure a part's place is, and how wrong its map may be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def _recurring_cells(search: PartSearch, slope: float) -> IntArray:
 
 
 def path_spread(search: PartSearch, path: LagPath) -> float:
-    """Return the share of equal stretches of the part's strong cells that the path visits, 0 to 1."""
+    """Return the share of the part's strong stretches that the path visits, 0 to 1."""
     level_db = search.cells.level_db
     least_db = np.median(level_db[path.rows.cell]) - 0.5 * LOUDNESS_RANGE_DB
     strong = np.flatnonzero(search.cells.loud & (level_db >= least_db))
@@ -114,7 +114,10 @@ def confidence(path: LagPath, share: float) -> float:
 
 
 def drift_is_observable(lines: Lines) -> bool:
-    """Return whether the slope shows the clock's drift: never by windows that no further one confirms."""
+    """Return whether the slope shows the clock's drift.
+
+    It never does by windows that no further one confirms.
+    """
     if lines.freedom < LEAST_FREEDOM:
         return False
     sigma_ppm = lines.slope_sigma * 1e6
@@ -123,7 +126,10 @@ def drift_is_observable(lines: Lines) -> bool:
 
 
 def drift_bound_ppm(lines: Lines, around_ppm: float = 0.0) -> float:
-    """Return how far the drift may be from `around_ppm` (95 %), by the part's own windows, ppm."""
+    """Return how far the drift may be from `around_ppm` (95 %), ppm.
+
+    Only the part's own windows bound it.
+    """
     if not np.isfinite(lines.slope_sigma):
         return WORST_CLOCK_PPM
     off_ppm = abs(lines.slope * 1e6 - around_ppm) + lines.sigmas_95 * lines.slope_sigma * 1e6

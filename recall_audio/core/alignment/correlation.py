@@ -1,4 +1,4 @@
-"""Measure the lag between windows of a part and stretches of the mix: correlation, then phase.
+"""Measure lags between windows of a part and the mix: by correlation, then by phase.
 
 A lag is in samples of the 16 kHz clock: sample t of the part lies at t + lag of the mix::
 
@@ -25,7 +25,7 @@ WHITENING = 0.8
 
 
 def read_windows(samples: Samples, starts: IntArray, n: int) -> Float32Array:
-    """Return `n` samples from each of `starts`, shape (len(starts), n), zeros outside the audio."""
+    """Return `n` samples from each of `starts`, zeros outside the audio, one row each."""
     windows = np.zeros((len(starts), n), dtype=np.float32)
     for window, start in zip(windows, starts.tolist(), strict=True):
         first, end = max(start, 0), min(start + n, len(samples))
@@ -63,7 +63,7 @@ def correlations(part: Float32Array, mix: Float32Array) -> Float32Array:
 
 
 def find_peaks(r: Float32Array, n_peaks: int, apart: int) -> tuple[IntArray, Float32Array]:
-    """Return the `n_peaks` highest peaks of each row, at least `apart` columns from one another.
+    """Return the highest peaks of each row, at least `apart` columns from one another.
 
     Returns:
         Columns and heights, both of shape (n, n_peaks), highest first.

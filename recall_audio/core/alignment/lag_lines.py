@@ -71,7 +71,10 @@ class Lines:
 
     @property
     def sigmas_95(self) -> float:
-        """Return how many standard deviations hold 95 %: Student's t, to 3 % from 3 degrees of freedom on."""
+        """Return how many standard deviations hold 95 %.
+
+        They are Student's t, to 3 % from three degrees of freedom on.
+        """
         return 1.96 * (1.0 + 1.5 / self.freedom)
 
     def at(self, t: npt.ArrayLike, k: int | IntArray) -> FloatArray:
@@ -80,8 +83,9 @@ class Lines:
 
 
 def common_slope(at: FloatArray, lag: FloatArray, weight: FloatArray) -> float:
-    """Return the slope that most pairs of windows share, to about 1 ppm, or 0 where there is no pair.
+    """Return the slope that most pairs of windows share, to about 1 ppm.
 
+    Without a pair it is 0.
     Leaked voices run by the same clock and steps lie between few pairs, so neither moves the mode.
     """
     n_bins = 2 * SLOPE_PPM + 1

@@ -129,7 +129,7 @@ class LagPath:
 
 
 def find_lag_path(candidates: Candidates, score: FloatArray) -> LagPath | None:
-    """Find path and lines through candidates, or return None.
+    """Find path and lines through candidates, None where there are none.
 
     The first path gives slope, spread and whether the part wanders at all; the second follows them.
 
@@ -204,7 +204,7 @@ _NOTHING = _Hypothesis(np.inf, 0.0, 0.0, -1)
 def best_path(
     columns: tuple[IntArray, FloatArray, FloatArray, FloatArray], rules: PathRules
 ) -> tuple[IntArray, IntArray]:
-    """Return the rows on the best path, and for each of them the number of its segment (0, 1, ...).
+    """Return the rows on the best path, and the segment (0, 1, ...) of each.
 
     Args:
         columns: of the candidates, each of shape (n,): cell (non-decreasing; at most one row of a cell is
@@ -233,7 +233,11 @@ def best_path(
 def _extend(
     beam: list[_Hypothesis], level: float, at: float, score: float, rules: PathRules
 ) -> tuple[tuple[float, float, float], int, bool]:
-    """Return the best path that ends in a cell: (level, time, score), the link before, a step or not."""
+    """Return the best path that ends in a cell.
+
+    Returns:
+        Its (level, time, score), the link before, and whether it stepped.
+    """
     best, before, stepped = (level, at, score), -1, False
     for h in beam:
         tolerance = rules.tolerance + (at - h.at) * rules.creep
@@ -260,7 +264,7 @@ def _prune(beam: list[_Hypothesis], tolerance: float) -> list[_Hypothesis]:
 
 
 def locate_steps(part: Samples, mix: Samples, path: LagPath, candidates: Candidates) -> FloatArray:
-    """Return the local times of the steps between consecutive segments, samples, shape (segments − 1,)."""
+    """Return the local times of the steps between segments, samples, shape (segments − 1,)."""
     rows, lines = path.rows, path.lines
     first = np.flatnonzero(np.diff(path.segment)) + 1
     delays = _leak_delays(path, candidates) if len(first) else np.empty(0, dtype=np.int64)
@@ -280,7 +284,7 @@ def locate_steps(part: Samples, mix: Samples, path: LagPath, candidates: Candida
 
 
 def _delays_at(path: LagPath, candidates: Candidates, k: int) -> IntArray:
-    """Return how far each candidate lies from segment k's line, in units of :data:`DELAY_UNIT`."""
+    """Return each candidate's distance from segment k's line, in :data:`DELAY_UNIT`."""
     return np.rint((candidates.lag - path.lines.at(candidates.at, k)) / DELAY_UNIT).astype(np.int64)
 
 
@@ -301,7 +305,7 @@ def _leak_delays(path: LagPath, candidates: Candidates) -> IntArray:
 def _narrow_pause(
     cells: tuple[int, int], candidates: Candidates, before: IntArray, after: IntArray, delays: IntArray
 ) -> tuple[int, int]:
-    """Narrow the pause between two cells of own voice to the two cells of leaked voices about the step."""
+    """Narrow a pause between cells of own voice to cells of leaked voices about the step."""
     pause = (candidates.cell > cells[0]) & (candidates.cell < cells[1]) & (candidates.height > CLEAR_PEAK)
     if cells[1] - cells[0] < PAUSE_CELLS or not np.any(pause):
         return cells
@@ -325,7 +329,7 @@ def _near_any(delay: IntArray, delays: IntArray) -> BoolArray:
 
 
 def _turning_point(part: Samples, mix: Samples, stretch: tuple[int, int], lags: tuple[int, int]) -> float:
-    """Return the samples from a stretch's start after which the second lag fits better than the first."""
+    """Return the samples after which the second lag fits better than the first."""
     start, n_samples = stretch[0], stretch[1] - stretch[0]
     own = np.diff(correlation.read_windows(part, np.array([start]), n_samples + 1)[0]).reshape(-1, CHUNK)
     mixed = correlation.read_windows(mix, start + np.array(lags), n_samples + 1)

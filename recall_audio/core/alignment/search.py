@@ -1,4 +1,4 @@
-"""Search a part on the mix, near its nominal start and beyond, and gather the candidates of all its cells.
+"""Search a part on the mix, and gather the candidate lags of all its cells.
 
 ::
 
@@ -135,7 +135,9 @@ class PartSearch:
 
 
 def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSearch:
-    """Search one part on the mix by a pure function of arrays, fit for a process pool.
+    """Search one part on the mix.
+
+    It is a pure function of arrays, fit for a process pool.
 
     Args:
         mix: shape (n,), int16, 16 kHz.
@@ -180,7 +182,7 @@ def choose_anchor_windows(cells: Cells, wanted: int) -> IntArray:
 
 
 def choose_spread(score: FloatArray, wanted: int, apart: int) -> IntArray:
-    """Choose indices of high scores, at least `apart` from one another and spread over the whole.
+    """Choose indices of high scores, apart from one another and spread over the whole.
 
     Half of them are the best of all, half the best of equal stretches: a voice that is heard once in an hour
     is found, and so is a clock that drifts over that hour.
@@ -247,8 +249,9 @@ def trusted_anchors(anchors: Anchors) -> Anchors:
 
 
 def search_whole_mix(part: Samples, mix: Samples, cells: Cells) -> int | None:
-    """Return the lag of a part that may lie anywhere on the mix in samples, None where it is not found.
+    """Return the lag of a part that may lie anywhere on the mix, samples.
 
+    It is None where the part is not found.
     The windows with most speech are searched over the whole mix: about a second a window and hour.
     """
     at = choose_anchor_windows(cells, WHOLE_MIX_WINDOWS)
@@ -312,7 +315,7 @@ def _distinct(lags: IntArray) -> list[int]:
 
 
 def _unexplained(cells: Cells, candidates: Candidates) -> tuple[IntArray, IntArray]:
-    """Return strong cells without a clear candidate, and each cell's nearest clear lag before it."""
+    """Return cells without a clear candidate, and each cell's clear lag before it."""
     clear = candidates.take((candidates.height > CLEAR_PEAK) & (candidates.coherence > CLEAR_COHERENCE))
     if len(clear) == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-r"""Change a stem's level over time: a gate that mutes what is not speech, and a limiter of true peaks.
+r"""Change a stem's level over time: mute what is not speech, limit true peaks.
 
 The gate mutes what is not the participant's own speech, without clicks::
 
@@ -108,7 +108,7 @@ def _largest_rise(rate_hz: int) -> float:
 
 
 def _true_peaks(x: Float32Array, rate_hz: int) -> Float32Array:
-    """Return the largest of each sample and of the oversampled values on both sides of it, shape (n,)."""
+    """Return the true peak about each sample, shape (n,)."""
     phases = interpolator(oversampling(rate_hz))
     before = len(phases) // 2
     padded = np.pad(x, (before, len(phases) - 1 - before))

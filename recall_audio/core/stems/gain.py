@@ -1,4 +1,4 @@
-"""Choose the gain of a stem from what was measured of it; applying it is not part of this module.
+"""Choose the gain of a stem from what was measured of it.
 
 Speech sets the gain: what a meter would read if everything but the participant's speech were muted is
 brought to the target. A meter reads the whole file, though, and in an ordinary file finds nearly the same,
@@ -53,7 +53,7 @@ class Level:
         return gated_lufs(self.blocks, gain_db)
 
     def speech_lufs(self, gain_db: float = 0.0) -> float:
-        """Return the loudness of its speech after a gain, gated alike, -inf where there is none."""
+        """Return the loudness of its speech after a gain, gated alike, -inf without speech."""
         return -math.inf if self.speech is None else gated_lufs(self.blocks[self.speech], gain_db)
 
 
@@ -149,8 +149,9 @@ def _nothing(reason: str) -> Gain:
 
 
 def _solve(blocks: FloatArray, target_lufs: float, largest_db: float) -> float | None:
-    """Return the gain after which `blocks` read `target_lufs`, None where none passes the gate.
+    """Return the gain after which `blocks` read `target_lufs`.
 
+    It is None where no block passes the gate.
     The absolute gate is fixed while the gain moves blocks across it, so the gain is found by trial.
     """
     gain_db, best, best_off = 0.0, None, math.inf

@@ -1,4 +1,4 @@
-"""Measure loudness and true peak as ITU-R BS.1770-4 and EBU R 128 define them, streaming, in mono.
+"""Measure loudness and true peak by ITU-R BS.1770-4 and EBU R 128, streaming, in mono.
 
 For loudness, the signal is K-weighted (two biquads), its energy taken over blocks of 400 ms that overlap by
 75 %, and averaged twice: over the blocks above -70 LUFS, then over those within 10 LU of that first average::
@@ -61,7 +61,7 @@ def step_samples(rate_hz: int) -> int:
 
 
 def _at_rate(biquad: tuple[float, ...], rate_hz: int) -> tuple[FloatArray, FloatArray]:
-    """Return a biquad's analog filter at another rate: the bilinear transform undone, and done again.
+    """Return a biquad at another rate: the bilinear transform undone, and done again.
 
     With ``s = (1 - z^-1) / (k (1 + z^-1))``, ``k = tan(pi f0 / rate)``, a denominator
     ``1 + a1 z^-1 + a2 z^-2`` has its corner where ``k^2 = (1 + a1 + a2) / (1 - a1 + a2)``.
@@ -121,7 +121,10 @@ class EnergyMeter:
         self._pending = signal[n_rows * width :].copy() if n_rows > 0 else signal
 
     def energies(self) -> FloatArray:
-        """Return the mean square of each whole step so far, shape (n_steps,). Call once, at the end."""
+        """Return the mean square of each whole step so far, shape (n_steps,).
+
+        It is called once, at the end.
+        """
         n_steps = len(self._pending) // self._step - 1
         if n_steps > 0:
             self._measure(self._pending[: (n_steps + 1) * self._step], 1, n_steps)
@@ -129,7 +132,7 @@ class EnergyMeter:
         return np.concatenate(self._energies) if self._energies else np.empty(0)
 
     def _measure(self, signal: Float32Array, n_rows: int, n_steps: int) -> None:
-        """Filter rows of `n_steps` steps, each after the step before it, and append their energies."""
+        """Filter rows of `n_steps` steps, and append their energies."""
         from scipy.fft import irfft, rfft
 
         width = n_steps * self._step
@@ -145,7 +148,7 @@ class EnergyMeter:
 
 
 def block_energies(steps: FloatArray) -> FloatArray:
-    """Return the energies of the gating blocks, shape (n_steps - 3,), from those of the 100 ms steps."""
+    """Return the energies of gating blocks, shape (n_steps - 3,), from those of steps."""
     if len(steps) < STEPS_A_BLOCK:
         return np.empty(0)
     total = np.convolve(steps, np.ones(STEPS_A_BLOCK), mode="valid")
@@ -153,12 +156,17 @@ def block_energies(steps: FloatArray) -> FloatArray:
 
 
 def to_lufs(energy: float) -> float:
-    """Return the loudness of a mean K-weighted energy, BS.1770-4 equation (2), -inf for 0."""
+    """Return the loudness of a mean K-weighted energy, BS.1770-4 equation (2).
+
+    An energy of 0 gives -inf.
+    """
     return OFFSET_LU + 10.0 * math.log10(energy) if energy > 0.0 else -math.inf
 
 
 def gated_lufs(blocks: FloatArray, gain_db: float = 0.0) -> float:
-    """Return the integrated loudness of gating blocks after a linear gain in LUFS, or -inf.
+    """Return the integrated loudness of gating blocks after a linear gain, LUFS.
+
+    It is -inf where no block passes the gate.
 
     BS.1770-4, equations (5) to (7). Blocks of several channels are added, weighted, beforehand.
     """
@@ -171,14 +179,16 @@ def gated_lufs(blocks: FloatArray, gain_db: float = 0.0) -> float:
 
 
 def oversampling(rate_hz: int) -> int:
-    """Return how many times a signal is oversampled: four below 96 kHz, else to 192 kHz at least."""
+    """Return how often a signal is oversampled: 4 below 96 kHz, else to 192 kHz at least."""
     if rate_hz < 96_000:
         return 4
     return 2 if rate_hz < 192_000 else 1
 
 
 def interpolator(factor: int) -> Float32Array:
-    """Return the taps of each phase, shape (n_taps, factor): a window of samples times it is oversampled.
+    """Return the taps of each phase, shape (n_taps, factor).
+
+    A window of samples times the taps is oversampled.
 
     Column 0 gives a sample of the signal itself, the others what lies between it and the next.
     """
@@ -214,7 +224,7 @@ class PeakMeter:
 
     @property
     def dbtp(self) -> float:
-        """Return the peak in dBTP; -inf for silence."""
+        """Return the peak in dBTP, -inf for silence."""
         return 20.0 * math.log10(self.peak) if self.peak > 0.0 else -math.inf
 
     def add(self, block: Float32Array) -> None:
@@ -231,7 +241,7 @@ class PeakMeter:
         self._raise_peak(rows[-1:], np.full(1, np.inf))
 
     def _raise_peak(self, rows: Float32Array, high: Float32Array) -> None:
-        """Raise the peak to that of the stretches, shape (n, stretch + reach), none larger than `high`."""
+        """Raise the peak to that of stretches whose samples are none larger than `high`."""
         bound = high * self._largest_rise
         while True:
             # The loudest stretches first: the peak they hold rules most others out.

@@ -1,4 +1,4 @@
-r"""Place a participant's parts on the mix's clock: which plays when, at which pace, with which fades.
+r"""Place a participant's parts on the mix's clock: which plays when, with which fades.
 
 Planning is separate from rendering. A plan is a few stretches; any block of the track can be rendered from
 it, in any order, and blocks put side by side are the whole track.
@@ -141,7 +141,7 @@ def plan(sources: Sequence[Source], n_samples: int, rate_hz: int) -> tuple[Stret
 
 
 def _lines(index: int, source: Source, rate_hz: int) -> list[Stretch]:
-    """Return the straight pieces of a part's map in samples, the outer ones reaching to its ends."""
+    """Return the straight pieces of a part's map, the outer ones reaching to its ends."""
     pieces = source.time_map.pieces()
     duration_s = len(source.samples) / rate_hz
     lines = []
@@ -186,7 +186,7 @@ def _share_out(lines: Sequence[Stretch], sources: Sequence[Source], rate_hz: int
 def _give(
     owned: list[Stretch], playing: Sequence[Stretch], sources: Sequence[Source], start: int, stop: int
 ) -> None:
-    """Give [start, stop) to one of the lines that play there, by default to the owner of what precedes."""
+    """Give [start, stop) to one of the lines, by default to the owner of what precedes."""
     last = owned[-1] if owned and owned[-1].stop == start else None
     holder = next((s for s in playing if last is not None and _one_line(s, last)), playing[0])
     if len(playing) > 1:
@@ -214,7 +214,7 @@ def _energy(stretch: Stretch, sources: Sequence[Source]) -> float:
 
 
 def _join(owned: Sequence[Stretch], sources: Sequence[Source], rate_hz: int) -> list[Stretch]:
-    """Set the fades at the edges of stretches, and let neighbours overlap where they cross-fade."""
+    """Set the fades at the edges of stretches, and overlap those that cross-fade."""
     edge, cross, seam = (round(t * rate_hz) for t in (EDGE_FADE_S, CROSS_FADE_S, SEAM_S))
     joined: list[Stretch] = []
     for s in owned:
@@ -254,7 +254,7 @@ def _continues(s: Stretch, after: Stretch) -> bool:
 
 
 def _cross_fade(a: Stretch, b: Stretch, sources: Sequence[Source], fade: int) -> tuple[int, int] | None:
-    """Return first sample and length of a cross-fade about the border of a and b, where both have audio."""
+    """Return start and length of a cross-fade about the border of a and b, if both sound."""
     first = b.start - math.floor(b.at / b.step)
     remaining = len(sources[a.source].samples) - a.position(a.stop)
     last = a.stop + math.floor(remaining / a.step)
@@ -264,7 +264,7 @@ def _cross_fade(a: Stretch, b: Stretch, sources: Sequence[Source], fade: int) ->
 
 
 def _goes_on(a: Stretch, b: Stretch, sources: Sequence[Source], seam: int) -> bool:
-    """Return whether b's first sample follows a's last as its other samples follow one another."""
+    """Return whether the audio goes on from a's last sample to b's first."""
     end, start = sources[a.source].samples, sources[b.source].samples
     ends_meet = a.position(a.stop) > len(end) - 1 and b.at < 1.0 and b.stop - b.start > REACH
     tail, head = end[max(len(end) - seam, 0) :].astype(np.int64), start[:seam].astype(np.int64)

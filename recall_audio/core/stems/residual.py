@@ -1,4 +1,4 @@
-"""Check which of the mix the stems do not explain: a shared screen's sound, a lost or misplaced part.
+"""Check what of the mix the stems do not explain: a shared screen's sound, a lost part.
 
 In one second of every two, below 1.8 kHz, where most of a voice's energy lies, the mix is fitted by least
 squares with the stems and their slopes::
@@ -90,7 +90,7 @@ def low_rate_windows(block: Float32Array) -> Float32Array:
 
 
 def residual_energy(mix: Float32Array, stems: Sequence[Float32Array]) -> tuple[FloatArray, FloatArray]:
-    """Return the mean square of the mix, and of what the stems leave of it, for each window of 1 s.
+    """Return the mean square of the mix, and of what the stems leave, in windows of 1 s.
 
     Args:
         mix: shape (n,), at 4 kHz, n a multiple of 4000.

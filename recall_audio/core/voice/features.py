@@ -1,4 +1,4 @@
-"""Measure how a voice sounds over several pieces of its speech: pitch, level, pace, brightness.
+"""Measure how a voice sounds over pieces of speech: pitch, level, pace, brightness.
 
 References: Mauch & Dixon, pYIN (ICASSP 2014); De Jong & Wempe, Praat script to detect syllable nuclei and
 measure speech rate automatically (Behavior Research Methods 41, 2009); Grey & Gordon (JASA 63, 1978) for the

@@ -1,4 +1,4 @@
-"""Measure a piece of speech frame by frame: how loud it is, how high, and where its syllables are.
+"""Measure a piece of speech frame by frame: its level, its pitch and its syllables.
 
 ::
 
@@ -62,7 +62,7 @@ def widen(speech: Iterable[Spans], guard_s: float) -> Spans:
 
 
 def clear_speech(start: int, end: int, own: Spans, others: Spans, options: FeatureOptions) -> Spans:
-    """Return where the speaker of a turn speaks clear of all others, without what is too short to measure.
+    """Return where the speaker of a turn speaks clear of all others for long enough.
 
     Args:
         start: of the turn, samples.
@@ -76,7 +76,7 @@ def clear_speech(start: int, end: int, own: Spans, others: Spans, options: Featu
 
 
 def choose_pieces(stretches: Spans, options: FeatureOptions) -> list[tuple[int, int]]:
-    """Return ``(start, end)`` of pieces of up to ``piece_s``, some of them, evenly spread, if too many.
+    """Return ``(start, end)`` of pieces of up to ``piece_s``, evenly spread if too many.
 
     Args:
         stretches: speech, samples.
@@ -105,7 +105,9 @@ def _cut(start: int, end: int, longest: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceFrames:
-    """Values of one piece of sound, one each 10 ms; frame i is about sample 160 i.
+    """Values of one piece of sound, one each 10 ms.
+
+    Frame i is about sample 160 i.
 
     Attributes:
         energy: mean square of the whole piece, full scale 1.
@@ -123,7 +125,7 @@ class VoiceFrames:
 
 
 def analyse_frames(samples: Float32Array, options: FeatureOptions) -> VoiceFrames:
-    """Measure the frames of one piece of mono sound at 16 kHz, full scale 1, at least 0.1 s long."""
+    """Measure the frames of mono sound at 16 kHz, full scale 1, at least 0.1 s long."""
     import librosa
 
     energy = float(np.mean(np.square(samples, dtype=np.float64)))
@@ -164,7 +166,7 @@ def _pitch(samples: FloatArray, options: FeatureOptions) -> FloatArray:
 
 
 def intensity_db(samples: FloatArray) -> FloatArray:
-    """Return the level each 10 ms: energy under a Hann window of 64 ms, the piece's outside left out."""
+    """Return the level each 10 ms under a Hann window of 64 ms inside the piece."""
     n_frames = 1 + len(samples) // HOP
     blocks = np.zeros(-(-len(samples) // ENERGY_BLOCK) * ENERGY_BLOCK)
     blocks[: len(samples)] = np.square(samples)
@@ -177,8 +179,9 @@ def intensity_db(samples: FloatArray) -> FloatArray:
 
 
 def count_nuclei(frames: VoiceFrames, loud_db: float, options: FeatureOptions) -> int:
-    """Count syllable nuclei: voiced peaks of the level that stand out by ``dip_db`` (De Jong & Wempe 2009).
+    """Count syllable nuclei: voiced peaks of the level that stand out by ``dip_db``.
 
+    The method is that of De Jong & Wempe 2009.
     Their script wants the dip after a peak alone; here it is wanted on both sides, and the edge of a piece
     counts as one, being the edge of speech but for pieces that were cut.
 

@@ -1,4 +1,4 @@
-"""Write one file a participant, as long as the mix and at one loudness: ``stems/``, ``stems.json``.
+"""Write one stem a participant, as long as the mix and at one loudness.
 
 ::
 
@@ -280,7 +280,7 @@ def _record(file: str, result: LevelResult) -> Stem:
 
 
 def _level_findings(stems: Sequence[Stem], options: StemOptions) -> tuple[Finding, ...]:
-    """Return a finding on each stem whose speech stayed well below the target, with the reason."""
+    """Return a finding on each stem whose speech stayed well below the target."""
     why = {
         "peak": f"its peaks reach the ceiling of {options.peak_dbtp:g} dBTP; `--limit` holds them instead",
         "cap": f"the gain is capped at {options.max_gain_db:g} dB",

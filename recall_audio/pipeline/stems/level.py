@@ -1,4 +1,4 @@
-"""Level one participant's track: gate it, choose its gain, limit its peaks, as the options say."""
+"""Level one participant's track: gate it, choose its gain, limit its peaks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -146,8 +146,9 @@ def level_track(track: StemTrack, cache: RenderCache, options: StemOptions, on_b
 def _level_limited(
     track: StemTrack, cache: RenderCache, options: StemOptions, before: Level, gain: Gain
 ) -> LevelResult:
-    """Raise the gain until the limited track reads the target, since the limiter takes loudness away.
+    """Raise the gain until the limited track reads the target.
 
+    The limiter takes loudness away.
     By secants: beyond the ceiling, a dB of gain gives a part of a dB of loudness.
     """
     slope, last, measured_over = 1.0, None, gain.measured_over

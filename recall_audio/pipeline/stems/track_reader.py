@@ -1,4 +1,4 @@
-"""Read one participant's track as blocks of samples on the mix's clock, at the rate that is wanted."""
+"""Read one participant's track as blocks of samples on the mix's clock, at any rate."""
 
 import contextlib
 import math
@@ -39,7 +39,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StemSources:
-    """What stems can use beside the decoded tracks; all of it may be missing.
+    """What stems can use beside the decoded tracks, all of which may be missing.
 
     Attributes:
         mix: the mixed recording, int16, 16 kHz: for the residual check.
@@ -86,7 +86,9 @@ class StemTrack:
 def open_track(
     track: Track, speech: Spans | None, n_samples: int, rate_hz: int, sources: StemSources
 ) -> Iterator[StemTrack]:
-    """Open a track at `rate_hz`, decoding its files again at rates other than 16 kHz.
+    """Open a track at `rate_hz`.
+
+    At other rates than 16 kHz its files are decoded again.
 
     Args:
         track: the participant's parts on the mix's clock.
@@ -137,13 +139,13 @@ def length_at_rate(n_samples: int, rate_hz: int) -> int:
 
 
 def native_rate(track: Track, files: Mapping[str, SourceFile]) -> int:
-    """Return the highest rate of a track's files in Hz, 16 kHz where there is none."""
+    """Return the highest rate of a track's files, Hz, 16 kHz where there is none."""
     rates = (probe(f.path, f.format).rate_hz for p in track.parts if (f := files.get(p.part_id)))
     return max(rates, default=RATE_HZ)
 
 
 class RenderCache:
-    """Rendered blocks of one track in a temporary file, which the ``with`` block removes at its end.
+    """Rendered blocks of one track in a temporary file, removed when the ``with`` block ends.
 
     With 16-bit stems a block is kept as int16 with an exponent of its own, else as float32.
 
