@@ -110,6 +110,7 @@ def test_leaked_voices_tell_where_a_silent_participants_track_stepped() -> None:
             assert abs(found.time_map.knots[1][0] - part.time_map.knots[1][0]) < 2.5
 
 
+@pytest.mark.slow
 def test_a_lag_that_wanders_is_followed_where_there_is_speech() -> None:
     made = meeting(seed=8)
     part, rng = made.parts[0], np.random.default_rng(1)
@@ -139,6 +140,7 @@ def test_a_lag_that_wanders_is_followed_where_there_is_speech() -> None:
     assert (found.uncertainty_ms or 0.0) > 10.0, "what wanders unseen is said"
 
 
+@pytest.mark.slow
 def test_a_track_of_another_meeting_is_never_placed() -> None:
     for mine, other in ((1, 2), (2, 3), (3, 1)):
         foreign = meeting(seed=other + 40).audio()
@@ -159,6 +161,7 @@ def test_a_part_without_speech_is_silent_and_gets_no_number(level: float) -> Non
     assert (found.start_s, found.confidence, found.uncertainty_ms) == (1.25, None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [False, True])
 def test_a_listener_is_not_placed_by_the_voices_that_leak_in(room: bool) -> None:
     for part, found in pairs(seed=9, leakage_db=-20.0, silent=(1,), room=room):

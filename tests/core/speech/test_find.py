@@ -61,6 +61,7 @@ def test_speech_is_found_where_it_is() -> None:
     assert error(found(made(None)).segments, made(None)) < 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("leakage_db", "room"), [(FAINT_LEAK_DB, False), (LOUD_LEAK_DB, False), (LOUD_LEAK_DB, True)]
 )
@@ -107,6 +108,7 @@ def test_switched_off_leakage_stays_in() -> None:
     assert result.leaks == ()
 
 
+@pytest.mark.slow
 def test_short_eras_find_what_one_long_era_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     meeting = made(FAINT_LEAK_DB)
     whole = error(found(meeting).segments, meeting)
@@ -114,6 +116,7 @@ def test_short_eras_find_what_one_long_era_finds(monkeypatch: pytest.MonkeyPatch
     assert error(found(meeting).segments, meeting) < whole + 0.05
 
 
+@pytest.mark.slow
 def test_eras_cleaned_again_are_what_they_were_when_voices_were_learnt_from_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -49,6 +49,7 @@ def test_an_ordinary_track_reads_the_target_by_libebur128(level_db: float, targe
     assert libebur128(signal * 10 ** (gain.gain_db / 20), RATE_HZ)[0] == pytest.approx(target_lufs, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_little_speech_in_much_noise_is_levelled_by_the_speech() -> None:
     # 20 s of speech in an hour of noise at -60 dBFS, a tenth of both.
     signal, speech = track([(100.0, 102.0)], 360.0, -42.0)

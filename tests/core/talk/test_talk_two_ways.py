@@ -92,6 +92,7 @@ def same(part: int, whole: int) -> Any:
     return pytest.approx(part / whole, abs=1e-12) if whole else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_turn_taking_agrees_over_a_thousand_meetings(block: int) -> None:
     for seed in range(100 * block, 100 * block + 100):

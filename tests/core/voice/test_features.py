@@ -77,6 +77,7 @@ def test_a_synthetic_voice_has_the_pitch_it_was_made_with(voice: voices.Voice) -
     assert low * 0.98 <= found.f0_median_hz <= high * 1.02
 
 
+@pytest.mark.slow
 def test_of_synthetic_voices_syllables_three_in_four_are_found_or_more_and_few_made_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
