@@ -1,4 +1,4 @@
-"""``python -m recall_audio``: the same as ``recall-audio``."""
+"""Run the command line by ``python -m recall_audio``, the same as ``recall-audio``."""
 
 from recall_audio.cli import main
 

@@ -18,18 +18,18 @@ from typing import IO, Any
 from recall_audio.errors import ItemError, MachineError
 
 PART_SUFFIX = ".part"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers that mean a full disk, quota or file."""
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return an unused name in the folder of `path`: ``.{name}.{pid}.{random}.part``."""
+    """Return an unused temporary name in the folder of `path`: ``.{name}.{pid}.{random}.part``."""
     return path.with_name(f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}{PART_SUFFIX}")
 
 
 def disk_error(error: OSError, path: Path) -> MachineError:
-    """Return the package's own error for a failed write to `path`."""
-    if error.errno in FULL:
+    """Return the package's error for a failed write to `path`."""
+    if error.errno in DISK_FULL_ERRORS:
         return MachineError(
             f"No room left on the disk for {path.name}; nothing half-written was kept.",
             "Free some space, then run the same command again: finished work is kept.",
@@ -37,7 +37,7 @@ def disk_error(error: OSError, path: Path) -> MachineError:
         )
     return MachineError(
         f"Cannot write {path}: {error.strerror or type(error).__name__}.",
-        "Check that the folder exists and may be written to.",
+        "Check that the folder exists and that you may write to it.",
         code="cannot_write",
     )
 
@@ -53,8 +53,8 @@ def commit(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
-def appear(path: Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` write a file under a temporary name, which becomes `path` once it has returned.
+def create_file(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write a file under a temporary name, and rename it to `path` when `fill` has returned.
 
     Raises:
         MachineError: the disk is full or the folder cannot be written to.
@@ -71,12 +71,12 @@ def appear(path: Path, fill: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-    raise failure  # after the handler, so that it does not carry the system's error along
+    raise failure  # outside the handler, so that it does not carry the system's error
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that appears as `path` when the block ends well, and not at all otherwise.
+    """Open a binary file that appears as `path` when the block succeeds, and not at all otherwise.
 
     Raises:
         MachineError: the disk is full or the folder cannot be written to.
@@ -100,16 +100,16 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically, line ends as they are."""
+    """Write UTF-8 text atomically, without changing line ends."""
     with atomic(path) as stream:
         stream.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, kind: str, body: dict[str, Any]) -> None:
-    """Write strict JSON atomically, led by ``"schema": "recall-audio/<kind>/1"``.
+    """Write strict JSON atomically, with ``"schema": "recall-audio/<kind>/1"`` as its first key.
 
     Raises:
-        ValueError: a number is NaN or infinite (a programming error, never a user's).
+        ValueError: a number is NaN or infinite; this is a programming error.
     """
     value = {"schema": f"recall-audio/{kind}/1", **body}
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
@@ -128,7 +128,7 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError:
-        raise ItemError(f"{path} is not there.", again, code="missing_file") from None
+        raise ItemError(f"{path} does not exist.", again, code="missing_file") from None
     except (OSError, ValueError, RecursionError):
         raise ItemError(f"{path} cannot be read as JSON.", again, code="damaged_file") from None
     wanted = f"recall-audio/{kind}/1"
@@ -139,39 +139,36 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
 
 
 def _refuse(name: str) -> Any:
-    """Refuse NaN and Infinity, which Python's reader accepts and JSON does not have."""
+    """Reject NaN and Infinity, which Python's reader accepts although they are no JSON."""
     raise ValueError(name)
 
 
 def sha256(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file's bytes, read in blocks."""
+    """Return the hex SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def state_folder() -> Path:
-    """Return the user's folder for what processes share: rate limits and locks.
-
-    Nothing in it is worth keeping.
-    """
+    """Return this user's folder for rate limits and locks that processes share; it may be deleted."""
     import platformdirs
 
     return platformdirs.user_state_path("recall-audio", appauthor=False)
 
 
 def remove_parts_of(folder: Path, pid: int) -> None:
-    """Remove the temporary files of a process that is known to be dead."""
-    for left in folder.rglob(f".*.{pid}.????????{PART_SUFFIX}"):
+    """Remove the temporary files of a process that has ended."""
+    for path in folder.rglob(f".*.{pid}.????????{PART_SUFFIX}"):
         with contextlib.suppress(OSError):
-            left.unlink()
+            path.unlink()
 
 
 def sweep_parts(folder: Path, older_than_s: float = 6 * 3600.0) -> int:
-    """Remove the old temporary files that killed processes left, and return how many."""
-    limit, swept = time.time() - older_than_s, 0
-    for left in folder.rglob(f".*{PART_SUFFIX}"):
+    """Remove old temporary files, which killed processes have left, and return how many."""
+    oldest_s, n_removed = time.time() - older_than_s, 0
+    for path in folder.rglob(f".*{PART_SUFFIX}"):
         with contextlib.suppress(OSError):
-            if left.stat().st_mtime < limit:
-                left.unlink()
-                swept += 1
-    return swept
+            if path.stat().st_mtime < oldest_s:
+                path.unlink()
+                n_removed += 1
+    return n_removed

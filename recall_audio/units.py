@@ -1,4 +1,4 @@
-"""Convert units: time on one clock of integer samples, levels in decibels."""
+"""Convert units: seconds to samples of the one clock, decibels to amplitude factors."""
 
 import math
 
@@ -10,20 +10,20 @@ FRAME_SAMPLES = RATE_HZ // 100
 
 
 def to_samples(time_s: float) -> int:
-    """Return the nearest sample on the 16 kHz clock to a time in seconds, negative or not."""
+    """Return the sample of the 16 kHz clock nearest to a time in seconds; it may be negative."""
     return round(time_s * RATE_HZ)
 
 
 def to_seconds(n_samples: int) -> float:
-    """Return the seconds of a count of samples on the 16 kHz clock, exact to the microsecond."""
+    """Return the seconds of a count of samples of the 16 kHz clock, rounded to the microsecond."""
     return round(n_samples / RATE_HZ, 6)
 
 
 def db_to_gain(level_db: float) -> float:
-    """Return the amplitude factor of a level in dB, 0 for −inf."""
+    """Return the amplitude factor of a level in dB; −inf gives 0."""
     return float(10.0 ** (level_db / 20.0))
 
 
 def gain_to_db(gain: float) -> float:
-    """Return the level in dB of an amplitude factor, −inf for 0."""
+    """Return the level in dB of an amplitude factor; 0 gives −inf."""
     return 20.0 * math.log10(gain) if gain > 0.0 else -math.inf

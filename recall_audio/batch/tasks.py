@@ -17,7 +17,7 @@ from recall_audio.batch import previous_runs
 from recall_audio.batch.executors import worker_process
 from recall_audio.batch.executors.processes import ProcessExecutor
 from recall_audio.errors import ItemError, MachineError, TransientError
-from recall_audio.files import FULL, disk_error, state_folder
+from recall_audio.files import DISK_FULL_ERRORS, disk_error, state_folder
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome
 from recall_audio.pipeline.documents import Layout, read_meeting
@@ -71,7 +71,7 @@ def process_safely(task: Task) -> Outcome:
     except MachineError:
         raise
     except Exception as error:  # noqa: BLE001 - an error of one recording must not end the batch
-        if not (isinstance(error, OSError) and error.errno in FULL):
+        if not (isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS):
             seconds = time.monotonic() - started
             return Outcome.of_error(unexpected_error(error), bot_id, task.folder, seconds=seconds)
         full = disk_error(error, task.folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import MachineError, install_line
-from recall_audio.files import appear
+from recall_audio.files import create_file
 
 FFMPEG_HINT = f"Install ffmpeg, or run: {install_line('ffmpeg')}, or write WAV."
 
@@ -60,7 +60,7 @@ def encode(wav: Path, target: Path, kind: str) -> None:
         command = source.output(f"file:{to.absolute()}", **options).compile(cmd=program)
         _run([*command, *quiet], kind)
 
-    appear(target, run)
+    create_file(target, run)
 
 
 def _run(command: list[str], kind: str) -> None:

@@ -18,7 +18,7 @@ from recall_audio.export.transcripts import (
     merge_transcripts,
     write_transcript,
 )
-from recall_audio.files import appear, atomic
+from recall_audio.files import atomic, create_file
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
@@ -99,7 +99,7 @@ def _link(source: Path, target: Path) -> Path:
         except OSError:  # another disk, or a file system without links
             shutil.copyfile(source, temporary)
 
-    appear(target, fill)
+    create_file(target, fill)
     return target
 
 

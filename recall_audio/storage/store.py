@@ -22,7 +22,7 @@ from recall_audio.errors import (
     UsageError,
     missing_extra,
 )
-from recall_audio.files import FULL, appear, disk_error
+from recall_audio.files import DISK_FULL_ERRORS, create_file, disk_error
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ def _problem(url: Url, name: str, error: Exception) -> Exception:
         error, NotImplementedError | TypeError
     ):  # or knows no such argument
         return Unsupported()
-    if isinstance(error, OSError) and error.errno in FULL and not code:
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS and not code:
         return disk_error(error, Path(name))
     word = code or type(error).__name__
     if isinstance(error, PermissionError) or any(r in word for r in _REFUSAL_WORDS):
@@ -335,7 +335,7 @@ class Store:
         def fetch(to: Path) -> None:
             call_store(self.url, name, lambda: self._opened[0].get_file(self._path(name), str(to)))
 
-        appear(path, fetch)
+        create_file(path, fetch)
 
     def remove(self, name: str) -> None:
         """Remove an object, if it exists."""

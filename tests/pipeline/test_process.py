@@ -178,5 +178,5 @@ def test_a_file_that_is_no_audio_is_lost_alone(processed: Path) -> None:
 
 
 def test_a_folder_without_a_recording_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(ItemError, match=r"recording\.json is not there"):
+    with pytest.raises(ItemError, match=r"recording\.json does not exist"):
         process(tmp_path)
