@@ -87,6 +87,7 @@ def test_the_interval_covers_the_truth_and_is_not_idle() -> None:
             assert worst_ms(part, found) <= found.uncertainty_ms < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step_s", [0.05, 1.0, 12.0, -0.3, -5.0])
 def test_a_step_is_found_with_its_size(step_s: float) -> None:
     seed = 7
