@@ -150,4 +150,6 @@ def test_work_is_deleted_done_work_is_done_again_and_damage_is_found_when_asked(
 
 def test_a_recording_that_takes_longer_than_allowed_is_stopped(processed: Path, command: Command) -> None:
     code, told, _ = command("process", processed, "--force", "--json", "--item-timeout", "0.05")
-    assert (code, json.loads(told)["code"]) == (5, "timeout")
+    outcome = json.loads(told)
+    assert (code, outcome["code"]) == (5, "timeout")
+    assert "--item-timeout" in outcome["message"]

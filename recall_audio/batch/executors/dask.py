@@ -174,7 +174,9 @@ class DaskExecutor(Executor):
         for remote, call in list(self._running.items()):
             is_overdue = time.monotonic() - call.started > limit_s
             if is_overdue and self._running.pop(remote, None) is not None:
-                error = ItemError(f"It took longer than {limit_s:g} s and was ended.", code="timeout")
+                error = ItemError(
+                    f"It took longer than {limit_s:g} s (--item-timeout) and was ended.", code="timeout"
+                )
                 call.future.set_exception(error)
                 _end_on_cluster(self._client, call.key, remote)
                 self._hand_over()

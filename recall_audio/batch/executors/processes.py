@@ -233,7 +233,9 @@ class _Worker:
             if until is not None and monotonic() >= until:
                 self.end()
                 raise ItemError(
-                    f"It took longer than {timeout_s:g} s and was ended.", code="timeout", **self._facts()
+                    f"It took longer than {timeout_s:g} s (--item-timeout) and was ended.",
+                    code="timeout",
+                    **self._facts(),
                 )
 
     def _facts(self) -> dict[str, Any]:
