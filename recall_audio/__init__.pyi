@@ -1,7 +1,7 @@
 from .core.alignment.align import align as align
 from .core.speech.find import find_speech as find_speech
 from .core.talk.measure import measure_talk as measure_talk
-from .core.voice.features import measure_voice as measure_voice
+from .core.voice import measure_voice as measure_voice
 from .detector import load_detector as load_detector
 from .errors import RecallAudioError as RecallAudioError
 from .fetch import Settings as Settings

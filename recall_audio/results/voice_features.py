@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from recall_audio.core.spans import from_seconds, total
-from recall_audio.core.voice.features import measure_voice
-from recall_audio.core.voice.frames import choose_pieces, clear_speech, widen
+from recall_audio.core.voice import choose_pieces, clear_speech, measure_voice, widen
 from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import FULL_SCALE

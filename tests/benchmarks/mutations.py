@@ -38,7 +38,7 @@ TESTS = {
     "core/alignment": ("tests/core/alignment", "tests/core/test_timemap.py"),
     "core/stems": ("tests/core/stems",),
     "core/talk": ("tests/core/talk",),
-    "core/voice": ("tests/core/voice",),
+    "core/voice.py": ("tests/core/test_voice.py",),
     "core/activity.py": ("tests/core/talk",),
     "core/spans.py": ("tests/core/test_spans.py", "tests/core/talk"),
     "core/resample.py": ("tests/core/stems", "tests/core/test_timemap.py"),

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recall_audio.core import spans as sp
-from recall_audio.core.voice.features import NEVER_ALONE, SILENT, measure_voice
-from recall_audio.core.voice.frames import choose_pieces, clear_speech, widen
+from recall_audio.core.voice import NEVER_ALONE, SILENT, choose_pieces, clear_speech, measure_voice, widen
 from recall_audio.model.options import FeatureOptions
 from recall_audio.model.turns import VOICE_FIGURES, VoiceFeatures
 from recall_audio.typing import Spans

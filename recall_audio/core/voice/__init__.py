@@ -1,1 +1,0 @@
-"""Measure how a voice sounds: pitch, level, pace and brightness."""
