@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recall_audio import batch, fetch
-from recall_audio.batch import Request, SettingsSource
-from recall_audio.batch.previous_runs import open_known_recordings, stages_to_redo
-from recall_audio.batch.queue_worker import Source, process_queue
+from recall_audio import fetch
 from recall_audio.cli import logs
 from recall_audio.cli import options as shared
 from recall_audio.cli.locations import (
@@ -22,19 +19,23 @@ from recall_audio.cli.logs import log_options
 from recall_audio.cli.progress import Progress, run_batch
 from recall_audio.cli.step_options import PROCESSING, Chosen, step_options
 from recall_audio.errors import UsageError
-from recall_audio.listen import BotEvent, Queue
-from recall_audio.model.outcome import Outcome
 
 if TYPE_CHECKING:
+    from recall_audio.batch import Request, SettingsSource
+    from recall_audio.batch.queue_worker import Source
+    from recall_audio.model.outcome import Outcome
     from recall_audio.storage import Location
 
 
-def open_queue(folder: Path, ids: list[str], follow: bool) -> Source:
+def open_queue(folder: Path, ids: list[str], follow: bool) -> "Source":
     """Open a queue and add these bots to it.
 
     Raises:
         UsageError: one of them is no bot id. Nothing was added.
     """
+    from recall_audio.batch.queue_worker import Source
+    from recall_audio.listen import BotEvent, Queue
+
     queue = Queue(folder)
     events = [BotEvent(bot_id) for bot_id in ids]
     if odd := next((e.bot_id for e in events if not e.is_valid), None):
@@ -47,7 +48,13 @@ def open_queue(folder: Path, ids: list[str], follow: bool) -> Source:
 
 
 def work_off_queue(
-    source: Source, settings: SettingsSource, request: Request, *, joined: int, quiet: bool, as_json: bool
+    source: "Source",
+    settings: "SettingsSource",
+    request: "Request",
+    *,
+    joined: int,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
     """Process what a queue holds, and return the exit code: 5 where an entry has to wait, else the batch's.
 
@@ -66,8 +73,10 @@ def work_off_queue(
 
 
 def _worked_off(
-    source: Source, settings: SettingsSource, request: Request, *, quiet: bool, as_json: bool
+    source: "Source", settings: "SettingsSource", request: "Request", *, quiet: bool, as_json: bool
 ) -> int:
+    from recall_audio.batch.queue_worker import process_queue
+
     code = run_batch(
         source.queue.waiting(),
         lambda progress, on_outcome: process_queue(
@@ -82,9 +91,11 @@ def _worked_off(
 
 
 def _followed(
-    source: Source, settings: SettingsSource, request: Request, *, quiet: bool, as_json: bool
+    source: "Source", settings: "SettingsSource", request: "Request", *, quiet: bool, as_json: bool
 ) -> int:
-    def print_outcome(outcome: Outcome) -> None:
+    from recall_audio.batch.queue_worker import process_queue
+
+    def print_outcome(outcome: "Outcome") -> None:
         if as_json:
             click.echo(json.dumps(outcome.to_json(), ensure_ascii=True))
         elif not quiet:
@@ -127,6 +138,9 @@ def run(
 
     Finished work is not repeated: run the same command again after an interruption.
     """
+    from recall_audio import batch
+    from recall_audio.batch.previous_runs import open_known_recordings
+
     folder, follow = values.pop("folder"), values.pop("follow")
     if follow and folder is None:
         raise click.UsageError("--follow needs --queue.")
@@ -164,6 +178,8 @@ def run(
 @log_options
 def process(folders: "tuple[Location, ...]", chosen: Chosen, **values: Any) -> int:
     """Process recordings that were downloaded: everything but the download, without the network."""
+    from recall_audio import batch
+
     place, found = find_recordings(folders)
     as_json, quiet = values.pop("as_json"), values.pop("quiet")
     if values.pop("dry_run"):
@@ -178,8 +194,10 @@ def process(folders: "tuple[Location, ...]", chosen: Chosen, **values: Any) -> i
     )
 
 
-def _request(place: dict[str, Any], chosen: Chosen, values: dict[str, Any]) -> Request:
-    return batch.Request(
+def _request(place: dict[str, Any], chosen: Chosen, values: dict[str, Any]) -> "Request":
+    from recall_audio.batch import Request
+
+    return Request(
         **place,
         fetch=chosen.fetching,
         options=chosen.processing,
@@ -196,6 +214,7 @@ def _request(place: dict[str, Any], chosen: Chosen, values: dict[str, Any]) -> R
 
 def _dry_run(folders: list[Path], chosen: Chosen, *, force: bool) -> int:
     """Print what would be done again to recordings that are here, and do nothing."""
+    from recall_audio.batch.previous_runs import stages_to_redo
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline.plan import STAGES
 
@@ -218,6 +237,7 @@ def demo(out: Path, quiet: bool) -> int:
     A stand-in for the API and its media store serves the sample on this machine; the ordinary `run` does the
     rest.
     """
+    from recall_audio import batch
     from recall_audio.cli.printing import print_outcomes
     from recall_audio.results.sample import sample_meeting
 

@@ -9,12 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from recall_audio.batch import OutcomeCallback
 from recall_audio.cli import logs
 from recall_audio.errors import RecallAudioError
 from recall_audio.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from recall_audio.batch import OutcomeCallback
 
 _EVERY_S = 5.0
 """Shortest time between two plain lines about the same work, seconds."""
@@ -140,7 +142,7 @@ def speed(n_ended: int, n_items: int, n_new: int, seconds: float) -> str:
     return f"{said}, {rate}{left}"
 
 
-Work = Callable[[Progress, OutcomeCallback], list[Outcome]]
+Work = Callable[[Progress, "OutcomeCallback"], list[Outcome]]
 
 
 def run_batch(n_items: int, work: Work, *, quiet: bool, as_json: bool) -> int:

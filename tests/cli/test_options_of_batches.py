@@ -10,7 +10,7 @@ import pytest
 from cli.covered import covers
 
 from recall_audio import batch
-from recall_audio.cli import process as process_module
+from recall_audio.batch import queue_worker
 from recall_audio.model.options import OPTION_FIELDS, Options
 from recall_audio.model.outcome import Outcome
 
@@ -51,7 +51,7 @@ def reached(command: Command, monkeypatch: pytest.MonkeyPatch, processed_once: P
 
     monkeypatch.setattr(batch, "run", run)
     monkeypatch.setattr(batch, "process_folders", process_folders)
-    monkeypatch.setattr(process_module, "process_queue", process_queue)
+    monkeypatch.setattr(queue_worker, "process_queue", process_queue)
 
     def difference(name: str, *options: object) -> dict[str, Any]:
         subject = processed_once if name == "process" else BOT
