@@ -2,8 +2,8 @@
 
 ::
 
-    bytes ─► demuxer ─► decoder ─► timeline ─► mean of channels ─► soxr ─► int16 on disk
-                                   (gaps become silence)
+    bytes ─► demuxer ─► decoder ─► timeline ─► mean of channels ─► soxr ─► int16 on disk ─► high pass
+                                   (gaps become silence)                              (where it is needed)
 
 Every sample is in its place, and about one second is in memory at a time, however long a file claims to be.
 """
@@ -36,6 +36,10 @@ _MISMATCH_S, _MISMATCH_SHARE = 2.0, 0.01
 
 _ROUNDING_S, _ROUNDING_SHARE = 0.25, 0.001
 """Seconds and share of a declared length that its rounding explains."""
+
+
+_LARGE_OFFSET = 0.01
+"""Offset or level below 20 Hz, full scale 1, that a note names: -40 dB, near the level of quiet speech."""
 
 
 def decode(
@@ -108,7 +112,10 @@ def _packed(path: Path, container: str, writer: WorkWriter, limit_s: float) -> D
         with writer:
             found, capped, reader = empty_probe(container), False, None
     damage = tuple(reader.damage) if reader else ()
-    findings = [*_length_findings(writer, found, capped), *_damage_finding(damage)]
+    findings = [*_length_findings(writer, found, capped), *_damage_finding(damage), *_low_finding(writer)]
+    if reader and reader.mixdown.is_opposite:
+        text = "Its channels are each other's opposites: one was turned over, so that they do not cancel."
+        findings.append(Finding("opposite_channels", text, severity="note"))
     return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, damage, tuple(findings))
 
 
@@ -143,6 +150,18 @@ def _damage_finding(damage: tuple[Damage, ...]) -> list[Finding]:
     return [Finding("damaged_audio", text)]
 
 
+def _low_finding(writer: WorkWriter) -> list[Finding]:
+    """Return a note where what was taken out below 20 Hz is large."""
+    low = writer.low
+    if not low.is_high or max(abs(low.offset), low.rms) < _LARGE_OFFSET:
+        return []
+    text = (
+        f"A constant offset of {low.offset:.3f} of full scale, and what else lies below 20 Hz "
+        f"({low.rms:.3f} in all), was taken out of this track before anything was measured."
+    )
+    return [Finding("offset_removed", text, severity="note")]
+
+
 def _raw(path: Path, writer: WorkWriter, limit_s: float) -> Decoded:
     """Decode headerless PCM: 16-bit little-endian, mono, 16 kHz."""
     found, n_left, findings = raw_probe(path), path.stat().st_size // 2, []
@@ -159,5 +178,5 @@ def _raw(path: Path, writer: WorkWriter, limit_s: float) -> Decoded:
             capped = bool(n_left)
     if path.stat().st_size % 2:
         findings.append(Finding("odd_byte", "Half a sample at the end was left out.", severity="note"))
-    findings += _length_findings(writer, found, capped)
+    findings += [*_length_findings(writer, found, capped), *_low_finding(writer)]
     return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, (), tuple(findings))

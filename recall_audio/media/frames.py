@@ -1,15 +1,6 @@
-"""Decode packets, place frames by their timestamps and mix them down to mono blocks.
+"""Decode packets, place their frames on the file's clock and mix them down to mono blocks."""
 
-What is lost leaves later audio in its place::
-
-    timestamps   |--1--|--2--|     |--4--|--5--|      frame 3 was lost
-    by counting  |--1--|--2--|--4--|--5--|            everything later is early
-    here         |--1--|--2--|~~~~~|--4--|--5--|      silence in its place
-"""
-
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -17,114 +8,14 @@ import numpy as np
 
 from recall_audio.media.pcm_file import WorkFull, WorkWriter
 from recall_audio.media.probe import Damage, start_time_s
-from recall_audio.typing import Float32Array
+from recall_audio.media.timeline import Placed, Timeline
+from recall_audio.typing import Float32Array, FloatArray
 
 if TYPE_CHECKING:
     from av import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
-
-
-MAX_HELD_S = 1.0
-"""Seconds that frames without a timestamp are held for one that has one."""
-
-RESTART_S = 1.0
-"""Seconds; timestamps that go back by more begin a new count (a chained Ogg file)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A frame in its place.
-
-    Attributes:
-        n_silence: samples of silence before it.
-        n_skipped: samples at its beginning that are already there.
-        item: the frame.
-        restarted: the timestamps begin anew here.
-    """
-
-    n_silence: int
-    n_skipped: int
-    item: Any
-    restarted: bool = False
-
-
-@dataclass(slots=True)
-class Timeline:
-    """Places frames one after the other.
-
-    All counts are samples of the source.
-
-    Attributes:
-        rate_hz: the source's sample rate.
-        tolerance: smaller disagreements between timestamp and count are rounding, not loss.
-        look_ahead: frames considered before a jump is accepted. Vorbis' timestamps are now and then late by
-            a part of a block and right again at the next frame: the smallest jump is the true one.
-        limit: a place beyond this comes from a broken timestamp and is not silence.
-        count: samples placed so far, silence included.
-    """
-
-    rate_hz: int
-    tolerance: int
-    look_ahead: int
-    limit: int
-    count: int = 0
-    _shift: int = 0
-    _held: deque[tuple[int | None, int, Any]] = field(default_factory=deque)
-
-    def follows(self, pts: int | None, n_samples: int) -> bool:
-        """Place a frame that comes next, as nearly all do, or return False and place nothing."""
-        if self._held or pts is None or abs(pts + self._shift - self.count) > self.tolerance:
-            return False
-        self.count += n_samples
-        return True
-
-    def place(self, pts: int | None, n_samples: int, item: Any) -> Iterator[Placed]:
-        """Take a frame and yield the frames that can be placed now.
-
-        Args:
-            pts: its timestamp, samples; None where it has none.
-            n_samples: its length.
-            item: the frame.
-        """
-        if self.follows(pts, n_samples):
-            yield Placed(0, 0, item)
-            return
-        self._held.append((pts, n_samples, item))
-        n_known = sum(held_pts is not None for held_pts, _, _ in self._held)
-        n_held = sum(n for _, n, _ in self._held)
-        if n_known >= self.look_ahead or n_held > MAX_HELD_S * self.rate_hz:
-            yield from self.flush()
-
-    def flush(self) -> Iterator[Placed]:
-        """Yield the frames that are held.
-
-        Nothing more will be known about their places.
-        """
-        jump, restarted = self._jump(), False
-        if jump < -RESTART_S * self.rate_hz or self.count + jump > self.limit:
-            self._shift -= jump
-            jump, restarted = 0, True
-        n_silence = jump if jump > self.tolerance else 0
-        n_overlap = -jump if jump < -self.tolerance else 0
-        self.count += n_silence
-        while self._held:
-            _, n_samples, item = self._held.popleft()
-            n_skipped = min(n_overlap, n_samples)
-            n_overlap -= n_skipped
-            self.count += n_samples - n_skipped
-            yield Placed(n_silence, n_skipped, item, restarted)
-            n_silence, restarted = 0, False
-
-    def _jump(self) -> int:
-        """Return by how many samples the held frames belong later than the count."""
-        jumps, offset = [], self.count - self._shift
-        for pts, n_samples, _ in self._held:
-            if pts is not None:
-                jumps.append(pts - offset)
-            offset += n_samples
-        return min(jumps, default=0)
 
 
 class LostFrames:
@@ -188,28 +79,84 @@ _FULL_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 _MOST_AMPLITUDE = 8.0
 """Full scale is 1; a larger sample is damage, not audio."""
 
+_CANCELLED_SHARE = 0.25
+"""Power of the channels' sum, in that of channels with nothing in common, below which they cancel."""
 
-def mono(frame: "AudioFrame") -> Float32Array:
-    """Return the mean of a frame's channels, float32, shape (n,), full scale ±1.
 
-    NaN and values beyond ±8 become 0.
+class Mixdown:
+    """Combines a file's channels so that nothing cancels.
+
+    The mean of a voice and the same voice upside down is silence. Channels that would cancel what has been
+    heard so far are turned over; all others are averaged as they are.
+
+    Attributes:
+        signs: 1 or -1 for each channel.
     """
-    block = frame.to_ndarray()
-    channels = frame.layout.nb_channels
+
+    def __init__(self) -> None:
+        self.signs: FloatArray = np.ones(1)
+        self._shared = np.zeros((1, 1))
+
+    @property
+    def is_opposite(self) -> bool:
+        """Return whether a channel has been turned over."""
+        return bool(np.any(self.signs < 0.0))
+
+    def mono(self, frame: "AudioFrame") -> Float32Array:
+        """Return a frame's channels as one, float32, shape (n,), full scale ±1.
+
+        NaN and values beyond ±8 become 0.
+        """
+        block, channels = _samples(frame), frame.layout.nb_channels
+        mixed = block[0] if channels == 1 else self._combine(block)
+        single: Float32Array = np.ascontiguousarray(mixed, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            energy = float(np.dot(single, single))
+        if not energy < _MOST_AMPLITUDE**2 * len(single) + 1.0:
+            # Damaged float frames hold NaN, infinities or 1e30, any of which would ring in the resampler.
+            single = np.where(np.abs(single) <= _MOST_AMPLITUDE, single, np.float32(0.0))
+        return single
+
+    def _combine(self, block: Float32Array) -> FloatArray:
+        """Return the mean of the channels, shape (n_channels, n), with their signs."""
+        if len(self.signs) != len(block):
+            self.signs, self._shared = np.ones(len(block)), np.zeros((len(block), len(block)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            varying = block - block.mean(axis=1, keepdims=True)
+            shared = (varying @ varying.T).astype(np.float64)
+        if np.all(np.isfinite(shared)):
+            self._shared += shared
+            if self.signs @ self._shared @ self.signs < _CANCELLED_SHARE * np.trace(self._shared):
+                self.signs = _agreeing_signs(self._shared)
+        if self.is_opposite:
+            block = block * self.signs[:, None].astype(np.float32)
+        mixed: FloatArray = block.mean(axis=0, dtype=np.float64)
+        return mixed
+
+
+def _agreeing_signs(shared: FloatArray) -> FloatArray:
+    """Return the sign of each channel with which the louder ones before it do not cancel it.
+
+    Args:
+        shared: shape (n, n), products of the channels.
+    """
+    signs = np.zeros(len(shared))
+    for channel in np.argsort(-np.diag(shared), kind="stable"):
+        signs[channel] = -1.0 if float(signs @ shared[:, channel]) < 0.0 else 1.0
+    return np.asarray(signs * signs[0])
+
+
+def _samples(frame: "AudioFrame") -> Float32Array:
+    """Return a frame's samples, shape (n_channels, n), full scale ±1."""
+    block: Any = frame.to_ndarray()
     if not frame.format.is_planar:
-        block = block.reshape(-1, channels).T
+        block = block.reshape(-1, frame.layout.nb_channels).T
     scale = _FULL_SCALE.get(block.dtype.str[1:])
     if scale is not None:
         middle = 128.0 if block.dtype.kind == "u" else 0.0
         block = (block.astype(np.float32) - np.float32(middle)) / np.float32(scale)
-    mixed = block[0] if channels == 1 else block.mean(axis=0, dtype=np.float64)
-    single: Float32Array = np.ascontiguousarray(mixed, dtype=np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        energy = float(np.dot(single, single))
-    if not energy < _MOST_AMPLITUDE**2 * len(single) + 1.0:
-        # Damaged float frames hold NaN, infinities or 1e30, any of which would ring in the resampler.
-        single = np.where(np.abs(single) <= _MOST_AMPLITUDE, single, np.float32(0.0))
-    return single
+    scaled: Float32Array = block
+    return scaled
 
 
 class FrameReader:
@@ -220,6 +167,7 @@ class FrameReader:
         n_frames: frames decoded.
         n_failed: packets that the decoder refused.
         first_pts: the first packet's timestamp, in the stream's ticks.
+        mixdown: combines the channels.
     """
 
     def __init__(
@@ -233,6 +181,7 @@ class FrameReader:
         self._source, self._audio, self._writer, self._limit_s = source, audio, writer, limit_s
         self._rate_hz = 0
         self._fifo = av.AudioFifo()
+        self.mixdown = Mixdown()
         self._timeline = Timeline(1, 0, 1, 0)
         self._mpeg = LostFrames() if audio.codec_context.name.startswith("mp3") else None
         self._failed_before = 0
@@ -325,7 +274,7 @@ class FrameReader:
             self._writer.silence(placed.n_silence)
         if placed.n_skipped:
             self._flush()
-            self._writer.push(mono(placed.item)[placed.n_skipped :])
+            self._writer.push(self.mixdown.mono(placed.item)[placed.n_skipped :])
         else:
             self._batch(placed.item)
 
@@ -343,7 +292,7 @@ class FrameReader:
     def _flush(self) -> None:
         batch = self._fifo.read(0, partial=True) if self._fifo.samples else None
         if batch is not None:
-            self._writer.push(mono(batch))
+            self._writer.push(self.mixdown.mono(batch))
 
     def _finish_rate(self) -> None:
         if self._rate_hz:

@@ -1,6 +1,14 @@
-"""Write and read working files: headerless 16-bit mono PCM, in blocks."""
+"""Write and read working files: headerless 16-bit mono PCM, in blocks.
 
+A microphone's constant offset, and what else lies below 20 Hz, would count in every level that is measured
+later. A file that holds much of it is filtered once, when all of it has been written; every other file keeps
+its samples to the bit.
+"""
+
+import math
 import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -9,7 +17,7 @@ import numpy as np
 import soxr
 
 from recall_audio.files import disk_error, temporary_beside
-from recall_audio.typing import Float32Array, FloatArray, Samples
+from recall_audio.typing import BoolArray, Float32Array, FloatArray, Samples
 
 HELD_BYTES = 2 << 20
 """Bytes read between one release of mapped pages and the next."""
@@ -74,6 +82,130 @@ def to_int16(block: Float32Array | FloatArray) -> Samples:
     return integers
 
 
+LOWEST_HZ = 20.0
+"""Below this there is no voice: the lowest note that is heard."""
+
+OFFSET_LEAST = 0.002
+"""Offset that is taken out, full scale 1: -54 dB, the level of a quiet room."""
+
+RUMBLE_LEAST = 0.0003
+"""Root mean square below 20 Hz that may be taken out, full scale 1: -70 dB, a quiet microphone's noise."""
+
+RUMBLE_SHARE = 0.25
+"""Share of a file's power below 20 Hz from which it is taken out; voices have less than 0.02 there."""
+
+RUMBLE_SHARE_OF_QUIET = 0.5
+"""The same of its quiet seconds, whose level is taken for its background noise."""
+
+QUIET_PERCENTILE = 10
+"""Percentile of a file's seconds, by power, that are its quiet ones."""
+
+SILENCE_S = 0.02
+"""Seconds of zeros that are silence put in or a muted microphone, and hold no offset."""
+
+SETTLED_S = 0.5
+"""Seconds after which the filter has forgotten what was before: exp(-2 pi 20 / sqrt(2) / 2) is -190 dB."""
+
+
+@dataclass(slots=True)
+class LowLevels:
+    """Measures what a file holds below 20 Hz, a block at a time.
+
+    Attributes:
+        rate_hz: the blocks' sample rate.
+    """
+
+    rate_hz: int
+    _seconds: list[tuple[float, float, float, int]] = field(default_factory=list)
+
+    def add(self, block: Float32Array) -> None:
+        """Take the next block, shape (n,), full scale 1."""
+        width = round(self.rate_hz / (2.0 * LOWEST_HZ))
+        means = block[: len(block) // width * width].reshape(-1, width).mean(axis=1, dtype=np.float32)
+        power = float(np.dot(block, block))
+        if power > 0.0 and len(means):
+            low = float(np.dot(means, means)) * width
+            self._seconds.append((float(means.sum()) * width, low, power, len(means) * width))
+
+    @property
+    def offset(self) -> float:
+        """Return the mean of what is not digital silence, full scale 1."""
+        total, _, _, n_samples = self._sums()
+        return float(total / n_samples) if n_samples else 0.0
+
+    @property
+    def rms(self) -> float:
+        """Return the root mean square below 20 Hz, full scale 1."""
+        _, low, _, n_samples = self._sums()
+        return math.sqrt(low / n_samples) if n_samples else 0.0
+
+    @property
+    def is_high(self) -> bool:
+        """Return whether so much lies below 20 Hz that it has to be taken out."""
+        if abs(self.offset) >= OFFSET_LEAST:
+            return True
+        if self.rms < RUMBLE_LEAST:
+            return False
+        _, low, power, n_samples = np.array(self._seconds).T
+        density = power / n_samples
+        quiet = density <= np.percentile(density, QUIET_PERCENTILE)
+        share_of_quiet = float(np.sum(low[quiet]) / np.sum(power[quiet]))
+        return share_of_quiet >= RUMBLE_SHARE_OF_QUIET or bool(np.sum(low) >= RUMBLE_SHARE * np.sum(power))
+
+    def _sums(self) -> FloatArray:
+        return np.sum(np.array(self._seconds), axis=0) if self._seconds else np.zeros(4)
+
+
+def without_low(samples: Samples, rate_hz: int) -> Iterator[Samples]:
+    """Yield the blocks of a file without what lies below 20 Hz; its digital silence stays silent.
+
+    The filter runs forwards and backwards over each block and half a second beyond it: no phase is turned.
+
+    Args:
+        samples: shape (n,), int16.
+        rate_hz: their sample rate.
+    """
+    from scipy.signal import butter, sosfiltfilt
+
+    # Half the order: each direction takes 3 dB at 20 Hz.
+    sections = butter(2, LOWEST_HZ, "highpass", fs=rate_hz, output="sos")
+    settled, n_block = round(SETTLED_S * rate_hz), 8 * rate_hz
+    for start in range(0, len(samples), n_block):
+        first, stop = max(start - settled, 0), min(start + n_block, len(samples))
+        wide = np.asarray(samples[first : min(stop + settled, len(samples))], dtype=np.float64)
+        silent = _silence(wide, round(SILENCE_S * rate_hz))
+        if np.all(silent):
+            yield np.zeros(stop - start, dtype=np.int16)
+            continue
+        wide = _bridged(wide, silent, round(SILENCE_S * rate_hz)) / FULL_SCALE
+        kept = slice(start - first, stop - first)
+        filtered = sosfiltfilt(sections, wide, padtype="even", padlen=min(settled, len(wide) - 1))[kept]
+        filtered[silent[kept]] = 0.0
+        yield to_int16(filtered)
+
+
+def _silence(block: FloatArray, shortest: int) -> BoolArray:
+    """Return which samples lie in a run of at least `shortest` zeros."""
+    edges = np.flatnonzero(np.diff(np.r_[False, block == 0.0, False]))
+    silent = np.zeros(len(block), dtype=np.bool_)
+    for start, stop in edges.reshape(-1, 2).tolist():
+        silent[start:stop] = stop - start >= shortest
+    return silent
+
+
+def _bridged(block: FloatArray, silent: BoolArray, reach: int) -> FloatArray:
+    """Return the block with a straight line across each silence, from the mean before it to the mean after.
+
+    An offset that begins and ends would be a click of its own height.
+    """
+    edges = np.flatnonzero(np.diff(np.r_[False, silent, False])).reshape(-1, 2).tolist()
+    for start, stop in edges:
+        before, after = block[max(start - reach, 0) : start], block[stop : stop + reach]
+        level = [float(np.mean(side)) for side in (before, after) if len(side)]
+        block[start:stop] = np.linspace(level[0], level[-1], stop - start)
+    return block
+
+
 class WorkFull(Exception):
     """Ends the decoding loop: the working file holds as much audio as it may."""
 
@@ -83,12 +215,20 @@ class WorkWriter:
 
     The file has a temporary name until the ``with`` block ends well, and is gone otherwise.
     soxr's HQ filter has linear phase and its delay is removed: output sample n is input time
-    n / rate_hz to within 0.001 sample.
+    n / rate_hz to within 0.001 sample. What lies below 20 Hz is taken out at the end, where it is much.
+
+    Attributes:
+        path: the working file.
+        rate_hz: its sample rate.
+        limit: samples it may hold.
+        n_samples: samples written so far.
+        low: what was pushed below 20 Hz.
     """
 
     def __init__(self, path: Path, rate_hz: int, limit: int) -> None:
         self.path, self.rate_hz, self.limit = path, rate_hz, limit
         self.n_samples = 0
+        self.low = LowLevels(rate_hz)
         self._temporary = temporary_beside(path)
         self._stream: IO[bytes] | None = None
         self._source_hz = 0
@@ -159,6 +299,7 @@ class WorkWriter:
     def _write(self, block: Float32Array) -> None:
         block = block[: self.limit - self.n_samples]
         self.n_samples += len(block)
+        self.low.add(block)
         try:
             assert self._stream is not None, "a WorkWriter is used in a with block"  # noqa: S101
             self._stream.write(to_int16(block).data)
@@ -178,6 +319,8 @@ class WorkWriter:
         try:
             self._stream.close()
             if kind is None:
+                if self.low.is_high:
+                    self._filter()
                 self._temporary.replace(self.path)
         except OSError as problem:
             failure = disk_error(problem, self.path)
@@ -185,3 +328,16 @@ class WorkWriter:
             self._temporary.unlink(missing_ok=True)
         if failure is not None and kind is None:
             raise failure
+
+    def _filter(self) -> None:
+        """Write the file anew without what lies below 20 Hz."""
+        filtered = temporary_beside(self.path)
+        samples = open_work(self._temporary)
+        try:
+            with filtered.open("wb") as stream:
+                for block in without_low(samples, self.rate_hz):
+                    stream.write(block.data)
+            del samples  # Windows replaces no file that is mapped
+            filtered.replace(self._temporary)
+        finally:
+            filtered.unlink(missing_ok=True)

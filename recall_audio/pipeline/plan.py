@@ -71,7 +71,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="decode",
-            revision=1,
+            revision=2,
             function="run_decode",
             facts=("mix", "parts"),
             writes=(".work/*.s16", ".work/decode.json"),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recall_audio.media.frames import Placed, Timeline
+from recall_audio.media.timeline import Placed, Timeline
 
 RATE = 1000
 DAY = 86_400 * RATE
