@@ -1,6 +1,10 @@
 """Define the commands that talk to the API and compute nothing: fetch, create-bot."""
 
-from typing import Any, Literal
+import datetime
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +13,7 @@ from recall_audio.cli.locations import request_fields
 from recall_audio.cli.logs import log_options
 from recall_audio.cli.progress import run_batch
 from recall_audio.cli.step_options import Chosen, step_options
+from recall_audio.errors import UsageError
 
 
 @click.command("fetch")
@@ -48,26 +53,119 @@ def fetch_(
     )
 
 
+class _Pairs(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A pair ``KEY=VALUE``."""
+
+    name = "K=V"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split text at its first ``=``."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not of the form KEY=VALUE", param, ctx)
+        return key, text
+
+
+METADATA = _Pairs()
+"""The type of ``--metadata``."""
+
+
 @click.command("create-bot", short_help="Send a bot that records what this tool needs.")
 @click.argument("meeting_url")
 @click.option("--name", help="Give the bot this display name.")
-@click.option("--join-at", metavar="T", help="Join at this time, ISO 8601; now where not given.")
-@click.option("--separate", type=click.Choice(["mp3", "raw"]), default="mp3", show_default=True,
-              help="Record separate audio in this format.")  # fmt: skip
+@click.option(
+    "--join-at",
+    metavar="T",
+    help="Join at this time, ISO 8601, in this machine's zone where it names none; now where not given.",
+)
+@click.option(
+    "--separate",
+    type=click.Choice(["mp3", "raw"]),
+    help="Record separate audio in this format, mp3 unless --config orders another.",
+)
+@click.option(
+    "--variant",
+    metavar="[PLATFORM=]NAME",
+    help="Run the bot on this machine: web, web_4_core, web_gpu, or native on Zoom.",
+)
+@click.option("--metadata", type=METADATA, multiple=True, help="Attach this to the bot. May be repeated.")
+@click.option("--retention", metavar="TIME", help="Keep media this long: 48h, 7d, 2w, or forever.")
+@click.option(
+    "--start-recording-on",
+    type=click.Choice(["call_join", "participant_join", "participant_speak", "manual"]),
+    help="Start recording at this event.",
+)
+@click.option(
+    "--transcript",
+    metavar="PROVIDER",
+    help="Order a transcript of the separate audio, e.g. from recallai_streaming.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Merge this JSON or TOML file into the request; options override it.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the request's body, and send nothing.")
 @shared.region_option
 @log_options
 def create_bot(
-    meeting_url: str,
-    name: str | None,
-    join_at: str | None,
-    separate: Literal["mp3", "raw"],
     region: str | None,
+    config_file: Path | None,
+    metadata: tuple[tuple[str, str], ...],
+    dry_run: bool,
+    **values: Any,
 ) -> None:
-    """Send a bot that records what this tool needs: mixed and separate audio. Print its id."""
-    from recall_audio import fetch
+    """Send a bot that records what this tool needs: mixed and separate audio. Print its id.
 
-    settings = fetch.Settings.from_environment(region)
-    click.echo(fetch.create_bot(settings, meeting_url, name=name, join_at=join_at, separate=separate))
+    `recall-audio create-bot URL --variant web_4_core --metadata team=sales --join-at 2030-01-31T09:00`
+    """
+    from recall_audio import fetch
+    from recall_audio.model.new_bot import NewBot, body_of
+
+    config = {} if config_file is None else _read_config(config_file)
+    new_bot = NewBot(**values, metadata=dict(metadata), config=config)
+    if dry_run:
+        body, notes = body_of(new_bot, datetime.datetime.now(datetime.UTC))
+        for note in notes:
+            click.echo(note, err=True)
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        return
+    click.echo(fetch.create_bot(fetch.Settings.from_environment(region), new_bot))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read an object from a TOML file, by its suffix, or from a JSON file.
+
+    Raises:
+        UsageError: it cannot be read, or is no object.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read --config {path}: {type(error).__name__}.") from None
+    is_toml = path.suffix.lower() == ".toml"
+    try:
+        value = tomllib.loads(text) if is_toml else json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        where = getattr(error, "lineno", None)
+        at = f" (line {where})" if where else ""
+        raise UsageError(
+            f"--config {path} is not {'TOML' if is_toml else 'JSON'}{at}.",
+            'Expected an object such as {"recording_config": {...}}; a name that ends in .toml is TOML.',
+        ) from None
+    if not isinstance(value, dict):
+        raise UsageError(f"--config {path} holds no object.", 'Expected e.g. {"recording_config": {...}}.')
+    return value
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(text)
 
 
 COMMANDS = (fetch_, create_bot)

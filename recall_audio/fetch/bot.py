@@ -1,12 +1,12 @@
 """Fetch all recordings of a bot, list and create bots, and check the key."""
 
 import datetime
-import re
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from recall_audio.environment import REGION_VARIABLE
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, TransientError, UsageError, Waiting
@@ -20,14 +20,14 @@ from recall_audio.fetch.recording import BotFetch, Destination, FetchedRecording
 from recall_audio.files import sweep_parts
 from recall_audio.model.ids import is_id, safe_id
 from recall_audio.model.meeting import Meeting
+from recall_audio.model.new_bot import NewBot, body_of
 from recall_audio.model.options import FetchOptions
 from recall_audio.model.outcome import DownloadCallback
 
 IsFetched = Callable[[Path], bool]
 """Returns whether nothing of a recording's folder needs to be requested again."""
 
-_LONGEST_NAME = 100
-"""Characters of the longest bot name; the API's limit."""
+_log = logging.getLogger(__name__)
 
 _CHECK_POLICY = Policy(retry=RetryPolicy(budget_s=0.0), transfer=TransferPolicy(read_s=10.0))
 """One attempt, 10 s for an answer: a key is checked while the user waits."""
@@ -144,45 +144,17 @@ def _is_in_future(join_at: str | None, now: float) -> bool:
         return False
 
 
-def create_bot(
-    settings: Settings,
-    meeting_url: str,
-    name: str | None = None,
-    join_at: str | None = None,
-    separate: Literal["mp3", "raw"] = "mp3",
-) -> str:
-    """Create a bot that records mixed and separate audio and return its id.
-
-    Args:
-        settings: where the API is, and the key.
-        meeting_url: the meeting to join.
-        name: the bot's display name, 1 to 100 characters; the API's default if None.
-        join_at: when to join, ISO 8601; now if None.
-        separate: format of the separate audio.
+def create_bot(settings: Settings, new_bot: NewBot) -> str:
+    """Create a bot and return its id.
 
     Raises:
-        UsageError: an argument is invalid; nothing was sent.
+        UsageError: the body cannot be right; nothing was sent.
         KeyRefused, ItemError, TransientError: as the API answers. A creation that may have succeeded is
             not repeated.
     """
-    body: dict[str, object] = {
-        "meeting_url": meeting_url,
-        "recording_config": {"audio_mixed_mp3": {}, f"audio_separate_{separate}": {}},
-    }
-    if not re.match(r"https?://[^/\s]+", meeting_url):
-        raise UsageError("This is not a meeting URL.", "Expected one that begins with https://.")
-    if name is not None:
-        if not 0 < len(name) <= _LONGEST_NAME:
-            raise UsageError(f"A bot's name has 1 to {_LONGEST_NAME} characters, not {len(name)}.")
-        body["bot_name"] = name
-    if join_at is not None:
-        try:
-            datetime.datetime.fromisoformat(join_at)
-        except ValueError:
-            raise UsageError(
-                "The time to join is not an ISO 8601 time.", "E.g. 2026-01-31T09:00:00Z."
-            ) from None
-        body["join_at"] = join_at
+    body, notes = body_of(new_bot, datetime.datetime.now(datetime.UTC))
+    for note in notes:
+        _log.warning(note)
     with open_context(settings) as context:
         made = payloads.mapping(context.api.create("bot", body), "new bot")
     return payloads.identifier(made.get("id"), "new bot")

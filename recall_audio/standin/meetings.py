@@ -186,7 +186,8 @@ def matches(row: Json, query: dict[str, list[str]]) -> bool:
     joined = datetime.datetime.fromisoformat(row["join_at"] or stamp())
 
     def bound(name: str) -> datetime.datetime:
-        return datetime.datetime.fromisoformat(query[name][-1])
+        time_given = datetime.datetime.fromisoformat(query[name][-1])
+        return time_given.replace(tzinfo=time_given.tzinfo or datetime.UTC)
 
     return (
         row["status_changes"][-1]["code"] in query.get("status", [row["status_changes"][-1]["code"]])

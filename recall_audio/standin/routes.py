@@ -1,6 +1,7 @@
 """Answer requests as the API and its media host do, with scripted faults."""
 
 import base64
+import datetime
 import hashlib
 import hmac
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from recall_audio.model.new_bot import check_body, platform_of
 from recall_audio.standin import meetings
 from recall_audio.standin.meetings import MISSING, ServedMeeting
 
@@ -210,8 +212,15 @@ class Routes:
         pieces = [p for p in path.removeprefix("/api/v1").split("/") if p]
         if method == "POST":
             return self._create(pieces, body)
-        query = parse_qs(urlsplit(target).query)
+        if method != "GET":
+            return _json(405, {"detail": f'Method "{method}" not allowed.'})
+        return self._read(pieces, parse_qs(urlsplit(target).query))
+
+    def _read(self, pieces: list[str], query: dict[str, list[str]]) -> Response:
+        """Return a list, or one object."""
         last = {k: v[-1] for k, v in query.items()}
+        if wrong := _wrong_query(last):
+            return _json(400, wrong)
         if pieces == ["bot"]:
             found: Any = self._list_bots(query)
         else:
@@ -221,16 +230,29 @@ class Routes:
         return _json(404, {"detail": "Not found."}) if found is None else _json(200, found)
 
     def _create(self, pieces: list[str], body: bytes) -> Response:
-        sent = json.loads(body)
-        if pieces != ["bot"] or "meeting_url" not in sent:
-            return _json(400, {"meeting_url": ["This field is required."]})
+        """Answer a POST as the published description says: only bots are created here."""
+        if pieces != ["bot"]:
+            return _json(405, {"detail": 'Method "POST" not allowed.'})
+        try:
+            sent = json.loads(body)
+        except (ValueError, RecursionError):
+            return _json(400, {"detail": "JSON parse error - expected a value."})
+        if not isinstance(sent, dict):
+            return _json(400, {"non_field_errors": ["Invalid data. Expected a dictionary."]})
+        problems, _ = check_body(sent)
+        if sent.get("join_at") is not None and not problems and _time(sent["join_at"]) is None:
+            problems = ["join_at is expected to be a time"]
+        if problems:
+            return _json(400, {p.partition(" ")[0]: [p] for p in problems})
         made: dict[str, Any] = {
             "id": str(uuid.uuid4()),
-            "meeting_url": {"meeting_id": "81234567890", "platform": "zoom"},
+            "meeting_url": meetings.meeting_url(platform_of(sent["meeting_url"]) or "zoom"),
         }
         made |= {"bot_name": sent.get("bot_name", "Meeting Notetaker"), "join_at": sent.get("join_at")}
         made |= {"recordings": [], "status_changes": [], "calendar_meetings": [], "slack_team": None}
-        made |= {"recording_config": sent.get("recording_config"), "metadata": {}}
+        asked = ("recording_config", "variant", "automatic_leave", "chat", "zoom", "google_meet")
+        made |= {key: sent[key] for key in asked if key in sent}
+        made["metadata"] = sent.get("metadata", {})
         self.created.append({"sent": sent, "made": made})
         return _json(201, made)
 
@@ -250,7 +272,8 @@ class Routes:
         """Return one numbered page of the bots that match a query."""
         ids = dict.fromkeys(m.bot_id for m in self.meetings)
         rows = [row for bot_id in ids if meetings.matches(row := self._retrieve("bot", bot_id), query)]
-        page = int(query.get("page", ["1"])[-1])
+        number = query.get("page", ["1"])[-1]
+        page = int(number) if re.fullmatch(r"[0-9]{1,6}", number) else 0
         start, size = (page - 1) * self.options.page_size, self.options.page_size
         if page < 1 or (page > 1 and start >= len(rows)):
             return None
@@ -270,9 +293,8 @@ class Routes:
                 rows.append(self._artifact(meeting, collection))
         if collection not in ("recording", *meetings.KINDS):
             return None
-        try:
-            start = int(base64.urlsafe_b64decode(query.pop("cursor", "MA==")))
-        except ValueError:
+        start = _cursor_start(query.pop("cursor", "MA=="))
+        if start is None:
             return None
         size = self.options.page_size
         cursor = base64.urlsafe_b64encode(str(start + size).encode()).decode()
@@ -316,6 +338,39 @@ class Routes:
         files |= {f"parts/{path.name}": path for path in meeting.part_files}
         path = files.get(name)
         return path.read_bytes() if path is not None and path.is_file() else None
+
+
+_TIMES = ("join_at_after", "join_at_before", "created_at_after", "created_at_before")
+"""Parameters of lists that are times."""
+
+
+def _wrong_query(query: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the errors of a list's parameters by name, as the API explains them."""
+    wrong = {k: ["Enter a valid date/time."] for k in _TIMES if k in query and _time(query[k]) is None}
+    for key in ("bot_id", "recording_id"):
+        try:
+            uuid.UUID(query.get(key, "0" * 32))
+        except ValueError:
+            wrong[key] = ["Enter a valid UUID."]
+    return wrong
+
+
+def _time(text: str) -> datetime.datetime | None:
+    """Return an ISO 8601 time, UTC where it names no zone, or None."""
+    try:
+        time_given = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time_given.replace(tzinfo=time_given.tzinfo or datetime.UTC)
+
+
+def _cursor_start(cursor: str) -> int | None:
+    """Return the first row of a page, or None where the cursor is not one of ours."""
+    try:
+        text = base64.urlsafe_b64decode(cursor).decode("ascii")
+    except ValueError:
+        return None
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
 
 def _json(status: int, value: Any) -> Response:

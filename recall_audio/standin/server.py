@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import socket
 import ssl
 import struct
@@ -140,7 +141,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(b"")
 
     def do_POST(self) -> None:
-        self._serve(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        length = self.headers.get("Content-Length") or "0"
+        if re.fullmatch(r"[0-9]{1,9}", length):
+            self._serve(self.rfile.read(int(length)))
+        else:
+            self.send_error(400)
+
+    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the names that http.server calls
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing.

@@ -112,6 +112,66 @@ def test_create_bot_sends_what_was_asked_for(
     assert "No such!" in said
 
 
+@covers("create-bot", "--variant", "--metadata", "--retention", "--start-recording-on", "--transcript")
+def test_create_bot_sends_everything_that_was_asked_for(serve: Serve, command: Command) -> None:
+    server = serve()
+    options = ["--variant", "native", "--metadata", "team=sales", "--metadata", "a=b=c", "--retention", "36h"]
+    options += ["--start-recording-on", "participant_speak", "--transcript", "meeting_captions"]
+    assert command("create-bot", MEETING, *options)[0] == 0
+    [sent] = [created["sent"] for created in server.created]
+    assert sent["variant"] == {"zoom": "native"}
+    assert sent["metadata"] == {"team": "sales", "a": "b=c"}
+    config = sent["recording_config"]
+    assert config["retention"] == {"type": "timed", "hours": 36}
+    assert config["start_recording_on"] == "participant_speak"
+    assert config["transcript"]["provider"] == {"meeting_captions": {}}
+    assert command("create-bot", MEETING, "--metadata", "team")[0] == 2
+
+
+@covers("create-bot", "--config", "--dry-run")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bot.json", '\ufeff{"bot_name": "Über", "recording_config": {"video_mixed_mp4": null}, "new": 1}'),
+        ("bot.toml", 'bot_name = "Über"\nnew = 1\n[recording_config]\naudio_separate_raw = {}\n'),
+    ],
+)
+def test_a_configuration_is_merged_and_a_dry_run_needs_no_key(
+    serve: Serve, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str
+) -> None:
+    server = serve()
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    monkeypatch.delenv("RECALL_API_KEY")
+    monkeypatch.chdir(tmp_path)
+    code, told, said = command("create-bot", MEETING, "--config", file, "--dry-run")
+    shown = json.loads(told)
+    assert code == 0
+    assert "new" in said
+    assert (shown["bot_name"], shown["meeting_url"]) == ("Über", MEETING)
+    separate = {"bot.json": "audio_separate_mp3", "bot.toml": "audio_separate_raw"}[name]
+    assert [k for k in shown["recording_config"] if k.startswith("audio_separate")] == [separate]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", b"{"), ("b.json", b"[]"), ("c.toml", b"= 1"), ("d.json", b"\xff\xfe{"), ("e.json", None),
+        ("f.json", b'{"metadata": {"a": NaN}}'), ("g.json", b"[" * 100_000),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_read_sends_nothing(
+    serve: Serve, command: Command, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    server = serve()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    code, _, said = command("create-bot", MEETING, "--config", tmp_path / name)
+    assert (code, server.requests) == (2, [])
+    assert name in said
+
+
 @covers("doctor", "--region", "--out")
 def test_the_doctor_looks_at_the_region_and_the_folder_that_are_given(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

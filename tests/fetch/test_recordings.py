@@ -11,6 +11,7 @@ from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.fetch import create_bot, fetch_bot, known_recordings
 from recall_audio.files import read_json
 from recall_audio.model.meeting import Meeting, Presence
+from recall_audio.model.new_bot import NewBot
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Reply, ServedMeeting, StandIn, State, meeting
 
@@ -219,7 +220,7 @@ def test_row_32_a_display_name_is_kept_exactly(lab: Lab, name: str) -> None:
 
 def test_create_bot_asks_for_both_artifacts(lab: Lab) -> None:
     with lab.serve() as server:
-        made = create_bot(lab.settings, "https://zoom.us/j/123?pwd=x", name="N", separate="raw")
+        made = create_bot(lab.settings, NewBot("https://zoom.us/j/123?pwd=x", name="N", separate="raw"))
     (created,) = server.created
     assert made == created["made"]["id"]
     assert created["sent"]["recording_config"] == {"audio_mixed_mp3": {}, "audio_separate_raw": {}}
@@ -230,7 +231,7 @@ def test_a_bot_that_may_have_been_created_is_not_created_twice(lab: Lab) -> None
     from recall_audio.standin import Fault
 
     with lab.serve(Fault("/bot/", [Reply(status=502)], method="POST")), pytest.raises(TransientError):
-        create_bot(lab.settings, "https://zoom.us/j/123")
+        create_bot(lab.settings, NewBot("https://zoom.us/j/123"))
     assert len(lab.server.requests) == 1
 
 
@@ -240,7 +241,7 @@ def test_a_bad_request_is_explained_without_the_key(lab: Lab) -> None:
     body = json.dumps({"meeting_url": [f"Bad: {'canary-key-5f1e9c'} https://x.example/?s=1"]}).encode()
     refused = Reply(status=400, body=body)
     with lab.serve(Fault("/bot/", [refused], method="POST")), pytest.raises(ItemError) as caught:
-        create_bot(lab.settings, "https://zoom.us/j/123")
+        create_bot(lab.settings, NewBot("https://zoom.us/j/123"))
     lab.keep(caught.value)
     assert "meeting_url: Bad:" in caught.value.message
     assert "x.example" not in caught.value.message
@@ -251,5 +252,5 @@ def test_a_bad_request_is_explained_without_the_key(lab: Lab) -> None:
 )
 def test_create_bot_refuses_what_cannot_be_right(lab: Lab, wrong: dict[str, str]) -> None:
     with lab.serve(), pytest.raises(UsageError):
-        create_bot(lab.settings, **{"meeting_url": "https://zoom.us/j/1", **wrong})  # type: ignore[arg-type]
+        create_bot(lab.settings, NewBot(**{"meeting_url": "https://zoom.us/j/1", **wrong}))  # type: ignore[arg-type]
     assert lab.server.requests == []

@@ -127,6 +127,66 @@ def test_a_created_bot_fits_too_and_is_remembered(folder: Path, session: Session
     assert server.created[0]["sent"] == {"meeting_url": "https://zoom.us/j/1"}
 
 
+def test_a_created_bot_gives_back_what_was_asked_for(folder: Path, session: Session) -> None:
+    asked = {
+        "variant": {"zoom": "native"},
+        "metadata": {"team": "sales"},
+        "recording_config": {"retention": None},
+    }
+    with StandIn([folder]) as server:
+        answer = session.post(
+            f"{server.base_url}/bot/",
+            json={"meeting_url": "https://teams.microsoft.com/l/1", **asked},
+            headers={"Authorization": f"Token {server.key}"},
+        )
+    assert_fits(answer.json(), "Bot")
+    assert {k: answer.json()[k] for k in asked} == asked
+    assert answer.json()["meeting_url"]["platform"] == "microsoft_teams"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/bot/", b"", 400),
+        ("POST", "/bot/", b"{", 400),
+        ("POST", "/bot/", b"[]", 400),
+        ("POST", "/bot/", b"\xff\xfe", 400),
+        ("POST", "/bot/", b"[" * 50_000, 400),
+        ("POST", "/bot/", b"{}", 400),
+        ("POST", "/bot/", b'{"meeting_url": 5}', 400),
+        ("POST", "/bot/", b'{"meeting_url": "https://zoom.us/j/1", "join_at": "soon"}', 400),
+        ("POST", "/bot/", b'{"meeting_url": "https://zoom.us/j/1", "variant": {"zoom": "huge"}}', 400),
+        ("POST", "/recording/", b"{}", 405),
+        ("PUT", "/bot/", b"{}", 405),
+        ("PATCH", "/bot/", b"{}", 405),
+        ("DELETE", "/bot/", b"", 405),
+        ("GET", "/bot/?page=x", b"", 404),
+        ("GET", "/bot/?page=0", b"", 404),
+        ("GET", "/bot/?page=99999999999999999999", b"", 404),
+        ("GET", "/bot/?join_at_after=x", b"", 400),
+        ("GET", "/bot/?join_at_after=2026-01-01", b"", 200),
+        ("GET", "/audio_mixed/?cursor=%ff", b"", 404),
+        ("GET", "/audio_mixed/?cursor=4pmg", b"", 404),
+        ("GET", "/audio_mixed/?recording_id=x", b"", 400),
+        ("GET", "/recording/?bot_id=x", b"", 400),
+        ("GET", "/nothing/", b"", 404),
+        ("GET", "/a/b/c/", b"", 404),
+        ("GET", "/", b"", 404),
+    ],
+)
+def test_bad_input_is_answered_and_never_breaks_the_connection(
+    folder: Path, session: Session, method: str, path: str, body: bytes, status: int
+) -> None:
+    with StandIn([folder]) as server:
+        answer = session.request(
+            method, server.base_url + path, data=body,
+            headers={"Authorization": f"Token {server.key}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        assert answer.status_code == status
+        assert isinstance(answer.json(), dict)
+        assert ask(session, server, "/bot/").status_code == 200
+
+
 def test_the_key_is_wanted_and_nothing_is_known_of_strangers(folder: Path, session: Session) -> None:
     with StandIn([folder]) as server:
         bot = f"/bot/{server.bot_ids[0]}/"
