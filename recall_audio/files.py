@@ -8,10 +8,12 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import secrets
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +22,60 @@ from recall_audio.errors import ItemError, MachineError
 PART_SUFFIX = ".part"
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers that mean a full disk, quota or file."""
+
+
+MOST_DOCUMENT_BYTES = 1 << 30
+"""Largest JSON document that is read: 24 h of 1,000 people stay below a tenth of it."""
+_MOST_DIGITS = 40
+"""Digits of the longest integer that is read: a size of 2^64 has 20, and a float holds it."""
+_NAMED_FILES = ("inputs", "outputs")
+"""Fields of documents whose keys are paths."""
+_FOREIGN_FIELDS = ("extra_data", "metadata")
+"""Fields whose content is the platform's or the user's, and names no file of a recording."""
+
+
+def path_in(folder: Path, name: object) -> Path:
+    """Return the path of a file in `folder` whose name was read from outside.
+
+    Every name that comes from a document, a listing of a store or an API goes through here before it is
+    read, written or deleted.
+
+    Raises:
+        ItemError: ``unsafe_path``: the name is none, or it or a link on its way leads out of the folder.
+    """
+    path = folder / relative_name(name)
+    try:
+        leads_out = not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        leads_out = True
+    if leads_out:
+        raise _unsafe(name, "a link on its way leads out of the folder")
+    return path
+
+
+def relative_name(name: object) -> str:
+    """Return a name from outside if it is a path downwards on every system: ``stems/Ann.wav``.
+
+    Raises:
+        ItemError: ``unsafe_path``: it is absolute, holds ``..``, a drive, a backslash or a control
+            character, or ends in what Windows drops.
+    """
+    if not isinstance(name, str):
+        raise _unsafe(name, "a text was expected")
+    if any(c in '\\:<>"|?*' or c < " " for c in name):
+        raise _unsafe(name, "it holds a character that no name of this package has")
+    if any(step in ("", ".", "..") or step[-1] in ". " for step in name.split("/")):
+        raise _unsafe(name, "a path downwards was expected, such as stems/Ann.wav")
+    return name
+
+
+def _unsafe(name: object, why: str) -> ItemError:
+    shown = "".join(c if c.isprintable() else "?" for c in str(name))[:80]
+    return ItemError(
+        f"The file name {shown!r} is refused: {why}; nothing was read or changed there.",
+        "This version did not write the document that holds it: remove that, then run the command again.",
+        code="unsafe_path",
+    )
 
 
 def temporary_beside(path: Path) -> Path:
@@ -122,11 +178,12 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     """Read a file that :func:`write_json` wrote.
 
     Raises:
-        ItemError: the file is missing, damaged, or of another kind or version.
+        ItemError: the file is missing, damaged, or of another kind or version; ``unsafe_path``: it names a
+            file outside its folder.
     """
     again = "Run `recall-audio run` or `recall-audio process` on it again."
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        value = parse_json(_read_bounded(path).decode("utf-8"))
     except FileNotFoundError:
         raise ItemError(f"{path} does not exist.", again, code="missing_file") from None
     except (OSError, ValueError, RecursionError):
@@ -135,12 +192,70 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     found = value.get("schema") if isinstance(value, dict) else None
     if found != wanted:
         raise ItemError(f"{path} holds {found!r}, expected {wanted!r}.", again, code="other_schema")
+    _check_names(value)
     return dict(value)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON from outside, whose numbers all fit a float.
+
+    Raises:
+        ValueError: it is no JSON, or holds NaN, Infinity or a number beyond every float.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_short_integer)
 
 
 def _refuse(name: str) -> Any:
     """Reject NaN and Infinity, which Python's reader accepts although they are no JSON."""
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number beyond every float")
+    return number
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("an integer beyond every size")
+    return int(digits)
+
+
+def _read_bounded(path: Path) -> bytes:
+    """Return a document's bytes, without waiting on a pipe or a device.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is no file, or too large for a document.
+    """
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > MOST_DOCUMENT_BYTES:
+        raise ValueError("no document")
+    return path.read_bytes()
+
+
+def _check_names(value: Any) -> None:
+    """Check every file name that a document holds.
+
+    Raises:
+        ItemError: ``unsafe_path``.
+    """
+    todo = [value]
+    while todo:
+        current = todo.pop()
+        if isinstance(current, Mapping):
+            if current.get("file") is not None:
+                relative_name(current["file"])
+            for field in _NAMED_FILES:
+                for name in current[field] if isinstance(current.get(field), Mapping) else ():
+                    relative_name(name)
+            own = (v for field, v in current.items() if field not in _FOREIGN_FIELDS)
+            todo += [v for v in own if isinstance(v, Mapping | list)]
+        elif isinstance(current, list) and not (current and isinstance(current[0], int | float)):
+            todo += [v for v in current if isinstance(v, Mapping | list)]
 
 
 def sha256(path: Path) -> str:

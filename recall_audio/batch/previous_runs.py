@@ -20,12 +20,12 @@ from typing import Any
 from recall_audio import __version__, fetch, storage
 from recall_audio.batch.request import Request
 from recall_audio.errors import ItemError
-from recall_audio.files import read_json, sha256, write_json
+from recall_audio.files import path_in, read_json, sha256, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome
 from recall_audio.pipeline.documents import Layout, read_meeting
-from recall_audio.pipeline.manifest import earlier, intact
+from recall_audio.pipeline.manifest import StageRecord, earlier, intact
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 from recall_audio.pipeline.process import finished, parameters_of
 from recall_audio.storage.workspace import CRASHES_FILE
@@ -177,7 +177,7 @@ def discard_changed(folder: Path) -> list[str]:
             "Fetch it again: `recall-audio run BOT_ID --verify`.",
             code="changed_input",
         )
-    discarded = [name for name, facts in _outputs(folder) if _differs(folder / name, facts)]
+    discarded = [name for name, facts in _outputs(folder) if _differs(path_in(folder, name), facts)]
     for name in discarded:
         storage.discard(folder, name)
     return discarded
@@ -192,7 +192,7 @@ def changed_inputs(folder: Path) -> list[str]:
     return [
         m.file
         for m in media_of(folder)
-        if m.file and _differs(folder / m.file, {"bytes": m.n_bytes, "sha256": m.sha256})
+        if m.file and _differs(path_in(folder, m.file), {"bytes": m.n_bytes, "sha256": m.sha256})
     ]
 
 
@@ -209,7 +209,7 @@ def _outputs(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for manifest in (layout.run, layout.work / "run.json"):
         with contextlib.suppress(ItemError, KeyError, TypeError, AttributeError):
             for stage in read_json(manifest, "run")["stages"]:
-                yield from stage["outputs"].items()
+                yield from StageRecord.from_json(stage).outputs.items()
 
 
 def _differs(path: Path, facts: Mapping[str, Any]) -> bool:

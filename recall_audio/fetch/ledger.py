@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError
-from recall_audio.files import read_json, sha256, sweep_parts, write_json
+from recall_audio.files import path_in, read_json, sha256, sweep_parts, write_json
 from recall_audio.model.ids import safe_id
 from recall_audio.model.meeting import MediaFile, Meeting
 
@@ -53,8 +53,8 @@ class Ledger:
         known = self._arrived.get(name)
         if known is None or known.file is None:
             return None
-        path = self._folder / known.file
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ItemError):
+            path = path_in(self._folder, known.file)
             if path.stat().st_size == known.n_bytes and sha256(path) == known.sha256:
                 return replace(known, format=declared.format, duration_s=declared.duration_s, problem=None)
         return None

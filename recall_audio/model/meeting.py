@@ -1,9 +1,15 @@
 """Represent what the API said about a recording (``recording.json``), without URLs and keys."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from recall_audio.files import relative_name
 from recall_audio.model.outcome import Finding
+
+_LATEST_S = 1e7
+"""Latest time of a document, seconds either way: 115 days, far beyond every meeting."""
+_LARGEST_INTEGER = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +130,72 @@ class Meeting:
 
         Raises:
             KeyError: a field is missing.
-            TypeError: a field is unknown or of another kind.
+            TypeError: a field is unknown, of another kind or out of range.
+            ItemError: ``unsafe_path``: a file's name leads out of the folder.
         """
-        mix = value["mix"]
         named = [value["bot"]["id"], value["recording"]["id"], *value["bot"].get("recording_ids", [])]
         if not all(isinstance(identifier, str) for identifier in named):
             raise TypeError("an id that is no text")
+        participants = tuple(Participant(**p) for p in value["participants"])
+        parts = tuple(Part(**{**p, "media": MediaFile(**p["media"])}) for p in value["parts"])
+        presence = tuple(Presence(**p) for p in value["presence"])
+        mix = None if value["mix"] is None else MediaFile(**value["mix"])
+        _check_people(participants, presence)
+        for part in parts:
+            _check_part(part)
+        if mix is not None:
+            _check_media(mix)
         return Meeting(
             bot=value["bot"],
             recording=value["recording"],
-            participants=tuple(Participant(**p) for p in value["participants"]),
-            parts=tuple(Part(**{**p, "media": MediaFile(**p["media"])}) for p in value["parts"]),
-            mix=None if mix is None else MediaFile(**mix),
-            presence=tuple(Presence(**p) for p in value["presence"]),
+            participants=participants,
+            parts=parts,
+            mix=mix,
+            presence=presence,
             findings=tuple(Finding.from_json(f) for f in value["findings"]),
         )
+
+
+def _check_people(participants: tuple[Participant, ...], presence: tuple[Presence, ...]) -> None:
+    """Check types and ranges before anything is computed from them.
+
+    Raises:
+        TypeError: a value is of another kind or out of range.
+    """
+    for person in participants:
+        _need(_is_integer(person.participant_id), "a participant's id")
+        _need(isinstance(person.name, str | None), "a participant's name")
+        _need(isinstance(person.extra_data, dict | None), "a participant's extra_data")
+    for seen in presence:
+        _need(_is_integer(seen.participant_id), "a participant's id")
+        _need(_is_time(seen.start_s) and (seen.end_s is None or _is_time(seen.end_s)), "a time of presence")
+
+
+def _check_part(part: Part) -> None:
+    _need(isinstance(part.part_id, str) and "/" not in part.part_id, "a part's id")
+    relative_name(part.part_id)
+    _need(_is_integer(part.participant_id), "a part's participant")
+    _need(_is_time(part.nominal_start_s), "a part's start")
+    _check_media(part.media)
+
+
+def _check_media(media: MediaFile) -> None:
+    _need(media.n_bytes is None or (_is_integer(media.n_bytes) and media.n_bytes >= 0), "a file's size")
+    _need(media.duration_s is None or (_is_time(media.duration_s) and media.duration_s >= 0), "a duration")
+    _need(isinstance(media.format, str | None) and isinstance(media.sha256, str | None), "a file's facts")
+    if media.file is not None:
+        relative_name(media.file)
+
+
+def _need(is_so: bool, what: str) -> None:
+    if not is_so:
+        raise TypeError(f"{what} is of another kind or out of range")
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER
+
+
+def _is_time(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) <= _LATEST_S  # type: ignore[arg-type]

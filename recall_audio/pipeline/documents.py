@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
-from recall_audio.files import read_json
+from recall_audio.files import path_in, read_json
 from recall_audio.model.meeting import Meeting
 from recall_audio.pipeline.plan import STAGES
 
@@ -38,8 +38,21 @@ class Layout:
         return self.folder / ".work"
 
     def working(self, name: str) -> Path:
-        """Return the file of decoded samples of one part, by its id, or of the mix."""
-        return self.work / f"{name}.s16"
+        """Return the file of decoded samples of one part, by its id, or of the mix.
+
+        Raises:
+            ItemError: ``unsafe_path``: the id is no file name.
+        """
+        return path_in(self.folder, f".work/{name}.s16")
+
+    def check_folders(self) -> None:
+        """Check that no folder that is written to is a link out of the recording's own.
+
+        Raises:
+            ItemError: ``unsafe_path``.
+        """
+        for name in (".work", "stems", "source", "export"):
+            path_in(self.folder, name)
 
     @property
     def stems(self) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError
-from recall_audio.files import read_json, write_json
+from recall_audio.files import path_in, read_json, write_json
 from recall_audio.media.decode import check_duration, decode
 from recall_audio.media.pcm_file import open_work
 from recall_audio.model.alignment import Alignment, PartAudio, PlacedPart, Track
@@ -121,7 +121,7 @@ class DecodeOutcome:
 
 def decode_one(folder: Path, name: str, source: MediaFile) -> DecodeOutcome:
     """Decode one file into its working file."""
-    path, work = folder / str(source.file), Layout(folder).working(name)
+    path, work = path_in(folder, source.file), Layout(folder).working(name)
     if not path.is_file():
         lost = f"{source.file} is missing from the recording's folder: fetch the recording again."
         return DecodeOutcome(None, (Finding("part_missing", lost, where=name),))
@@ -230,7 +230,9 @@ class Job:
     def stem_sources(self, *, with_mix: bool = True) -> StemSources:
         """Return what the stems can use besides the decoded tracks."""
         files = {
-            p.part_id: SourceFile(self.layout.folder / p.media.file, p.media.format, p.media.duration_s)
+            p.part_id: SourceFile(
+                path_in(self.layout.folder, p.media.file), p.media.format, p.media.duration_s
+            )
             for p in self.meeting.parts
             if p.media.file
         }

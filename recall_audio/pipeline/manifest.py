@@ -15,7 +15,7 @@ from typing import Any
 
 from recall_audio import __version__
 from recall_audio.errors import ItemError
-from recall_audio.files import disk_error, read_json, sha256, write_json
+from recall_audio.files import disk_error, path_in, read_json, relative_name, sha256, write_json
 from recall_audio.model.outcome import Finding
 from recall_audio.pipeline.documents import Layout
 from recall_audio.pipeline.parallel import Pieces
@@ -28,6 +28,10 @@ def describe(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]:
         f.relative_to(folder).as_posix(): {"bytes": f.stat().st_size, "sha256": sha256(f)}
         for f in sorted(files)
     }
+
+
+_FETCHED = ("recording.json", "source")
+"""What a fetch writes, and no stage may replace or remove."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,19 @@ class StageRecord:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "StageRecord":
-        """Return the record that :meth:`to_json` wrote."""
+        """Return the record that :meth:`to_json` wrote.
+
+        Raises:
+            ItemError: ``unsafe_path``: an output is a file that no stage writes.
+        """
+        for name in value["outputs"]:
+            first = relative_name(name).casefold().partition("/")[0]
+            if first in _FETCHED:
+                raise ItemError(
+                    f"{name[:80]!r} is named as a result, but was fetched; nothing was changed.",
+                    "`recall-audio process DIR --force` writes another manifest.",
+                    code="unsafe_path",
+                )
         return StageRecord(**{**value, "warnings": tuple(Finding.from_json(f) for f in value["warnings"])})
 
 
@@ -122,7 +138,7 @@ class Manifest:
     def _remove_left_over(self, before: StageRecord | None, record: StageRecord) -> None:
         """Delete what this stage wrote under other options and not now (other formats)."""
         for path in set(before.outputs if before else ()) - set(record.outputs):
-            (self.layout.folder / path).unlink(missing_ok=True)
+            path_in(self.layout.folder, path).unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Publish ``run.json``, which marks the recording as done."""
@@ -167,7 +183,12 @@ class StageResult:
 
 
 def begin(layout: Layout, parameters: dict[str, Any], *, force: bool) -> Manifest:
-    """Open the manifest for a run, and mark the recording as unfinished."""
+    """Open the manifest for a run, and mark the recording as unfinished.
+
+    Raises:
+        ItemError: ``unsafe_path``: a folder that would be written to is a link out of the recording's.
+    """
+    layout.check_folders()
     manifest = earlier(layout, parameters)
     if force:
         manifest.known = {name: _spoilt(record) for name, record in manifest.known.items()}
@@ -216,7 +237,7 @@ def intact(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> bool:
     """Return whether files exist (or are in the store) with the sizes that were recorded."""
     try:
         return all(size_of(folder, name) == facts["bytes"] for name, facts in outputs.items())
-    except (KeyError, TypeError, ValueError):  # no such record
+    except (ItemError, KeyError, TypeError, ValueError):  # no such record, or no such path
         return False
 
 

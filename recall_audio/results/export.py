@@ -18,7 +18,7 @@ from recall_audio.export.transcripts import (
     merge_transcripts,
     write_transcript,
 )
-from recall_audio.files import atomic, create_file
+from recall_audio.files import atomic, create_file, path_in
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
@@ -64,7 +64,7 @@ def export_recording(
         target = into or folder / "export" / form
         view = _view(documents, folder, target)
         if chosen.needs_audio:
-            written += [_link(folder / s.file, target / s.file) for s in view.stems.values()]
+            written += [_link(path_in(folder, s.file), path_in(target, s.file)) for s in view.stems.values()]
     else:
         target = into or folder / "export" / f"{form}-pseudonymised"
         with as_this_version_writes():
@@ -73,7 +73,7 @@ def export_recording(
         if chosen.names_audio:
             written += copy_stems(documents, recoded, folder, target)
     for name, content in sorted(chosen.write(replace(view, clips=clips)).items()):
-        written.append(_write(target / name, content))
+        written.append(_write(path_in(target, name), content))
     return written
 
 

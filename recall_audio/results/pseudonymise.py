@@ -24,7 +24,7 @@ from typing import Any
 from recall_audio.environment import PSEUDONYM_KEY_VARIABLE, read_variables
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.timelines import rttm
-from recall_audio.files import atomic, disk_error, write_json, write_text
+from recall_audio.files import atomic, disk_error, path_in, write_json, write_text
 from recall_audio.media.wav import copy_wav
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.labels import make_labels, speakers_json
@@ -205,7 +205,7 @@ def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
         options = TalkOptions(**coded["run"]["parameters"]["talk"])
         measured = {"segments", "alignment"} <= coded.keys()
         talk = with_sensitivity(talk_of(coded, options), coded, options) if measured else None
-    target = Layout(into / recoded.meeting.bot_id / recoded.meeting.recording_id)
+    target = Layout(path_in(into, f"{recoded.meeting.bot_id}/{recoded.meeting.recording_id}"))
     try:
         shutil.rmtree(target.folder, ignore_errors=False)
     except FileNotFoundError:
@@ -229,8 +229,8 @@ def copy_stems(documents: Documents, recoded: Recoded, source: Path, target: Pat
     files += [stems[kind]["file"] for kind in ("mixdown", "poly") if stems.get(kind)]
     written = []
     for file in files:
-        path = target / renamed(file, recoded)
-        _copy_stem(source / file, path)
+        path = path_in(target, renamed(file, recoded))
+        _copy_stem(path_in(source, file), path)
         written.append(path)
     return written
 

@@ -16,6 +16,7 @@ import numpy as np
 from recall_audio.core.spans import from_seconds, total
 from recall_audio.core.voice import choose_pieces, clear_speech, measure_voice, widen
 from recall_audio.export.tables import cells_of, columns_of
+from recall_audio.files import path_in
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import FULL_SCALE
 from recall_audio.media.wav import read_block
@@ -118,7 +119,7 @@ def _voices(
         return
     if not stretches:
         return
-    with _opened(folder / stem["file"], stem["rate_hz"]) as read:
+    with _opened(path_in(folder, stem["file"]), stem["rate_hz"]) as read:
         for rows in stretches:
             sound = (read(start, end) for start, end in choose_pieces(rows, options))
             yield measure_voice(sound, options, stem["gain_db"])

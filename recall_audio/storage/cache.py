@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recall_audio.errors import ItemError, UsageError
-from recall_audio.files import atomic, sha256
+from recall_audio.files import atomic, path_in, sha256
 from recall_audio.storage.store import Facts, Store, Url
 from recall_audio.storage.workspace import (
     MANIFEST,
     RECORDING_FILE,
     SIDECAR,
     Sidecar,
+    cache_folder,
     digests_in,
     read_sidecar,
 )
@@ -40,7 +41,7 @@ def ensure_file(folder: Path, name: str) -> Path:
     Raises:
         ItemError: ``missing_file``; ``damaged_file``: its bytes are not those that the manifest names.
     """
-    path, sidecar = folder / name, read_sidecar(folder)
+    path, sidecar = path_in(folder, name), read_sidecar(folder)
     if sidecar is None or path.is_file():
         return path
     store = Store(sidecar.url)
@@ -202,13 +203,6 @@ class Mirror:
         ]
 
 
-def cache_folder() -> Path:
-    """Return this user's cache folder."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("recall-audio", appauthor=False)
-
-
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}/{name}" if prefix else name
 
@@ -240,9 +234,9 @@ def _write_documents(
     before = _loaded(folder)
     for name in before:
         if name not in stored or (before[name] != stored[name] and name not in loaded):
-            (folder / name).unlink(missing_ok=True)
+            path_in(folder, name).unlink(missing_ok=True)
     for name, content in loaded.items():
-        with atomic(folder / name) as stream:
+        with atomic(path_in(folder, name)) as stream:
             stream.write(content)
     unchanged = {n: facts for n, facts in before.items() if stored.get(n) == facts}
     Sidecar(url, unchanged | {n: stored[n] for n in loaded}).write(folder)

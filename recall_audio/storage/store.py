@@ -22,7 +22,7 @@ from recall_audio.errors import (
     UsageError,
     missing_extra,
 )
-from recall_audio.files import DISK_FULL_ERRORS, create_file, disk_error
+from recall_audio.files import DISK_FULL_ERRORS, create_file, disk_error, relative_name
 
 T = TypeVar("T")
 
@@ -243,7 +243,10 @@ class Store:
         self.remove(name)
 
     def listing(self, below: str = "") -> dict[str, Facts]:
-        """Return every object below a prefix, by its name below the store's address."""
+        """Return every object below a prefix, by its name below the store's address.
+
+        Objects whose names are no paths downwards are left out: nothing of this package writes them.
+        """
         system, root = self._opened
         found: Mapping[str, Any] = call_store(
             self.url, below or ".", lambda: system.find(self._path(below), detail=True)
@@ -251,7 +254,7 @@ class Store:
         return {
             path[len(root) + 1 :]: Facts(int(facts["size"] or 0), _tag(facts))
             for path, facts in found.items()
-            if path.startswith(f"{root}/")
+            if path.startswith(f"{root}/") and _is_safe(path[len(root) + 1 :])
         }
 
     def facts(self, name: str) -> Facts | None:
@@ -345,6 +348,13 @@ class Store:
     def _make_room(self, name: str) -> None:
         if self.url.protocol == "memory":  # the only store that needs folders to exist
             self._opened[0].makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+
+
+def _is_safe(name: str) -> bool:
+    """Return whether an object's name can be a file's below a folder of this machine."""
+    with contextlib.suppress(ItemError):
+        return bool(relative_name(name))
+    return False
 
 
 def _tag(facts: Mapping[str, Any]) -> str:

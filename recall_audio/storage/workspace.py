@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError, TransientError
-from recall_audio.files import PART_SUFFIX, sha256, write_text
+from recall_audio.files import PART_SUFFIX, path_in, sha256, write_text
 from recall_audio.storage.store import ABSENT, Conflict, Facts, Store, Url
 
 MANIFEST = "run.json"
@@ -64,12 +64,31 @@ class Sidecar:
         _parse_sidecar.cache_clear()
 
 
+def cache_folder() -> Path:
+    """Return this user's cache folder."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("recall-audio", appauthor=False)
+
+
 def read_sidecar(folder: Path) -> Sidecar | None:
-    """Return a folder's sidecar, or None where it has none and is a folder of its own."""
+    """Return a folder's sidecar, or None where it has none and is a folder of its own.
+
+    A sidecar says where to upload to, so it is believed only where this package puts it: in the user's cache
+    and in its temporary folders. In a folder that came from elsewhere it is a file like any other.
+    """
     path = folder / SIDECAR
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if not path.is_file() or path.is_symlink() or not _is_own(folder):
+            return None
         return _parse_sidecar(path, path.stat().st_mtime_ns)
     return None
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether only this package puts folders there."""
+    home = folder.resolve()
+    return any(home.is_relative_to(own.resolve()) for own in (cache_folder() / "stores", _temporary_root()))
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +113,7 @@ def temporary_workspace() -> Iterator[Path]:
     """
     import filelock
 
-    root = Path(tempfile.gettempdir()) / f"recall-audio-{_user()}"
+    root = _temporary_root()
     root.mkdir(mode=0o700, exist_ok=True)
     with filelock.FileLock(root / "sweep.lock"):  # no other process sweeps a folder that is being made
         for abandoned in root.iterdir():
@@ -108,6 +127,10 @@ def temporary_workspace() -> Iterator[Path]:
     finally:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary_root() -> Path:
+    return Path(tempfile.gettempdir()) / f"recall-audio-{_user()}"
 
 
 def _user() -> str:
@@ -147,7 +170,7 @@ def load_states(store: Store, prefix: str, root: Path) -> list[Path]:
     folders = []
     for recording, objects in sorted(by_recording.items()):
         if RECORDING_FILE in objects:
-            folders.append(root / prefix / recording)
+            folders.append(path_in(root, f"{prefix}/{recording}"))
             _write_state(store, f"{prefix}/{recording}", folders[-1], objects)
     return folders
 
@@ -172,7 +195,7 @@ def download_documents(store: Store, folder: Path) -> None:
     objects = _objects(folder)
     wanted = [n for n in expected if "/" not in n and n in objects and n not in (RECORDING_FILE, MANIFEST)]
     for name, content in store.read_all(wanted).items():
-        (folder / name).write_bytes(content)
+        path_in(folder, name).write_bytes(content)
         if sha256(folder / name) != expected[name]:
             discard(folder, name)
 
@@ -180,8 +203,9 @@ def download_documents(store: Store, folder: Path) -> None:
 def download_missing(store: Store, folder: Path, names: Iterable[str]) -> None:
     """Download files that are in the store and not in the folder."""
     for name in names:
-        if not (folder / name).is_file() and name in _objects(folder):
-            store.download(name, folder / name)
+        path = path_in(folder, name)
+        if not path.is_file() and name in _objects(folder):
+            store.download(name, path)
 
 
 def stored_names(folder: Path) -> list[str]:
@@ -193,8 +217,11 @@ def size_of(folder: Path, name: str) -> int | None:
     """Return the size of a file, local or in its store, in bytes.
 
     It is None where the file is in neither.
+
+    Raises:
+        ItemError: ``unsafe_path``: the name leads out of the folder.
     """
-    path = folder / name
+    path = path_in(folder, name)
     with contextlib.suppress(OSError):
         if path.is_file():
             return path.stat().st_size
@@ -204,7 +231,7 @@ def size_of(folder: Path, name: str) -> int | None:
 
 def discard(folder: Path, name: str) -> None:
     """Delete a file that must not be used, and ignore the store's copy."""
-    (folder / name).unlink(missing_ok=True)
+    path_in(folder, name).unlink(missing_ok=True)
     sidecar = read_sidecar(folder)
     if sidecar is not None and name in sidecar.objects:
         replace(sidecar, objects={n: f for n, f in sidecar.objects.items() if n != name}).write(folder)

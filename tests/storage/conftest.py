@@ -24,3 +24,10 @@ def url(
 @pytest.fixture
 def store(url: Url) -> Store:
     return Store(url)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the test's folder be one of those in which a sidecar is believed."""
+    monkeypatch.setattr("recall_audio.storage.workspace._temporary_root", lambda: tmp_path)
+    return tmp_path

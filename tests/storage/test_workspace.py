@@ -230,6 +230,7 @@ def test_a_stem_comes_when_it_is_asked_for_and_only_with_the_manifests_bytes(
     assert ensure_file(there, "stems/Ann.wav").read_bytes() == (tmp_path / "two/stems/Ann.wav").read_bytes()
 
 
+@pytest.mark.usefixtures("own_folder")
 def test_what_is_not_needed_here_counts_as_there(store: Store, url: Url, tmp_path: Path) -> None:
 
     publish(store, make(tmp_path / "one", "first"))
@@ -295,6 +296,7 @@ def test_a_refusal_is_told_without_the_stores_own_words(
     assert told.value.__context__ is None
 
 
+@pytest.mark.usefixtures("own_folder")
 def test_a_file_that_comes_later_leaves_what_is_known_of_the_others(
     store: Store, url: Url, tmp_path: Path
 ) -> None:
@@ -313,6 +315,7 @@ def test_a_file_that_comes_later_leaves_what_is_known_of_the_others(
     assert size_of(local, "stems/Ann.wav") is not None
 
 
+@pytest.mark.usefixtures("own_folder")
 @pytest.mark.parametrize(
     "body", ['{"url": "s3://b/x", "files": {"talk.json": "1 a"}}', '{"url": "s3://b/x"}']
 )
