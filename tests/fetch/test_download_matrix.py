@@ -1,6 +1,8 @@
 """Rows 14-28 and 34 of the reliability matrix: what the store may do wrong, over real sockets."""
 
+import gzip
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from fetch.lab import FAST, Clock, Lab, audio, make_meeting, replies
@@ -77,6 +79,25 @@ def test_row_16_the_deadline_stands_above_all_progress(lab: Lab) -> None:
     assert len(lab.asked("mix.mp3")) <= 2
 
 
+def test_row_16_the_deadline_ends_a_body_that_keeps_arriving(lab: Lab) -> None:
+    """Each block of the mix takes a minute, by the clock: one request, ended while its bytes arrive."""
+    clock = Clock()
+    limits = replace(FAST.transfer, deadline_s=100.0, slow_bytes=0)
+
+    def take_a_minute(what: str, done: int, total: int | None) -> None:
+        if what == "mixed":
+            arrived.append(done)
+            clock.sleep(60.0)
+
+    arrived: list[int] = []
+    n_bytes = 1_000_000
+    with lab.serve(formats=(), n_bytes=n_bytes), pytest.raises(TransientError) as caught:
+        lab.fetch(replace(clock.policy(), transfer=limits), progress=take_a_minute)
+    assert caught.value.code == "deadline"
+    assert len(arrived) == 2, "the block at 60 s is taken, the one at 120 s is the last"
+    assert len(lab.asked("mix.mp3")) == 1
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -93,9 +114,27 @@ def test_row_16_the_deadline_stands_above_all_progress(lab: Lab) -> None:
 def test_rows_17_to_20_a_wrong_answer_to_a_range_is_never_appended(lab: Lab, wrong: Reply) -> None:
     with lab.serve(replies(MIX, Reply(cut_at=GONE_BYTES), wrong)):
         (recording,) = lab.fetch().recordings
-    assert lab.source("mixed.mp3") == (lab.folder / "mix.mp3").read_bytes()
+    mix = (lab.folder / "mix.mp3").read_bytes()
+    assert lab.source("mixed.mp3") == mix
     assert recording.meeting.mix is not None
     assert recording.meeting.mix.length_verified
+    assert recording.meeting.mix.sha256 == sha256(mix).hexdigest(), "of the file, not of all that arrived"
+
+
+def test_a_range_that_ends_early_is_not_the_files_end(lab: Lab) -> None:
+    """The host announces 20 kB of the 60 kB that are missing and sends them: no connection breaks."""
+    make_meeting(lab.folder)
+    mix = (lab.folder / "mix.mp3").read_bytes()
+    until = GONE_BYTES + 20_000
+    stretch = {"Content-Range": f"bytes {GONE_BYTES}-{until - 1}/{len(mix)}"}
+    early = Reply(headers=stretch, body=mix[GONE_BYTES:until])
+    with lab.serve(replies(MIX, Reply(cut_at=GONE_BYTES), early)):
+        (recording,) = lab.fetch().recordings
+    assert lab.source("mixed.mp3") == mix
+    assert recording.meeting.mix is not None
+    assert recording.meeting.mix.length_verified
+    ranges = [r.headers.get("range") for r in lab.server.requests if r.path.endswith("mix.mp3")]
+    assert ranges == [None, f"bytes={GONE_BYTES}-", f"bytes={until}-"], "the rest of it is requested"
 
 
 def test_row_19_a_range_of_another_object_is_never_appended(lab: Lab) -> None:
@@ -234,6 +273,16 @@ def test_row_25_compressed_audio_is_refused_at_once(lab: Lab) -> None:
         code, _ = mixed_problem(lab)
     assert code == "unexpected_encoding"
     assert len(lab.asked("mix.mp3")) == 1
+
+
+def test_a_compressed_error_page_is_read_for_its_code(lab: Lab) -> None:
+    """By its code the URL has expired: a new one is requested, which the status 400 alone would not do."""
+    page = gzip.compress(b"<Error><Code>ExpiredToken</Code><Message>no more</Message></Error>")
+    expired = Reply(status=400, body=page, headers={"Content-Encoding": "gzip"})
+    with lab.serve(replies(MIX, expired)):
+        (recording,) = lab.fetch().recordings
+    assert recording.status == "complete"
+    assert len([p for p in lab.asked("/audio_mixed/") if not p.endswith("/audio_mixed/")]) == 1
 
 
 def test_row_26_next_to_nothing_a_second_ends_the_attempt(lab: Lab) -> None:

@@ -1,11 +1,13 @@
 """Key, region and addresses: checked before any request, never shown."""
 
+import io
 import logging
 import pickle
 from pathlib import Path
 
 import pytest
 import requests
+import urllib3
 
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, UsageError
 from recall_audio.fetch import Settings
@@ -207,3 +209,15 @@ def test_urllib3_logs_no_query(caplog: pytest.LogCaptureFixture) -> None:
     )
     assert "canary" not in caplog.text
     assert "GET /x?... HTTP/1.1" in caplog.text
+
+
+@pytest.mark.parametrize(("most_bytes", "is_accepted"), [(10, True), (11, True), (9, False)])
+def test_a_body_of_exactly_the_most_bytes_is_accepted(most_bytes: int, is_accepted: bool) -> None:
+    response = requests.Response()
+    response.raw = urllib3.HTTPResponse(io.BytesIO(b"0123456789"), preload_content=False)
+    if is_accepted:
+        assert sessions.capped_body(response, "https://h.example/x", most_bytes) == b"0123456789"
+        return
+    with pytest.raises(ItemError) as caught:
+        sessions.capped_body(response, "https://h.example/x", most_bytes)
+    assert caught.value.code == "too_large"

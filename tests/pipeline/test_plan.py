@@ -10,12 +10,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from recall_audio.files import read_json
+from recall_audio.files import read_json, write_json
 from recall_audio.model.meeting import MediaFile, Meeting, Part, Participant, Presence
 from recall_audio.model.options import OPTION_FIELDS, Options
 from recall_audio.model.outcome import Finding
 from recall_audio.pipeline import job, stages
-from recall_audio.pipeline.documents import KINDS, read_documents
+from recall_audio.pipeline.documents import KINDS, Layout, read_documents
+from recall_audio.pipeline.manifest import StageRecord, describe, earlier, is_done
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 
 ALL = ["people", "decode", "align", "speech", "talk", "stems", "report"]
@@ -181,11 +182,58 @@ def test_lost_files_are_made_again_and_audio_is_decoded_only_for_a_stage_that_re
     assert redone(lost=lost) == expected
 
 
+FILES = ("talk.json", "segments.rttm")
+
+
+def finished(folder: Path, status: str = "done") -> Layout:
+    """A folder whose run measured talk under the key ``k`` and wrote :data:`FILES`."""
+    paths = [folder / name for name in FILES]
+    for path in paths:
+        path.write_bytes(b"0123456789")
+    stage = StageRecord("talk", "k", "done", 1.0, 1.0, describe(folder, paths))
+    facts = {"status": status, "parameters": {}, "stages": [stage.to_json()]}
+    write_json(folder / "run.json", "run", facts)
+    return Layout(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_intact"),
+    [
+        pytest.param(b"0123456789", True, id="as it was"),
+        pytest.param(None, False, id="gone"),
+        pytest.param(b"012345678", False, id="shorter"),
+        pytest.param(b"0123456789\n", False, id="longer"),
+        pytest.param(b"", False, id="empty"),
+    ],
+)
+@pytest.mark.parametrize("name", FILES)
+def test_a_stage_is_fresh_while_each_of_its_files_has_its_size(
+    tmp_path: Path, name: str, content: bytes | None, is_intact: bool
+) -> None:
+    layout = finished(tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    left = earlier(layout, {})
+    assert left.is_fresh("talk", "k") == is_done(layout, {"talk": "k"}) == is_intact
+    assert left.is_fresh("talk", "k", check_files=False)
+    assert not left.is_fresh("talk", "another key", check_files=False)
+
+
+def test_a_run_is_done_where_its_manifest_says_so_under_the_same_keys(tmp_path: Path) -> None:
+    layout = finished(tmp_path, "unfinished")
+    assert not is_done(layout, {"talk": "k"}), "intact, of the same keys, and unfinished"
+    finished(tmp_path)
+    assert is_done(layout, {"talk": "k"})
+    assert not is_done(layout, {"talk": "another key"})
+    assert not is_done(layout, {"talk": "k", "stems": "k"}), "a stage is still to come"
+
+
 def closure(name: str) -> Iterator[str]:
     """A stage, and all that it depends on."""
     yield name
-    for earlier in STAGES[name].reads:
-        yield from closure(earlier)
+    for read in STAGES[name].reads:
+        yield from closure(read)
 
 
 class Noted(dict[str, Any]):
