@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -59,9 +60,9 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     """Return a function that serves the sample meeting in a state and sets the environment to it."""
     opened: list[StandIn] = []
 
-    def start(state: State | None = None, faults: tuple[Fault, ...] = ()) -> StandIn:
+    def start(state: State | None = None, faults: tuple[Fault, ...] = (), **content: Any) -> StandIn:
         sample = meeting(sample_folder())
-        served = ServedMeeting(sample.folder, sample.content, state or State(), sample.bot_id)
+        served = ServedMeeting(sample.folder, sample.content | content, state or State(), sample.bot_id)
         server = StandIn([served], faults, StandInOptions(key=CANARY_KEY))
         server.__enter__()
         opened.append(server)

@@ -13,7 +13,7 @@ from recall_audio.cli import options as shared
 from recall_audio.cli.logs import log_options
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_COLUMNS = ("bot", "joined", "status", "platform", "recordings", "name")
+_COLUMNS = ("bot", "joined", "status", "platform", "recordings", "title", "name")
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -46,17 +46,20 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 )
 @click.option("--platform", "platforms", multiple=True,
               help="List bots on this platform, e.g. zoom, microsoft_teams. May be repeated.")  # fmt: skip
+@click.option("--metadata", type=shared.KeyValue(), multiple=True,
+              help="List bots with this key and value in their metadata. May be repeated.")  # fmt: skip
 @shared.region_option
 @click.option("--json", "as_json", is_flag=True, help="Print bots as JSON lines on stdout.")
 @log_options
-def bots(region: str | None, as_json: bool, **values: Any) -> None:
+def bots(region: str | None, as_json: bool, metadata: tuple[tuple[str, str], ...], **values: Any) -> None:
     """List the bots of the workspace: a table on a terminal, else one id a line.
 
     `recall-audio bots --since 7d --status done | recall-audio run --ids-file -`
     """
     from recall_audio import fetch
 
-    found = fetch.list_bots(fetch.Settings.from_environment(region), fetch.BotFilter(**values))
+    bot_filter = fetch.BotFilter(**values, metadata=dict(metadata))
+    found = fetch.list_bots(fetch.Settings.from_environment(region), bot_filter)
     if as_json:
         for bot in found:
             click.echo(json.dumps(dataclasses.asdict(bot)))
@@ -70,5 +73,5 @@ def bots(region: str | None, as_json: bool, **values: Any) -> None:
 def _table(found: Any) -> None:
     from recall_audio.cli.printing import print_table
 
-    rows = [[b.bot_id, b.join_at, b.status, b.platform, b.recordings, b.name] for b in found]
+    rows = [[b.bot_id, b.join_at, b.status, b.platform, b.recordings, b.title, b.name] for b in found]
     print_table(_COLUMNS, rows, "table")

@@ -53,27 +53,6 @@ def fetch_(
     )
 
 
-class _Pairs(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A pair ``KEY=VALUE``."""
-
-    name = "K=V"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Split text at its first ``=``."""
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = str(value).partition("=")
-        if not key or not equals:
-            self.fail(f"{value!r} is not of the form KEY=VALUE", param, ctx)
-        return key, text
-
-
-METADATA = _Pairs()
-"""The type of ``--metadata``."""
-
-
 @click.command("create-bot", short_help="Send a bot that records what this tool needs.")
 @click.argument("meeting_url")
 @click.option("--name", help="Give the bot this display name.")
@@ -92,7 +71,9 @@ METADATA = _Pairs()
     metavar="[PLATFORM=]NAME",
     help="Run the bot on this machine: web, web_4_core, web_gpu, or native on Zoom.",
 )
-@click.option("--metadata", type=METADATA, multiple=True, help="Attach this to the bot. May be repeated.")
+@click.option(
+    "--metadata", type=shared.KeyValue(), multiple=True, help="Attach this to the bot. May be repeated."
+)
 @click.option("--retention", metavar="TIME", help="Keep media this long: 48h, 7d, 2w, or forever.")
 @click.option(
     "--start-recording-on",

@@ -60,6 +60,24 @@ region_option = click.option(
     "--region", envvar=REGION_VARIABLE, show_envvar=True, help="Use this API region, e.g. us-west-2."
 )
 
+
+class KeyValue(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A pair ``KEY=VALUE``."""
+
+    name = "K=V"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split text at its first ``=``."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not of the form KEY=VALUE", param, ctx)
+        return key, text
+
+
 ids_options = stacked(
     click.argument("bot_ids", metavar="BOT_ID...", nargs=-1),
     click.option("--ids-file", metavar="FILE|-",

@@ -165,6 +165,8 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
     people = speakers(documents)
     console.print(shown(title(documents), "bold"))
     console.print(shown(_facts(documents, people)))
+    if metadata := _metadata(documents):
+        console.print(shown(metadata))
     if people:
         console.print()
         console.print(_bars(people, shown))
@@ -205,6 +207,13 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     if number(talk.get("overlap_of_speech")) is not None:
         said.append(f"more than one for {percent(talk.get('overlap_of_speech'))} of that")
     return ", ".join(said)
+
+
+def _metadata(documents: Documents) -> str:
+    """Return the metadata of bot and recording in one line, empty where there is none."""
+    recording = mapping(documents.get("recording"))
+    both = [mapping(mapping(recording.get(name)).get("metadata")) for name in ("bot", "recording")]
+    return ", ".join(f"{text(key)}={text(value)}" for found in both for key, value in found.items())
 
 
 def _bars(people: list[Speaker], shown: _Encoder) -> "Table":

@@ -46,6 +46,8 @@ class ExportView:
         out: the folder below which the files will be written, absolute if `root` is; None for the
             recording's folder.
         clips: how speech is cut into clips for a transcriber.
+        origin: what the API says of the meeting: ``bot_id, title, platform, started_at``, the ``metadata`` of
+            bot and recording as JSON, and the ``status`` of its processing; None where unknown.
     """
 
     recording_id: str
@@ -60,6 +62,7 @@ class ExportView:
     root: str = ""
     out: str | None = None
     clips: ClipOptions = field(default_factory=ClipOptions)
+    origin: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def session(self) -> str:

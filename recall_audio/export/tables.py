@@ -22,6 +22,14 @@ Type = Literal["string", "number", "integer", "boolean"]
 Row = Sequence[Any]
 _TYPES: Mapping[type, Type] = {float: "number", int: "integer", bool: "boolean", str: "string"}
 _KEYS: dict[str, Type] = {"recording_id": "string"}
+_ORIGIN: dict[str, Type] = {
+    "bot_id": "string",
+    "title": "string",
+    "platform": "string",
+    "started_at": "string",
+    "status": "string",
+    "metadata": "string",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,8 @@ def _plain_type(annotation: Any) -> Any:
 
 def _meetings(view: ExportView) -> Iterator[Row]:
     talk = view.talk
-    yield view.recording_id, *cells_of(talk, talk.equality, talk.turn_taking)
+    origin = [view.origin.get(column) for column in _ORIGIN]
+    yield view.recording_id, *origin, *cells_of(talk, talk.equality, talk.turn_taking)
 
 
 def _segments(view: ExportView) -> Iterator[Row]:
@@ -145,7 +154,7 @@ _PART: dict[str, Type] = {
 }
 
 TABLES: tuple[Table, ...] = (
-    Table("meetings", _KEYS | columns_of(Talk, Equality, TurnTaking), _meetings),
+    Table("meetings", _KEYS | _ORIGIN | columns_of(Talk, Equality, TurnTaking), _meetings),
     Table("segments", _KEYS | _SEGMENT, _segments),
     Table("turns", _KEYS | columns_of(Turn), _values(lambda view: view.talk.events.turns)),
     Table("transitions", _KEYS | columns_of(Transition), _values(lambda view: view.talk.events.transitions)),

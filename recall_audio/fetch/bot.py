@@ -4,7 +4,7 @@ import datetime
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +169,14 @@ class BotFilter:
         until: only bots that join before this time, or None.
         statuses: only bots with one of these statuses; empty for any.
         platforms: only bots on one of these platforms; empty for any.
+        metadata: only bots with all of these keys and values in their metadata.
     """
 
     since: datetime.datetime | None = None
     until: datetime.datetime | None = None
     statuses: Sequence[str] = ()
     platforms: Sequence[str] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def query(self) -> dict[str, str | list[str]]:
         """Return the query parameters of the API's list."""
@@ -185,6 +187,7 @@ class BotFilter:
             if t is not None
         }
         lists = {"status": list(self.statuses), "platform": list(self.platforms)}
+        query |= {f"metadata__{key}": value for key, value in self.metadata.items()}
         return query | {k: v for k, v in lists.items() if v}
 
 
@@ -200,6 +203,9 @@ class ListedBot:
         join_at: when it joins or joined, ISO 8601, or None.
         name: its display name, or None.
         recordings: number of its recordings.
+        title: the meeting's title, by the first recording that has one, or None.
+        metadata: the bot's metadata.
+        expires_at: when the first of its media are deleted, ISO 8601, or None.
     """
 
     bot_id: str
@@ -209,6 +215,9 @@ class ListedBot:
     join_at: str | None
     name: str | None
     recordings: int
+    title: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    expires_at: str | None = None
 
 
 def list_bots(settings: Settings, bot_filter: BotFilter) -> Iterator[ListedBot]:
@@ -229,6 +238,8 @@ def list_bots(settings: Settings, bot_filter: BotFilter) -> Iterator[ListedBot]:
 def _listed_bot(row: Any) -> ListedBot:
     bot = payloads.bot(row)
     facts, n_recordings = bot.facts, len(bot.recordings)
+    titles = (r.facts["title"] for r in bot.recordings)
+    kept = [r.facts["expires_at"] for r in bot.recordings if r.code != "deleted"]
     return ListedBot(
         bot.bot_id,
         bot.code,
@@ -237,6 +248,9 @@ def _listed_bot(row: Any) -> ListedBot:
         facts["join_at"],
         facts["name"],
         n_recordings,
+        next((title for title in titles if title), None),
+        facts["metadata"],
+        min((end for end in kept if end), default=None),
     )
 
 

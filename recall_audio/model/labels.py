@@ -113,11 +113,20 @@ def _untaken(label: str, taken: set[str]) -> str:
     return candidate
 
 
-_LASTING = (("zoom", "conf_user_id"), ("teams", "user_id"))
+_LASTING = (
+    ("zoom", "conf_user_id"),
+    ("teams", "user_id"),
+    ("google_meet", "static_participant_id"),
+    ("webex", "webex_id"),
+)
+"""Platforms, and the field of ``extra_data`` that stays the same in all meetings.
+
+Source: Recall.ai's documents, November 2025.
+"""
 
 
 def lasting_keys(email: str | None, extra_data: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return what identifies a participant across meetings: email, Zoom or Teams id.
+    """Return what identifies a participant across meetings: email, or an id of the platform.
 
     Each is one word, e.g. ``email:ann@x.org``, ``zoom.conf_user_id:...``, ``teams.user_id:...``. Zoom's own
     ``user_id`` is valid within one meeting only, so it is no such key.

@@ -93,8 +93,9 @@ class Meeting:
     """One recording of one bot: the content of ``recording.json``.
 
     Attributes:
-        bot: plain facts of the bot (``id, name, platform, meeting_id, join_at``).
-        recording: plain facts of the recording (``id, started_at, completed_at, expires_at``).
+        bot: plain facts of the bot (``id, name, platform, meeting_id, join_at, metadata``).
+        recording: plain facts of the recording (``id, started_at, completed_at, expires_at, title,
+            metadata``).
         participants: everyone who was present, silent ones too.
         parts: separate recordings, in the API's order.
         mix: the mixed recording, or None where there is none.

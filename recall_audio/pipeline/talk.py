@@ -1,5 +1,6 @@
 """Measure talk from a recording's files, and collect what the exporters take."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -143,4 +144,20 @@ def view_of(
         mix=recording["mix"]["file"] if recording["mix"] else None,
         root=address_of(root) if root else "",
         out=address_of(out) if out else None,
+        origin=_origin(documents),
     )
+
+
+def _origin(documents: Documents) -> dict[str, str | None]:
+    """Return what the tables say about where a recording comes from."""
+    bot, recording = documents["recording"]["bot"], documents["recording"]["recording"]
+    found = [facts.get("metadata") for facts in (bot, recording)]
+    metadata = {k: v for one in found if isinstance(one, dict) for k, v in one.items()}
+    return {
+        "bot_id": bot.get("id"),
+        "title": recording.get("title"),
+        "platform": bot.get("platform"),
+        "started_at": recording.get("started_at"),
+        "status": documents.get("run", {}).get("status"),
+        "metadata": json.dumps(metadata, sort_keys=True) if metadata else None,
+    }

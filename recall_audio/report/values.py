@@ -133,9 +133,10 @@ def _told_apart(found: list[Speaker]) -> list[Speaker]:
 
 
 def title(documents: Documents) -> str:
-    """Return the meeting's title: the bot's name, else its platform's meeting id, else its own id."""
-    bot = mapping(mapping(documents.get("recording")).get("bot"))
-    return text(bot.get("name")) or text(bot.get("meeting_id")) or text(bot.get("id")) or "Meeting"
+    """Return the meeting's title, else the bot's name, its platform's meeting id, or its own id."""
+    recording = mapping(documents.get("recording"))
+    bot, titled = mapping(recording.get("bot")), text(mapping(recording.get("recording")).get("title"))
+    return titled or text(bot.get("name")) or text(bot.get("meeting_id")) or text(bot.get("id")) or "Meeting"
 
 
 def time_map(part: Mapping[str, Any]) -> list[tuple[float, float]]:

@@ -69,6 +69,25 @@ class Recording:
         return documents.read_documents(self.folder)
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Return what the API says of the meeting, with None where it says nothing.
+
+        Keys: bot_id, recording_id, title, platform, started_at, completed_at, expires_at, bot_metadata,
+        recording_metadata.
+        """
+        document = documents.need(self.documents, "recording")
+        bot, recording = document["bot"], document["recording"]
+        names = ("title", "started_at", "completed_at", "expires_at")
+        return {
+            "bot_id": bot["id"],
+            "recording_id": recording["id"],
+            "platform": bot.get("platform"),
+            **{name: recording.get(name) for name in names},
+            "bot_metadata": bot.get("metadata") or {},
+            "recording_metadata": recording.get("metadata") or {},
+        }
+
+    @property
     def duration_s(self) -> float:
         """Return the length of the mix in seconds."""
         return float(documents.need(self.documents, "alignment")["mix"]["duration_s"])

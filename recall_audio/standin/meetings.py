@@ -6,7 +6,8 @@ artifacts.
 ::
 
     FOLDER/meeting.json     recording_id, duration, participants[], parts[]; optional: bot_id, platform,
-                            bot_name, mix (file), events[], speaker_timeline[]
+                            bot_name, mix (file), events[], speaker_timeline[], title, bot_metadata{},
+                            recording_metadata{}
     FOLDER/mix.mp3          the mixed recording
     FOLDER/parts/...        the parts, as meeting.json's ``parts[].file`` names them
 """
@@ -177,7 +178,7 @@ def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str],
         "recordings": [recording(m, artifacts) for m in meetings],
         "calendar_meetings": [],
         "slack_team": None,
-        "metadata": {},
+        "metadata": first.content.get("bot_metadata", {}),
     }
 
 
@@ -192,6 +193,11 @@ def matches(row: Json, query: dict[str, list[str]]) -> bool:
     return (
         row["status_changes"][-1]["code"] in query.get("status", [row["status_changes"][-1]["code"]])
         and row["meeting_url"]["platform"] in query.get("platform", [row["meeting_url"]["platform"]])
+        and all(
+            row["metadata"].get(key.removeprefix("metadata__")) == values[-1]
+            for key, values in query.items()
+            if key.startswith("metadata__")
+        )
         and ("join_at_after" not in query or joined > bound("join_at_after"))
         and ("join_at_before" not in query or joined < bound("join_at_before"))
     )
@@ -204,6 +210,14 @@ def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], 
     shortcuts: Json = dict.fromkeys(_SHORTCUTS)
     for kind in shown:
         shortcuts[kind] = {k: v for k, v in artifacts(meeting, kind).items() if k != "recording"}
+    if "title" in meeting.content:
+        shortcuts["meeting_metadata"] = {
+            "id": meeting.artifact_id("meeting_metadata"),
+            "created_at": stamp(),
+            "status": status("done", None),
+            "metadata": {},
+            "data": {"title": meeting.content["title"], "zoom": None},
+        }
     duration_s = float(meeting.content["duration"])
     return {
         "id": meeting.recording_id,
@@ -213,7 +227,7 @@ def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], 
         "expires_at": stamp(7 * 86_400.0),
         "status": status(has.recording, has.sub_code),
         "media_shortcuts": shortcuts if has.shortcuts else None,
-        "metadata": {},
+        "metadata": meeting.content.get("recording_metadata", {}),
     }
 
 
@@ -222,7 +236,7 @@ def recording_alone(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, 
     alone = recording(meeting, artifacts)
     alone["media_shortcuts"] = alone["media_shortcuts"] or dict.fromkeys(_SHORTCUTS)
     alone |= {
-        "bot": {"id": meeting.bot_id, "metadata": {}},
+        "bot": {"id": meeting.bot_id, "metadata": meeting.content.get("bot_metadata", {})},
         "realtime_endpoints": [],
         "desktop_sdk_upload": None,
     }

@@ -88,11 +88,28 @@ def test_bots_are_filtered_and_listed_as_ids_or_json(
         ["--platform", "webex"],
     ):
         assert command("bots", *options)[1] == "", options
-    assert json.loads(command("bots", "--json")[1])["bot_id"] == bot
+    listed = json.loads(command("bots", "--json")[1])
+    assert (listed["bot_id"], listed["title"], listed["metadata"]) == (bot, None, {})
     monkeypatch.delenv("RECALL_BASE_URL")
     code, _, said = command("bots", "--region", "No such!")
     assert code == 2
     assert "No such!" in said
+
+
+@covers("bots", "--metadata")
+def test_bots_are_found_by_their_metadata(serve: Serve, command: Command) -> None:
+    server = serve(title="Budget", bot_metadata={"team": "sales & co", "year": "2026"})
+    [bot] = server.bot_ids
+    both = ["--metadata", "team=sales & co", "--metadata", "year=2026"]
+    assert command("bots", *both)[1].split() == [bot]
+    assert command("bots", "--metadata", "team=legal")[1] == ""
+    assert command("bots", *both[:3], "year=2025")[1] == ""
+    listed = json.loads(command("bots", "--json")[1])
+    assert (listed["title"], listed["metadata"]["team"], listed["platform"]) == (
+        "Budget",
+        "sales & co",
+        "zoom",
+    )
 
 
 @covers("create-bot", "--name", "--join-at", "--separate", "--region")

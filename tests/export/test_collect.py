@@ -145,6 +145,8 @@ def test_recordings_are_read_one_by_one() -> None:
         (None, ZOOM, ("zoom.conf_user_id:CUI-1",)),
         (None, TEAMS, ("teams.user_id:T-1",)),
         (None, {"zoom": {"user_id": 1}}, ()),
+        (None, {"google_meet": {"static_participant_id": "s1"}}, ("google_meet.static_participant_id:s1",)),
+        (None, {"webex": {"webex_id": "w1"}}, ("webex.webex_id:w1",)),
         (None, {"zoom": None, "microsoft_teams": {"user_id": " "}}, ()),
         ("A@b.c", TEAMS, ("email:a@b.c", "teams.user_id:T-1")),
     ],

@@ -9,6 +9,7 @@ from fetch.lab import ANN, BOB, Lab, after, make_meeting, replies
 
 from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.fetch import create_bot, fetch_bot, known_recordings
+from recall_audio.fetch.api import payloads
 from recall_audio.files import read_json
 from recall_audio.model.meeting import Meeting, Presence
 from recall_audio.model.new_bot import NewBot
@@ -216,6 +217,34 @@ def test_row_32_a_display_name_is_kept_exactly(lab: Lab, name: str) -> None:
     assert recording.meeting.participants[0].name == name
     value = read_json(recording.folder / "recording.json", "recording")
     assert value["participants"][0]["name"] == name
+
+
+def test_title_metadata_and_lasting_ids_come_with_a_recording(lab: Lab) -> None:
+    make_meeting(lab.folder)
+    ids = {"google_meet": {"static_participant_id": "spaces/1"}}
+    more = {"title": "Budget", "bot_metadata": {"team": "sales"}, "recording_metadata": {"room": None}}
+    after(lab.folder / "meeting.json", lambda content: content.update(**more, platform="google_meet"))
+    for row in ("participants", "parts"):
+        after(
+            lab.folder / "meeting.json",
+            lambda c, row=row: (c[row][0].get("participant") or c[row][0]).update(extra_data=ids),
+        )
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    document = read_json(recording.folder / "recording.json", "recording")
+    assert (document["recording"]["title"], document["bot"]["platform"]) == ("Budget", "google_meet")
+    assert document["bot"]["metadata"] == {"team": "sales"}
+    assert document["recording"]["metadata"] == {"room": None}
+    assert document["participants"][0]["extra_data"] == ids
+
+
+def test_metadata_keeps_plain_values_and_leaves_out_the_rest() -> None:
+    deep = {"a": "1", "n": 2, "b": True, "none": None, "list": [1], "object": {"x": 1}, "long": "x" * 99_999}
+    kept = payloads.metadata(deep)
+    assert {k: v for k, v in kept.items() if k != "long"} == {"a": "1", "n": 2, "b": True, "none": None}
+    assert len(kept["long"]) == 16_384
+    assert payloads.metadata("no object") == payloads.metadata(None) == {}
+    assert len(payloads.metadata({str(n): "" for n in range(10_000)})) == 200
 
 
 def test_create_bot_asks_for_both_artifacts(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import recall_audio as ra
+from recall_audio.cli import run as run_command
 from recall_audio.export.collect import ALL_TABLES
 
 
@@ -22,6 +23,28 @@ def test_collected_tables_are_the_files_of_collect(processed: Path) -> None:
         for column in table.columns:
             missing = table[column].isna()
             assert [r[column] == "" for r in rows] == list(missing | table[column].astype(str).eq(""))
+
+
+def test_title_metadata_and_status_of_a_meeting_are_collected_and_shown(
+    processed: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = processed / "recording.json"
+    recording = json.loads(file.read_text("utf-8"))
+    recording["bot"]["metadata"] = {"team": "sales"}
+    recording["recording"] |= {"title": "Budget, part 2", "metadata": {"room": "7"}}
+    file.write_text(json.dumps(recording), "utf-8")
+    meeting = ra.collect(processed.parent.parent)["meetings"].iloc[0]
+    assert (meeting["bot_id"], meeting["recording_id"]) == (processed.parent.name, processed.name)
+    assert (meeting["title"], meeting["platform"], meeting["status"]) == ("Budget, part 2", "zoom", "done")
+    assert json.loads(meeting["metadata"]) == {"team": "sales", "room": "7"}
+    facts = ra.open(processed).facts
+    assert (facts["title"], facts["bot_metadata"], facts["started_at"]) == (
+        "Budget, part 2", {"team": "sales"}, meeting["started_at"],
+    )  # fmt: skip
+    assert run_command(["info", str(processed)]) == 0
+    shown = capfd.readouterr().out
+    assert "Budget, part 2" in shown
+    assert "team=sales, room=7" in shown
 
 
 def test_a_person_called_na_is_no_missing_value(processed: Path) -> None:

@@ -27,6 +27,9 @@ _LONGEST_TEXT = 16_384
 _LONGEST_ID = 256
 """Characters of the longest id accepted."""
 
+_MOST_METADATA = 200
+"""Keys of metadata that are kept."""
+
 Json = Mapping[str, Any]
 
 
@@ -242,6 +245,7 @@ def bot(value: Any) -> Bot:
         "platform": text(meeting.get("platform")),
         "meeting_id": text(meeting.get("meeting_id")),
         "join_at": text(body.get("join_at")),
+        "metadata": metadata(body.get("metadata")),
     }
     found = tuple(recording(r) for r in rows(body.get("recordings") or [], "bot's recordings"))
     code, sub_code = _status(last)
@@ -259,6 +263,8 @@ def recording(value: Any) -> Recording:
     code, sub_code = _status(optional_mapping(body.get("status")))
     facts: dict[str, Any] = {"id": recording_id}
     facts |= {k: text(body.get(k)) for k in ("started_at", "completed_at", "expires_at")}
+    facts["title"] = text(_data(shortcuts.get("meeting_metadata")).get("title"))
+    facts["metadata"] = metadata(body.get("metadata"))
     return Recording(
         recording_id,
         facts,
@@ -267,6 +273,17 @@ def recording(value: Any) -> Recording:
         _shortcut("audio_mixed", shortcuts.get("audio_mixed")),
         _shortcut("participant_events", shortcuts.get("participant_events")),
     )
+
+
+def metadata(value: Any) -> dict[str, Any]:
+    """Return the user's own keys and values: texts, numbers, truth values and None; others are left out."""
+    found = list(optional_mapping(value).items())[:_MOST_METADATA]
+    plain = {k[:_LONGEST_TEXT]: v[:_LONGEST_TEXT] if isinstance(v, str) else v for k, v in found}
+    return {k: v for k, v in plain.items() if v is None or isinstance(v, str | int | float)}
+
+
+def _data(shortcut: Any) -> Json:
+    return optional_mapping(optional_mapping(shortcut).get("data"))
 
 
 def _shortcut(kind: Kind, value: Any) -> Artifact | None:
