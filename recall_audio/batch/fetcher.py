@@ -17,8 +17,10 @@ from typing import TypeVar
 from recall_audio import fetch
 from recall_audio.batch import previous_runs
 from recall_audio.batch.request import Request, SettingsSource
+from recall_audio.batch.tasks import unexpected_error
 from recall_audio.batch.workspace import Workspace
-from recall_audio.errors import ItemError, TransientError, UsageError
+from recall_audio.errors import ItemError, RecallAudioError, TransientError, UsageError
+from recall_audio.files import DISK_FULL_ERRORS, disk_error
 from recall_audio.model.options import FetchOptions
 from recall_audio.model.outcome import Outcome, ProgressCallback, Status
 
@@ -96,8 +98,22 @@ class Fetcher:
     def fetch_bot(self, index: int, bot_id: str, options: FetchOptions) -> BotRecordings:
         """Return the recordings of one bot, fetched where they are not on disk.
 
+        An error that no one foresaw costs this bot only.
+
         Raises as :meth:`fetch_all`.
         """
+        started = time.monotonic()
+        try:
+            return self._fetch_bot(index, bot_id, options)
+        except RecallAudioError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other bots go on
+            if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
+                raise disk_error(error, self.request.out) from None
+            failure = unexpected_error(error)
+        return BotRecordings(index, (Outcome.of_error(failure, bot_id, seconds=time.monotonic() - started),))
+
+    def _fetch_bot(self, index: int, bot_id: str, options: FetchOptions) -> BotRecordings:
         started = time.monotonic()
         try:
             self.workspace.load_state(bot_id)

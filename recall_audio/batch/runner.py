@@ -211,12 +211,17 @@ class Runner:
                 self._process_if_needed((bot.index, i), recording)
 
     def _process_if_needed(self, position: _Position, folder: Path) -> None:
-        outcome = previous_runs.standing_outcome(folder, self._request)
-        if outcome is None:
-            self._process_if_space(position, folder)
-        else:
-            self._workspace.discard(folder)
-            self._add_outcome(position, outcome)
+        try:
+            outcome = previous_runs.standing_outcome(folder, self._request)
+            if outcome is None:
+                self._process_if_space(position, folder)
+                return
+        except ItemError as error:
+            outcome = Outcome.of_error(error, folder.parent.name, folder)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other recordings go on
+            outcome = Outcome.of_error(tasks.unexpected_error(error), folder.parent.name, folder)
+        self._workspace.discard(folder)
+        self._add_outcome(position, outcome)
 
     def _process_if_space(self, position: _Position, folder: Path) -> None:
         """Process a recording now if there is disk space, else after others."""

@@ -139,15 +139,27 @@ _MIXDOWN_FACTOR = 1.5
 """Size of stems with a mixdown, which beside two stems adds half as much again."""
 _BYTES_PER_SOURCE_BYTE = 12
 """Growth of a source of undeclared length when it is decoded: 24 kbit/s Opus grows by 10.7."""
+_LEAST_BYTES_PER_S = 250
+"""Bytes of a second of audio in the thriftiest files: Opus at 2 kbit/s in silence. What is declared to be
+longer than its bytes can hold is cut by the decoder, and needs no space."""
 
 
-def needed_bytes(meeting: Meeting, options: Options) -> int:
+def needed_bytes(meeting: Meeting, options: Options, *, by_bytes: bool = False) -> int:
     """Return the most bytes that processing a recording writes.
 
     These are working files, stems, and one stem in the making.
+
+    Args:
+        meeting: the recording.
+        options: how it will be processed.
+        by_bytes: leave out how late a part begins, which only the API says and no byte on the disk bears out.
     """
-    parts_s = [p.media.duration_s or _estimated_s(p.media.n_bytes) for p in meeting.parts if p.media.file]
-    mix_s = max([_mix_s(meeting), *parts_s], default=0.0)
+    files = [(p.nominal_start_s, p.media) for p in meeting.parts if p.media.file]
+    parts_s = [_length_s(media.duration_s, media.n_bytes) for _, media in files]
+    has_mix = meeting.mix is not None and meeting.mix.file is not None
+    ends_s = [s + start for s, (start, _) in zip(parts_s, files, strict=True)]
+    clock_s = parts_s if has_mix or by_bytes else ends_s  # without a mix, the last end is the recording's
+    mix_s = max([_mix_s(meeting), *clock_s], default=0.0)
     work_bytes = _WORK_BYTES_PER_S * (mix_s + sum(parts_s))
     n_stems = len(meeting.participants) if parts_s else 0
     return int(work_bytes + _stem_bytes_per_s(options.stems) * mix_s * (n_stems + bool(n_stems)))
@@ -157,6 +169,13 @@ def _stem_bytes_per_s(options: StemOptions) -> float:
     bytes_per_s = (options.rate_hz or _NATIVE_HZ) * _SAMPLE_BYTES[options.bits]
     poly_factor = _POLY_FACTOR if options.poly else 1.0
     return float(bytes_per_s) * poly_factor * (_MIXDOWN_FACTOR if options.mixdown else 1.0)
+
+
+def _length_s(declared_s: float | None, n_bytes: int | None) -> float:
+    """Return the longest that a file can be, seconds: as declared, within what its bytes can hold."""
+    if not declared_s:
+        return _estimated_s(n_bytes)
+    return declared_s if n_bytes is None else min(declared_s, n_bytes / _LEAST_BYTES_PER_S)
 
 
 def _estimated_s(n_bytes: int | None) -> float:
@@ -171,12 +190,12 @@ def _mix_s(meeting: Meeting) -> float:
     if meeting.mix is None or not meeting.mix.file:
         return 0.0
     if meeting.mix.duration_s is not None:
-        return meeting.mix.duration_s
+        return _length_s(meeting.mix.duration_s, meeting.mix.n_bytes)
     try:
         start, end = (
             datetime.datetime.fromisoformat(meeting.recording[key]) for key in ("started_at", "completed_at")
         )
-        return max((end - start).total_seconds(), 0.0)
+        return _length_s(max((end - start).total_seconds(), 0.0), meeting.mix.n_bytes)
     except (KeyError, TypeError, ValueError):
         return _estimated_s(meeting.mix.n_bytes)
 
@@ -215,19 +234,28 @@ class FreeSpace:
 
         Raises:
             MachineError: ``disk_full``: it would not even fit alone.
+            ItemError: ``absurd_times``: it would fit alone but for the times that are declared for it.
         """
         try:
-            needed = needed_bytes(read_meeting(Layout(folder)), options) - _reusable_bytes(folder)
+            meeting = read_meeting(Layout(folder))
         except ItemError:
-            needed = 0  # processing it will raise the same error
+            return True  # processing it will raise the same error
+        reusable = _reusable_bytes(folder)
+        needed = max(needed_bytes(meeting, options) - reusable, 0)
         try:
-            self.check(max(needed, 0))
+            self.check(needed)
         except MachineError:
             if self._reserved:
                 return False
-            raise
-        self._reserved[folder] = max(needed, 0)
-        return True
+            self.check(max(needed_bytes(meeting, options, by_bytes=True) - reusable, 0))
+        else:
+            self._reserved[folder] = needed
+            return True
+        raise ItemError(
+            f"Its files hold little, but its declared times ask for {needed >> 20} MiB; it was left alone.",
+            "Fetch it again: `recall-audio fetch BOT_ID --force`.",
+            code="absurd_times",
+        )
 
     def release(self, folder: Path) -> None:
         """Release the reserved space of a recording that has ended."""

@@ -26,6 +26,10 @@ LOSSES = frozenset(
 """Codes of findings that make an outcome ``partial``: something expected is lost for good."""
 
 
+_LATEST_END_S = 7 * 86_400.0
+"""Latest end of a recording without a mix, whose length only the API's times give, seconds: a week."""
+
+
 def parameters_of(options: Options) -> dict[str, Any]:
     """Return every option in force as plain JSON values, as ``run.json`` keeps them."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
@@ -71,6 +75,7 @@ def process(
             "Process the recording itself, then run `recall-audio pseudonymise` on it again.",
             code="pseudonymised",
         )
+    _check_times(meeting)
     sweep_parts(folder)
     manifest = begin(layout, parameters, force=force)
     pieces = Pieces(executor)
@@ -83,6 +88,23 @@ def process(
         discard_work(layout)
     warnings = [f.to_json() for stage in manifest.stages for f in stage.warnings]
     return _outcome(layout, meeting, started, warnings, reused=not manifest.ran)
+
+
+def _check_times(meeting: Meeting) -> None:
+    """Check that declared times alone do not make a recording of months.
+
+    Raises:
+        ItemError: ``absurd_times``.
+    """
+    ends_s = [p.nominal_start_s + (p.media.duration_s or 0.0) for p in meeting.parts if p.media.file]
+    has_mix = meeting.mix is not None and meeting.mix.file is not None
+    if not has_mix and max(ends_s, default=0.0) > _LATEST_END_S:
+        raise ItemError(
+            f"A part is declared to end {max(ends_s):.0f} s after the recording's start, at most "
+            f"{_LATEST_END_S:.0f} s were expected; nothing was processed.",
+            "Fetch it again; if the times stay, ask Recall.ai about this recording.",
+            code="absurd_times",
+        )
 
 
 def finished(folder: Path, options: Options) -> Outcome | None:

@@ -142,7 +142,10 @@ def when_again(headers: Mapping[str, str], now: float) -> dict[str, Any]:
     wait_s = retry_after_s(headers, now)
     if wait_s is None:
         return {}
-    retry_at = datetime.datetime.fromtimestamp(now, datetime.UTC) + datetime.timedelta(seconds=wait_s)
+    try:
+        retry_at = datetime.datetime.fromtimestamp(now, datetime.UTC) + datetime.timedelta(seconds=wait_s)
+    except (OverflowError, ValueError):  # beyond the calendar
+        return {}
     return {"retry_after_s": wait_s, "retry_at": retry_at.isoformat(timespec="seconds")}
 
 
@@ -160,7 +163,10 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         date = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    wait_s = date.replace(tzinfo=date.tzinfo or datetime.UTC).timestamp() - now
+    try:
+        wait_s = date.replace(tzinfo=date.tzinfo or datetime.UTC).timestamp() - now
+    except (OverflowError, ValueError):  # a date at the end of the calendar, in another zone
+        return None
     return wait_s if wait_s >= 0.0 else None
 
 
