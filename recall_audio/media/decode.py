@@ -9,19 +9,23 @@ Every sample is in its place, and about one second is in memory at a time, howev
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from recall_audio.media.frames import FrameReader
+from recall_audio.errors import ItemError
+from recall_audio.media.frames import FrameReader, Heard
 from recall_audio.media.pcm_file import FULL_SCALE, WorkFull, WorkWriter
 from recall_audio.media.probe import (
-    Damage,
     Decoded,
+    Extent,
     Probe,
     container_of,
     describe_stream,
     empty_probe,
+    has_length_tag,
+    links,
     not_audio,
     open_audio,
     raw_probe,
@@ -98,29 +102,60 @@ def check_duration(decoded_s: float, declared_s: float | None) -> Finding | None
 
 
 def _packed(path: Path, container: str, writer: WorkWriter, limit_s: float) -> Decoded:
-    """Decode a file in a container."""
+    """Decode a file in a container, link by link."""
+    found, heard, capped = None, Heard(), False
+    with writer:
+        for extent in links(path, container):
+            left_s = limit_s - writer.position_s
+            probed, capped = _link(path, container, extent, writer, left_s, heard)
+            found = _joined(found, probed)
+            if capped:
+                break
+        if found is None or (heard.n_failed and not heard.n_frames):
+            raise not_audio(path, f"begins like {container}, but no frame of it can be decoded")
+    findings = [*_length_findings(writer, found, capped), *_findings_of(heard), *_low_finding(writer)]
+    return Decoded(
+        writer.path,
+        writer.n_samples,
+        writer.rate_hz,
+        found,
+        tuple(heard.damage),
+        tuple(findings),
+        heard.decoded_s,
+        heard.inserted_s,
+    )
+
+
+def _joined(found: Probe | None, following: Probe | None) -> Probe | None:
+    """Return what two links declare together: the first one's format, and both lengths."""
+    if found is None or following is None:
+        return found or following
+    first = found if found.codec else following
+    known = found.duration_s is not None and following.duration_s is not None
+    return replace(
+        first, duration_s=(found.duration_s or 0.0) + (following.duration_s or 0.0) if known else None
+    )
+
+
+def _link(
+    path: Path, container: str, extent: Extent, writer: WorkWriter, limit_s: float, heard: Heard
+) -> tuple[Probe | None, bool]:
+    """Decode one link and return what it declares, and whether the writer is full."""
     try:
-        with open_audio(path, container) as (source, audio), writer:
-            reader = FrameReader(source, audio, writer, limit_s)
-            found = describe_stream(audio, container)
+        with open_audio(path, container, extent) as (source, audio):
+            reader = FrameReader(source, audio, writer, limit_s, heard)
+            found = describe_stream(audio, container, has_length_tag=has_length_tag(path))
             capped = reader.run()
-            if reader.n_failed and not reader.n_frames:
-                raise not_audio(path, f"begins like {container}, but no frame of it can be decoded")
             if reader.first_pts is not None and found.codec.startswith("aac"):
-                found = _with_delay(found, known=reader.first_pts < 0)
+                found = replace(found, encoder_delay_known=reader.first_pts < 0)
+            return found, capped
     except EOFError:
-        with writer:
-            found, capped, reader = empty_probe(container), False, None
-    damage = tuple(reader.damage) if reader else ()
-    findings = [*_length_findings(writer, found, capped), *_damage_finding(damage), *_low_finding(writer)]
-    if reader and reader.mixdown.is_opposite:
-        text = "Its channels are each other's opposites: one was turned over, so that they do not cancel."
-        findings.append(Finding("opposite_channels", text, severity="note"))
-    return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, damage, tuple(findings))
-
-
-def _with_delay(found: Probe, *, known: bool) -> Probe:
-    return Probe(found.container, found.codec, found.rate_hz, found.channels, found.duration_s, known)
+        return empty_probe(container), False
+    except ItemError:
+        if extent.start == 0 and extent.stop is None:
+            raise
+        heard.note(writer.position_s, 0.0, "unreadable")
+        return None, False
 
 
 def _length_findings(writer: WorkWriter, found: Probe, capped: bool) -> list[Finding]:
@@ -141,13 +176,28 @@ def _is_short(decoded_s: float, declared_s: float) -> bool:
     return declared_s - decoded_s > _ROUNDING_S + _ROUNDING_SHARE * declared_s
 
 
-def _damage_finding(damage: tuple[Damage, ...]) -> list[Finding]:
-    if not damage:
-        return []
-    total_s = sum(d.length_s for d in damage)
-    first = f"the first at {damage[0].local_s:.2f} s"
-    text = f"{len(damage)} damaged places, {first}, {total_s:.2f} s in all, are silent in the result."
-    return [Finding("damaged_audio", text)]
+def _findings_of(heard: Heard) -> list[Finding]:
+    """Return findings about damage, timestamps and channels."""
+    findings = []
+    if heard.damage:
+        total_s, first_s = sum(d.length_s for d in heard.damage), heard.damage[0].local_s
+        text = f"{len(heard.damage)} damaged places, the first at {first_s:.2f} s, "
+        text += f"{total_s:.2f} s in all, are silent in the result."
+        if total_s == 0.0:
+            text = f"What should follow at {first_s:.2f} s cannot be read, and how long it is is unknown."
+        findings.append(Finding("damaged_audio", text))
+    notes = {
+        "timestamps_ignored": heard.outlier_s
+        and f"The timestamps of {heard.outlier_s:.2f} s contradict those around them and were not believed.",
+        "timestamps_back": heard.back_s
+        and f"Its timestamps go back by {heard.back_s:.2f} s in all: 0.00 s were dropped, every sample is "
+        "kept, and what follows lies later than they say.",
+        "timestamps_restart": heard.n_restarts
+        and f"Its timestamps begin anew {heard.n_restarts} times: it was read on without a gap.",
+        "opposite_channels": heard.mixdown.is_opposite
+        and "Its channels are each other's opposites: one was turned over, so that they do not cancel.",
+    }
+    return findings + [Finding(code, text, severity="note") for code, text in notes.items() if text]
 
 
 def _low_finding(writer: WorkWriter) -> list[Finding]:
@@ -179,4 +229,5 @@ def _raw(path: Path, writer: WorkWriter, limit_s: float) -> Decoded:
     if path.stat().st_size % 2:
         findings.append(Finding("odd_byte", "Half a sample at the end was left out.", severity="note"))
     findings += [*_length_findings(writer, found, capped), *_low_finding(writer)]
-    return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, (), tuple(findings))
+    decoded_s = writer.position_s
+    return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, (), tuple(findings), decoded_s)

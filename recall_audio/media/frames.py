@@ -1,6 +1,6 @@
 """Decode packets, place their frames on the file's clock and mix them down to mono blocks."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from recall_audio.media.pcm_file import WorkFull, WorkWriter
 from recall_audio.media.probe import Damage, start_time_s
-from recall_audio.media.timeline import Placed, Timeline
+from recall_audio.media.timeline import RESTART_S, Placed, Timeline
 from recall_audio.typing import Float32Array, FloatArray
 
 if TYPE_CHECKING:
@@ -69,9 +69,6 @@ TOLERANCE_S = 0.01
 
 _TOLERANCE_S = {"vorbis": 0.05}
 """Seconds, by codec: now and then Vorbis' timestamps are late by up to a quarter of a block."""
-
-_LOOK_AHEAD = {"vorbis": 4}
-"""Frames considered before a jump is accepted, by codec."""
 
 _FULL_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 """The float 1.0 of an integer sample, by numpy's type code."""
@@ -159,32 +156,69 @@ def _samples(frame: "AudioFrame") -> Float32Array:
     return scaled
 
 
+@dataclass(slots=True)
+class Heard:
+    """What has been decoded of a file so far, in all its links.
+
+    What was decoded and what was put in add up to what was pushed to the writer.
+
+    Attributes:
+        mixdown: combines the channels.
+        damage: stretches that could not be decoded, in order.
+        n_frames: frames decoded.
+        n_failed: packets that the decoder refused.
+        decoded_s: seconds that the decoder gave.
+        inserted_s: seconds of silence put in where audio is missing.
+        back_s: seconds by which timestamps went back, all samples being kept.
+        outlier_s: seconds whose timestamps were not believed.
+        n_restarts: times that the timestamps began anew.
+    """
+
+    mixdown: Mixdown = field(default_factory=Mixdown)
+    damage: list[Damage] = field(default_factory=list)
+    n_frames: int = 0
+    n_failed: int = 0
+    decoded_s: float = 0.0
+    inserted_s: float = 0.0
+    back_s: float = 0.0
+    outlier_s: float = 0.0
+    n_restarts: int = 0
+
+    def note(self, at_s: float, length_s: float, what: str) -> None:
+        """Record one damaged place."""
+        if len(self.damage) < MAX_DAMAGE:
+            self.damage.append(Damage(at_s, length_s, what))
+        else:
+            last = self.damage[-1]
+            self.damage[-1] = replace(last, length_s=last.length_s + length_s)
+
+
 class FrameReader:
     """Decodes one open audio stream into a working file.
 
     Attributes:
-        damage: stretches that could not be decoded, in order.
-        n_frames: frames decoded.
-        n_failed: packets that the decoder refused.
+        heard: what has been decoded.
         first_pts: the first packet's timestamp, in the stream's ticks.
-        mixdown: combines the channels.
     """
 
     def __init__(
-        self, source: "InputContainer", audio: "AudioStream", writer: WorkWriter, limit_s: float
+        self,
+        source: "InputContainer",
+        audio: "AudioStream",
+        writer: WorkWriter,
+        limit_s: float,
+        heard: Heard,
     ) -> None:
         import av
 
-        self.damage: list[Damage] = []
-        self.n_frames = self.n_failed = 0
+        self.heard = heard
         self.first_pts: int | None = None
         self._source, self._audio, self._writer, self._limit_s = source, audio, writer, limit_s
         self._rate_hz = 0
         self._fifo = av.AudioFifo()
-        self.mixdown = Mixdown()
-        self._timeline = Timeline(1, 0, 1, 0)
+        self._timeline = Timeline(1, 0, 0)
         self._mpeg = LostFrames() if audio.codec_context.name.startswith("mp3") else None
-        self._failed_before = 0
+        self._failed_before = heard.n_failed
 
     def run(self) -> bool:
         """Decode to the end.
@@ -208,7 +242,7 @@ class FrameReader:
             except StopIteration:
                 return
             except av.error.FFmpegError:
-                self._note(0, "unreadable")
+                self.heard.note(self._writer.position_s, 0.0, "unreadable")
                 return
             if self.first_pts is None:
                 self.first_pts = packet.pts
@@ -224,7 +258,7 @@ class FrameReader:
 
     def _failed(self, packet: "Packet[AudioStream]") -> None:
         if packet.size:
-            self.n_failed += 1
+            self.heard.n_failed += 1
             if self._mpeg is not None:
                 self._mpeg.failed(packet)
 
@@ -233,8 +267,9 @@ class FrameReader:
         rate_hz = frame.sample_rate
         if rate_hz != self._rate_hz:
             self._change(rate_hz)
-        self.n_frames += 1
         n_samples, pts = frame.samples, frame.pts
+        self.heard.n_frames += 1
+        self.heard.decoded_s += n_samples / rate_hz
         if pts is not None:
             pts = (pts * self._up + self._half) // self._down - self._origin
             if self._mpeg is not None:
@@ -260,7 +295,6 @@ class FrameReader:
         self._timeline = Timeline(
             rate_hz,
             round(_TOLERANCE_S.get(codec, TOLERANCE_S) * rate_hz),
-            _LOOK_AHEAD.get(codec, 1),
             round(self._limit_s * rate_hz),
             round(done.count * rate_hz / done.rate_hz),
         )
@@ -268,15 +302,17 @@ class FrameReader:
 
     def _emit(self, placed: Placed) -> None:
         """Write one frame in its place, with the silence before it."""
-        if placed.n_silence or placed.restarted:
+        if placed.n_silence:
             self._flush()
-            self._note(placed.n_silence, "restarted" if placed.restarted else "missing")
+            self._note_missing(placed.n_silence)
             self._writer.silence(placed.n_silence)
-        if placed.n_skipped:
-            self._flush()
-            self._writer.push(self.mixdown.mono(placed.item)[placed.n_skipped :])
-        else:
-            self._batch(placed.item)
+        if placed.n_back:
+            back_s = placed.n_back / self._rate_hz
+            if abs(back_s) > RESTART_S:
+                self.heard.n_restarts += 1
+            else:
+                self.heard.back_s += back_s
+        self._batch(placed.item)
 
     def _batch(self, frame: "AudioFrame") -> None:
         """Collect frames and write them a second at a time."""
@@ -292,23 +328,22 @@ class FrameReader:
     def _flush(self) -> None:
         batch = self._fifo.read(0, partial=True) if self._fifo.samples else None
         if batch is not None:
-            self._writer.push(self.mixdown.mono(batch))
+            self._writer.push(self.heard.mixdown.mono(batch))
 
     def _finish_rate(self) -> None:
+        """Write what is held and what the resampler holds."""
         if self._rate_hz:
             for placed in self._timeline.flush():
                 self._emit(placed)
             self._flush()
             self._writer.drain()
+            self.heard.outlier_s += self._timeline.n_outliers / self._rate_hz
+            self._timeline.n_outliers = 0
 
-    def _note(self, n_silent: int, what: str) -> None:
-        """Record one damaged place at the writer's position."""
-        if self.n_failed > self._failed_before and what == "missing":
-            what = "undecodable"
-        self._failed_before = self.n_failed
-        length_s = n_silent / self._timeline.rate_hz
-        if len(self.damage) < MAX_DAMAGE:
-            self.damage.append(Damage(self._writer.position_s, length_s, what))
-        else:
-            last = self.damage[-1]
-            self.damage[-1] = replace(last, length_s=last.length_s + length_s)
+    def _note_missing(self, n_silent: int) -> None:
+        """Record the silence that stands for missing audio, at the writer's position."""
+        what = "undecodable" if self.heard.n_failed > self._failed_before else "missing"
+        self._failed_before = self.heard.n_failed
+        length_s = n_silent / self._rate_hz
+        self.heard.inserted_s += length_s
+        self.heard.note(self._writer.position_s, length_s, what)

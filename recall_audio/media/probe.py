@@ -1,11 +1,13 @@
 """Open media files safely: only the file itself, only as the kind that its bytes are."""
 
 import contextlib
+import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from recall_audio.errors import ItemError
 from recall_audio.model.containers import HEAD_BYTES, is_text, recognise
@@ -25,7 +27,7 @@ class Damage:
         local_s: its start, seconds on the file's own clock.
         length_s: its length, seconds; 0 where the length of missing audio is unknown.
         what: ``missing`` (the timestamps jump), ``undecodable`` (frames that no decoder takes),
-            ``restarted`` (the timestamps begin anew), ``unreadable`` (nothing after it can be read).
+            ``unreadable`` (nothing after it can be read).
     """
 
     local_s: float
@@ -66,6 +68,8 @@ class Decoded:
         source: what the decoded file declares.
         damage: stretches that are silent because they could not be decoded, in order.
         findings: warnings and notes about the file.
+        decoded_s: seconds that the decoder gave.
+        inserted_s: seconds of silence put in where audio is missing.
     """
 
     path: Path
@@ -74,11 +78,18 @@ class Decoded:
     source: Probe
     damage: tuple[Damage, ...] = ()
     findings: tuple[Finding, ...] = ()
+    decoded_s: float = 0.0
+    inserted_s: float = 0.0
 
     @property
     def duration_s(self) -> float:
         """Return the length of the working file in seconds."""
         return self.n_samples / self.rate_hz
+
+    @property
+    def dropped_s(self) -> float:
+        """Return the seconds that were decoded and left out: those beyond the longest length."""
+        return self.decoded_s + self.inserted_s - self.duration_s
 
     @property
     def encoder_delay_known(self) -> bool:
@@ -94,6 +105,28 @@ CODECS = ("mp1", "mp2", "mp3", "opus", "libopus", "vorbis", "flac", "aac", "alac
 
 RATES_HZ = range(4_000, 768_001)
 """Sample rates that a recording can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The bytes of a file that are opened as one.
+
+    Attributes:
+        start: the first.
+        stop: after the last; None for the file's end.
+        head: bytes that stand in for what was left out before `start`.
+    """
+
+    start: int = 0
+    stop: int | None = None
+    head: bytes = b""
+
+
+WHOLE = Extent()
+"""All bytes of a file."""
+
+MOST_LINKS = 1000
+"""Links of a chained Ogg file that are opened one by one; more of them come from an attack."""
 
 _BUFFER_BYTES = 1 << 18
 _OGG_HEADERS = (b"OpusHead", b"\x01vorbis")
@@ -139,16 +172,71 @@ def container_of(path: Path, declared_format: str | None) -> str:
     raise not_audio(path, "is neither MP3, Ogg, WAV, FLAC nor MP4, and was not declared as raw audio")
 
 
+def links(path: Path, container: str) -> list[Extent]:
+    """Return the extents of a file that are to be opened one after the other.
+
+    A chained Ogg file holds several streams, each with its own clock and perhaps its own codec, which the
+    demuxer cannot follow. A link begins with pages marked as the beginning of a stream (RFC 3533, 4 and 6).
+    """
+    if container != "ogg":
+        return [WHOLE]
+    starts, group_end = [0], 0
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for page in re.finditer(rb"OggS\0[\x02\x06]", data):
+            at = page.start()
+            if at != group_end:
+                starts.append(at)
+            segments = data[at + 27 : at + 27 + data[at + 26]] if at + 26 < len(data) else b""
+            group_end = at + 27 + len(segments) + sum(segments)
+            if len(starts) == MOST_LINKS:
+                break
+    return [Extent(a, b) for a, b in zip(starts, [*starts[1:], None], strict=True)]
+
+
+class _Window:
+    """The bytes of one extent as a stream of their own."""
+
+    def __init__(self, stream: IO[bytes], extent: Extent) -> None:
+        self._stream, self._head, self._start = stream, extent.head, extent.start
+        end = stream.seek(0, 2)
+        stop = end if extent.stop is None else extent.stop
+        self._size, self._at = len(extent.head) + max(stop - extent.start, 0), 0
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """Return up to `n_bytes` bytes from the position on."""
+        n_head = len(self._head)
+        left = max(self._size - self._at, 0)
+        wanted = left if n_bytes < 0 else min(n_bytes, left)
+        if self._at < n_head:
+            found = self._head[self._at : self._at + wanted]
+        else:
+            self._stream.seek(self._start + self._at - n_head)
+            found = self._stream.read(wanted)
+        self._at += len(found)
+        return found
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position, as a file does."""
+        self._at = max((0, self._at, self._size)[whence] + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+
 def _refuse(*_: Any) -> NoReturn:
     raise PermissionError("a media file may not open another one")
 
 
 @contextlib.contextmanager
-def open_audio(path: Path, container: str) -> Iterator[tuple["InputContainer", "AudioStream"]]:
+def open_audio(
+    path: Path, container: str, extent: Extent = WHOLE
+) -> Iterator[tuple["InputContainer", "AudioStream"]]:
     """Open a file and yield the container and its best audio stream.
 
-    FFmpeg gets an open stream of bytes, never a name: it knows no folder, the demuxer is the one that fits
-    the bytes, and a request for any other file or URL is refused.
+    FFmpeg gets an open stream of the bytes of `extent`, never a name: it knows no folder, the demuxer is the
+    one that fits the bytes, and a request for any other file or URL is refused.
 
     Raises:
         ItemError: ``not_audio``: it cannot be opened, or has no audio stream that may be decoded.
@@ -163,7 +251,7 @@ def open_audio(path: Path, container: str) -> Iterator[tuple["InputContainer", "
         try:
             source = stack.enter_context(
                 av.open(
-                    stream,
+                    stream if extent == WHOLE else _Window(stream, extent),
                     mode="r",
                     format=DEMUXERS[container],
                     options=options,
@@ -189,10 +277,15 @@ def open_audio(path: Path, container: str) -> Iterator[tuple["InputContainer", "
         yield source, audio
 
 
-def describe_stream(audio: "AudioStream", container: str) -> Probe:
+_LENGTH_TAGS = (b"Xing", b"Info", b"VBRI")
+"""Marks of the frame at an MP3's beginning that holds the number of its frames."""
+
+
+def describe_stream(audio: "AudioStream", container: str, *, has_length_tag: bool = True) -> Probe:
     """Return what an open audio stream declares.
 
-    The delay of AAC is known from its first packet only.
+    The delay of AAC is known from its first packet only. `has_length_tag` is what the function of that name
+    says.
     """
     context = audio.codec_context
     duration_s = None
@@ -202,7 +295,15 @@ def describe_stream(audio: "AudioStream", container: str) -> Probe:
     if context.name.startswith("mp3"):
         # The demuxer moves the start by what the tag says is to be skipped (528 + 1 + encoder delay).
         delay_known = bool(audio.start_time)
+        if not has_length_tag:
+            duration_s = None  # the demuxer's guess from the first frames' bit rate
     return Probe(container, context.name, context.sample_rate, context.channels, duration_s, delay_known)
+
+
+def has_length_tag(path: Path) -> bool:
+    """Return whether an MP3 says how long it is: bit rates that vary tell nothing."""
+    head = read_head(path)
+    return any(mark in head for mark in _LENGTH_TAGS)
 
 
 def start_time_s(audio: "AudioStream") -> Fraction:
@@ -228,7 +329,7 @@ def probe(path: Path, declared_format: str | None = None) -> Probe:
         return raw_probe(path)
     try:
         with open_audio(path, container) as (_, audio):
-            return describe_stream(audio, container)
+            return describe_stream(audio, container, has_length_tag=has_length_tag(path))
     except EOFError:
         return empty_probe(container)
 

@@ -3,8 +3,11 @@
 The rows are examples of a kind; each test tries further values of its kind.
 """
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
+import av
 import makers
 import numpy as np
 import pytest
@@ -116,3 +119,148 @@ def test_the_offset_is_taken_out_at_every_rate_of_the_working_file(tmp_path: Pat
     options = DecodeOptions(rate_hz=48_000)
     heard = open_work(decode(tmp_path / "x", tmp_path / "w", "raw", options=options).path)
     assert abs(np.mean(heard)) < 1.0
+
+
+def _crc(byte: int) -> int:
+    register = byte << 24
+    for _ in range(8):
+        register = ((register << 1) ^ (0x04C11DB7 if register & 0x80000000 else 0)) & 0xFFFFFFFF
+    return register
+
+
+CRC = [_crc(byte) for byte in range(256)]
+
+
+def ogg_checksum(page: bytes) -> int:
+    """CRC-32 of an Ogg page (RFC 3533, 6.1: polynomial 0x04c11db7, not reflected, start and end 0)."""
+    register = 0
+    for byte in page:
+        register = (register << 8) & 0xFFFFFFFF ^ CRC[register >> 24 ^ byte]
+    return register
+
+
+def with_granules(data: bytes, change: Callable[[int, int], int]) -> bytes:
+    """The Ogg file with the granule of each page of audio changed: f(index, granule)."""
+    pages = [i for i in range(len(data)) if data[i : i + 4] == b"OggS"]
+    out = bytearray(data)
+    for k, (first, last) in enumerate(zip(pages, [*pages[1:], len(data)], strict=True)):
+        granule = struct.unpack_from("<q", data, first + 6)[0]
+        if granule > 0:
+            struct.pack_into("<q", out, first + 6, change(k, granule))
+            struct.pack_into("<I", out, first + 22, 0)
+            struct.pack_into("<I", out, first + 22, ogg_checksum(bytes(out[first:last])))
+    return bytes(out)
+
+
+def opus(
+    samples: Samples,
+    path: Path,
+    page_s: float = 0.2,
+    codec: str = "libopus",
+    rate_hz: int = 48_000,
+    layout: str = "mono",
+) -> bytes:
+    """The samples as Ogg with pages of `page_s`."""
+    with av.open(str(path), "w", format="ogg", options={"page_duration": str(round(page_s * 1e6))}) as out:
+        stream = out.add_stream(codec, rate=rate_hz, layout=layout)
+        resampler = av.AudioResampler(format=stream.format.name, layout=layout, rate=rate_hz)
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate = RATE
+        for made in (*resampler.resample(frame), *resampler.resample(None)):
+            for packet in stream.encode(made):
+                out.mux(packet)
+        out.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+TIMESTAMPS: dict[str, tuple[Callable[[int, int], int], str]] = {
+    "one page at time 0": (lambda k, g: 0 if k == 60 else g, "timestamps_ignored"),
+    "five pages at time 0": (lambda k, g: 0 if k in (20, 40, 60, 80, 100) else g, "timestamps_ignored"),
+    "one page 3 s late": (lambda k, g: g + 3 * 48_000 * (k == 60), "timestamps_ignored"),
+    "one page 40 s late": (lambda k, g: g + 40 * 48_000 * (k == 60), "timestamps_ignored"),
+    "back 40 ms, eight times": (lambda k, g: g - 1920 * min(max((k - 20) // 12, 0), 8), "timestamps_back"),
+    "back 0.9 s once": (lambda k, g: g - 43_200 * (k >= 60), "timestamps_back"),
+    "back 12 s once": (lambda k, g: g - 12 * 48_000 * (k >= 80), "timestamps_restart"),
+}
+
+
+@pytest.mark.parametrize("name", TIMESTAMPS)
+def test_timestamps_that_few_pages_claim_move_and_drop_nothing(name: str, tmp_path: Path) -> None:
+    change, code = TIMESTAMPS[name]
+    data = opus(SPEECH, tmp_path / "x.ogg")
+    truth, _ = read(tmp_path / "x.ogg", tmp_path)
+    (tmp_path / "y.ogg").write_bytes(with_granules(data, change))
+    heard, decoded = read(tmp_path / "y.ogg", tmp_path, "ogg", 30.0)
+    np.testing.assert_array_equal(heard, truth)
+    assert codes(decoded) == [code]
+    assert not decoded.damage
+    if code == "timestamps_back":
+        back_s = {"back 40 ms, eight times": "0.32", "back 0.9 s once": "0.90"}[name]
+        assert f"by {back_s} s in all" in decoded.findings[0].message
+
+
+@pytest.mark.parametrize("late_s", [0.5, 3.0, 8.0])
+def test_samples_decoded_are_samples_kept_and_dropped(late_s: float, tmp_path: Path) -> None:
+    data = opus(SPEECH, tmp_path / "x.ogg")
+    late = with_granules(data, lambda k, g: g + round(late_s * 48_000) * (k >= 60) - 2400 * (k >= 100))
+    (tmp_path / "y.ogg").write_bytes(late)
+    _, decoded = read(tmp_path / "y.ogg", tmp_path, "ogg", 30.0)
+    assert decoded.inserted_s == pytest.approx(late_s, abs=0.001)
+    assert sum(d.length_s for d in decoded.damage) == pytest.approx(decoded.inserted_s)
+    kept_s = decoded.duration_s - decoded.inserted_s
+    assert decoded.decoded_s == pytest.approx(kept_s + decoded.dropped_s, abs=1e-9)
+    assert decoded.dropped_s == pytest.approx(0.0, abs=0.03 if late_s < 6.0 else 1.5)  # 36.5 s at most
+
+
+def vorbis(samples: Samples, path: Path, times: int = 1) -> bytes:
+    soundfile.write(path, np.repeat(samples, times), RATE * times, format="OGG", subtype="VORBIS")
+    return path.read_bytes()
+
+
+def stereo(samples: Samples, path: Path) -> bytes:
+    return opus(samples, path, layout="stereo")
+
+
+LINKS = {
+    "equal": (opus, opus),
+    "another codec and rate": (opus, vorbis),
+    "another rate": (vorbis, lambda samples, path: vorbis(samples, path, 3)),
+    "more channels": (opus, stereo),
+    "fewer channels": (stereo, opus),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_chained_ogg_is_read_on_whatever_its_next_link_is(name: str, tmp_path: Path) -> None:
+    half = len(SPEECH) // 2
+    first, second = LINKS[name]
+    data = first(SPEECH[:half], tmp_path / "a.ogg") + second(SPEECH[half:], tmp_path / "b.ogg")
+    (tmp_path / "x.ogg").write_bytes(data)
+    heard, decoded = read(tmp_path / "x.ogg", tmp_path, "ogg", 30.0)
+    assert len(heard) == pytest.approx(len(SPEECH), abs=0.05 * RATE)
+    for at in (5 * RATE, half + 5 * RATE):
+        piece = SPEECH[at : at + 4 * RATE].astype(float)
+        around = heard[at - RATE // 10 : at + 4 * RATE + RATE // 10].astype(float)
+        match = np.correlate(around, piece, "valid")
+        assert int(np.argmax(match)) == pytest.approx(RATE // 10, abs=0.05 * RATE)
+        assert np.max(match) > 0.6 * np.dot(piece, piece)
+    assert codes(decoded) == []
+
+
+def test_bit_rates_that_vary_do_not_invent_a_length(tmp_path: Path) -> None:
+    quiet_then_loud = np.concatenate([SPEECH // 3000, SPEECH])
+    with av.open(str(tmp_path / "x.mp3"), "w", format="mp3", options={"write_xing": "0"}) as out:
+        stream = out.add_stream("libmp3lame", rate=44_100, layout="mono", options={"compression_level": "5"})
+        stream.codec_context.qscale = True
+        stream.codec_context.global_quality = 4 * 118
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=44_100)
+        frame = av.AudioFrame.from_ndarray(quiet_then_loud[None], format="s16", layout="mono")
+        frame.sample_rate = RATE
+        for made in (*resampler.resample(frame), *resampler.resample(None)):
+            for packet in stream.encode(made):
+                out.mux(packet)
+        out.mux(stream.encode(None))
+    heard, decoded = read(tmp_path / "x.mp3", tmp_path, "mp3", 60.0)
+    assert len(heard) == pytest.approx(60 * RATE, abs=0.1 * RATE)
+    assert codes(decoded) == []
+    assert decoded.source.duration_s is None
