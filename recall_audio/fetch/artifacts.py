@@ -19,7 +19,7 @@ class FoundArtifacts:
 
     Attributes:
         recording: its latest status.
-        mixed: the mixed audio, or None.
+        mixed: the mixed audio, or else the mixed video, or None.
         separate: the separate audio, or None.
         events: the participant events, or None.
     """
@@ -38,6 +38,12 @@ class FoundArtifacts:
         return any(a.is_under_way for a in audio)
 
 
+MIX_SOURCES: tuple[Kind, ...] = ("audio_mixed", "video_mixed")
+"""What the mix is taken from, in the order of preference.
+
+Where there is none of them, parts are placed by their nominal starts.
+"""
+
 KnownIds = Mapping[str, str]
 """Artifact ids by kind, e.g. those that a webhook named."""
 
@@ -53,12 +59,22 @@ def find_artifacts(api: Api, recording: Recording, known: KnownIds = MappingProx
             )
         except ItemError:
             events = None  # who joined and left is useful, not required
+    mixes = {
+        "audio_mixed": recording.mixed or _find(api, "audio_mixed", recording_id, known),
+        "video_mixed": recording.video,
+    }
     return FoundArtifacts(
         recording=recording,
-        mixed=recording.mixed or _find(api, "audio_mixed", recording_id, known),
+        mixed=_preferred([mixes[kind] for kind in MIX_SOURCES]),
         separate=_find(api, "audio_separate", recording_id, known),
         events=events,
     )
+
+
+def _preferred(artifacts: list[Artifact | None]) -> Artifact | None:
+    """Return the first artifact that is there or may come, else the mixed audio that is lost, or None."""
+    usable = (a for a in artifacts if a is not None and not a.is_lost)
+    return next(usable, artifacts[0])
 
 
 def _find(api: Api, kind: Kind, recording_id: str, known: KnownIds) -> Artifact | None:
@@ -110,6 +126,16 @@ def _poll_artifact(api: Api, artifact: Artifact | None) -> Artifact | None:
     if artifact is None or not artifact.is_under_way:
         return artifact
     return retrieve_artifact(api, artifact.kind, artifact.artifact_id)
+
+
+def from_video() -> Finding:
+    """Return the note that the sound of the mixed video is the mix."""
+    return Finding(
+        "mix_from_video",
+        "There is no mixed audio of this recording: the sound of its mixed video is the mix. With "
+        f"recording_config.{_CONFIG_KEY['audio_mixed']} the next bot records the mix by itself.",
+        severity="note",
+    )
 
 
 _CONFIG_KEY = {"audio_mixed": "audio_mixed_mp3", "audio_separate": "audio_separate_mp3"}

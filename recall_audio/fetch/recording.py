@@ -12,6 +12,7 @@ from recall_audio.fetch.api.payloads import Artifact, Bot, PartEntry, Recording
 from recall_audio.fetch.artifacts import (
     FoundArtifacts,
     find_artifacts,
+    from_video,
     lost,
     never_recorded,
     retrieve_artifact,
@@ -162,6 +163,8 @@ def _missing_audio(found: FoundArtifacts, platform: str | None) -> tuple[list[Fi
             findings.append(never_recorded(kind, platform))
         elif artifact.is_lost:
             findings.append(lost(artifact))
+        elif artifact.kind == "video_mixed":
+            findings.append(from_video())
     audio = (found.mixed, found.separate)
     return findings, next((a.code for a in audio if a is not None and a.is_lost), "")
 
@@ -229,7 +232,8 @@ def _plan_files(
     files = []
     mixed = found.mixed
     if mixed is not None and mixed.is_done:
-        request = FileRequest(source / MIXED, _URL_FIELD, mixed.format, None, _duration_s(found.recording))
+        longest_s = None if mixed.kind == "video_mixed" else _duration_s(found.recording)
+        request = FileRequest(source / MIXED, _URL_FIELD, mixed.format, None, longest_s)
         files.append(RecordingFile(MIXED, _signed_urls(context, mixed), request))
     if part_urls is not None and found.separate is not None:
         for entry, name in zip(entries, distinct_names([e.key for e in entries]), strict=True):

@@ -7,7 +7,7 @@ artifacts.
 
     FOLDER/meeting.json     recording_id, duration, participants[], parts[]; optional: bot_id, platform,
                             bot_name, mix (file), events[], speaker_timeline[], title, bot_metadata{},
-                            recording_metadata{}
+                            recording_metadata{}, video (file), transcript[]
     FOLDER/mix.mp3          the mixed recording
     FOLDER/parts/...        the parts, as meeting.json's ``parts[].file`` names them
 """
@@ -33,6 +33,8 @@ class State:
             other word), or ``missing``.
         separate: the same for the separate audio.
         events: the same for the participant events.
+        video: the same for the mixed video.
+        transcript: the same for the transcript.
         sub_code: reason of codes other than ``done``.
         recording: status code of the recording.
         looks: number of answers that show an artifact as ``processing`` first, each artifact by itself.
@@ -44,6 +46,8 @@ class State:
     mixed: str = "done"
     separate: str = "done"
     events: str = "done"
+    video: str = "missing"
+    transcript: str = "missing"
     sub_code: str | None = None
     recording: str = "done"
     looks: int = 0
@@ -52,8 +56,9 @@ class State:
     shortcuts: bool = True
 
     def of(self, kind: str) -> str:
-        """Return the status code of ``audio_mixed``, ``audio_separate`` or ``participant_events``."""
-        return {"audio_mixed": self.mixed, "audio_separate": self.separate}.get(kind, self.events)
+        """Return the status code of an artifact by its kind."""
+        codes = {"audio_mixed": self.mixed, "audio_separate": self.separate, "video_mixed": self.video}
+        return codes.get(kind, self.transcript if kind == "transcript" else self.events)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,11 @@ class ServedMeeting:
         return self.folder / str(self.content.get("mix", "mix.mp3"))
 
     @property
+    def video_file(self) -> Path:
+        """Return the path of the mixed video."""
+        return self.folder / str(self.content.get("video", "video.mp4"))
+
+    @property
     def part_files(self) -> list[Path]:
         """Return the paths of the parts, in their order."""
         return [self.folder / p["file"] for p in self.content["parts"]]
@@ -117,7 +127,8 @@ Sign = Callable[[str], str]
 START = datetime.datetime(2026, 1, 12, 9, 0, tzinfo=datetime.UTC)
 """Start of every meeting of the stand-in."""
 
-KINDS = ("audio_mixed", "audio_separate", "participant_events")
+KINDS = ("audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript")
+_SERVED_SHORTCUTS = ("audio_mixed", "participant_events", "video_mixed", "transcript")
 _SHORTCUTS = ("video_mixed", "transcript", "participant_events", "meeting_metadata", "audio_mixed")
 _STATUS_CHANGES = ((-5, "joining_call"), (0, "in_call_recording"), (9, "call_ended"), (10, "done"))
 """Seconds after the meetings' start, and status codes of every bot."""
@@ -206,7 +217,7 @@ def matches(row: Json, query: dict[str, list[str]]) -> bool:
 def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
     """Return a recording as embedded in a bot."""
     has = meeting.state
-    shown = [k for k in ("audio_mixed", "participant_events") if has.shortcuts and has.of(k) != MISSING]
+    shown = [k for k in _SERVED_SHORTCUTS if has.shortcuts and has.of(k) != MISSING]
     shortcuts: Json = dict.fromkeys(_SHORTCUTS)
     for kind in shown:
         shortcuts[kind] = {k: v for k, v in artifacts(meeting, kind).items() if k != "recording"}
@@ -265,6 +276,12 @@ def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) ->
         # One artifact declares one format; where a folder mixes them, URLs name the parts' own.
         body["format"] = formats.pop() if len(formats) == 1 else "ogg"
         paths = {"download_url": f"{root}/parts.json"}
+    elif kind == "video_mixed":
+        body["format"] = "mp4"
+        paths = {"download_url": f"{root}/{meeting.video_file.name}"}
+    elif kind == "transcript":
+        body |= {"diarization": None, "provider": {"recallai_streaming": {}}}
+        paths = {"download_url": f"{root}/transcript.json", "provider_data_download_url": f"{root}/no.json"}
     else:
         paths = {f"{name}_download_url": f"{root}/{name}.json" for name in _EVENT_DOCUMENTS}
     body["data"] = {name: sign(path) if sign and code == "done" else None for name, path in paths.items()}
@@ -300,6 +317,8 @@ def events(meeting: ServedMeeting, name: str) -> list[Json]:
     content = meeting.content
     if name == "participants":
         return list(content["participants"])
+    if name == "transcript":
+        return list(content.get("transcript", []))
     if name == "speaker_timeline":
         return list(content.get("speaker_timeline", []))
     if "events" in content:

@@ -334,7 +334,7 @@ class Routes:
             return json.dumps(meetings.parts(meeting, self.sign)).encode()
         if name.endswith(".json"):
             return json.dumps(meetings.events(meeting, name.removesuffix(".json"))).encode()
-        files: dict[str, Path] = {meeting.mix_file.name: meeting.mix_file}
+        files: dict[str, Path] = {f.name: f for f in (meeting.video_file, meeting.mix_file)}
         files |= {f"parts/{path.name}": path for path in meeting.part_files}
         path = files.get(name)
         return path.read_bytes() if path is not None and path.is_file() else None

@@ -219,6 +219,45 @@ def test_row_32_a_display_name_is_kept_exactly(lab: Lab, name: str) -> None:
     assert value["participants"][0]["name"] == name
 
 
+VIDEO = b"\0\0\0\x20ftypisom" + bytes(500_000)
+
+
+@pytest.mark.parametrize(
+    ("state", "mixed", "said"),
+    [
+        (State(mixed="missing", video="done"), "mixed.mp4", "mix_from_video"),
+        (State(mixed="failed", video="done"), "mixed.mp4", "mix_from_video"),
+        (State(mixed="done", video="done"), "mixed.mp3", None),
+        (State(mixed="missing", video="failed"), None, "no_audio_mixed"),
+        (State(mixed="missing", video="missing"), None, "no_audio_mixed"),
+        (State(mixed="missing", video="done", shortcuts=True, looks=1), "mixed.mp4", "mix_from_video"),
+    ],
+)
+def test_the_sound_of_the_video_is_the_mix_where_there_is_no_mixed_audio(
+    lab: Lab, state: State, mixed: str | None, said: str | None
+) -> None:
+    make_meeting(lab.folder)
+    (lab.folder / "video.mp4").write_bytes(VIDEO)
+    with lab.serve(state=state):
+        (recording,) = lab.fetch(options=FetchOptions(wait_s=5.0)).recordings
+    files = {f.name for f in (recording.folder / "source").iterdir() if f.name.startswith("mixed")}
+    assert files == ({mixed} if mixed else set())
+    findings = {f.code: f.severity for f in recording.meeting.findings}
+    if said is not None:
+        assert findings.pop(said) == ("note" if mixed else "warning")
+    assert not any("mix" in code for code in findings)
+    assert recording.status == "complete"
+
+
+def test_a_video_may_be_larger_than_audio_of_its_length(lab: Lab) -> None:
+    make_meeting(lab.folder)
+    (lab.folder / "video.mp4").write_bytes(VIDEO * 4)  # 2 MB for 3 s of meeting; audio may have 1.6 MB
+    with lab.serve(state=State(mixed="missing", video="done")):
+        (recording,) = lab.fetch().recordings
+    assert recording.meeting.mix is not None
+    assert recording.meeting.mix.n_bytes == 4 * len(VIDEO)
+
+
 def test_title_metadata_and_lasting_ids_come_with_a_recording(lab: Lab) -> None:
     make_meeting(lab.folder)
     ids = {"google_meet": {"static_participant_id": "spaces/1"}}

@@ -257,3 +257,25 @@ def test_a_signal_while_the_working_file_is_opened_leaves_nothing(
     with pytest.raises(SystemExit):
         decode(path, tmp_path / "work" / "w.s16", "raw")
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_the_sound_of_a_video_is_decoded_as_the_same_sound_alone_is(tmp_path: Path) -> None:
+    """A video of the same AAC stream, with pictures between its packets, gives the same samples."""
+    makers.encoded(SPEECH, tmp_path / "sound.m4a", "m4a")
+    with av.open(str(tmp_path / "sound.m4a")) as sound, av.open(str(tmp_path / "video.mp4"), "w") as out:
+        pictures = out.add_stream("mpeg4", rate=5)
+        pictures.width = pictures.height = 64
+        pictures.pix_fmt = "yuv420p"
+        copied = out.add_stream_from_template(sound.streams.audio[0])
+        for packet in sound.demux(sound.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = copied
+                out.mux(packet)
+        for number in range(20):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), number * 10, np.uint8), format="rgb24")
+            out.mux(pictures.encode(picture))
+        out.mux(pictures.encode(None))
+    decode(tmp_path / "sound.m4a", tmp_path / "sound")
+    decode(tmp_path / "video.mp4", tmp_path / "video")
+    assert (tmp_path / "video").read_bytes() == (tmp_path / "sound").read_bytes()
+    assert (tmp_path / "video").stat().st_size > 2 * SPEECH.size * 0.99

@@ -87,6 +87,8 @@ STATES = [
     State(mixed="processing", separate="failed", sub_code="x"),
     State(mixed="missing", separate="missing", events="missing", recording="deleted", sub_code="x"),
     State(looks=1, null_urls=1, stale=2),
+    State(video="done", transcript="done"),
+    State(video="processing", transcript="failed", sub_code="x"),
 ]
 
 

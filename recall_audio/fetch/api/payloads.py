@@ -107,7 +107,7 @@ def boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-Kind = Literal["audio_mixed", "audio_separate", "participant_events"]
+Kind = Literal["audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript"]
 
 _UNDER_WAY = frozenset(
     {
@@ -174,6 +174,8 @@ class Recording:
         sub_code: why, or None.
         mixed: the mixed audio, where the bot's answer already has it.
         events: the participant events, where the bot's answer already has them.
+        video: the mixed video, where the bot's answer already has it.
+        transcript: the transcript, where the bot's answer already has it.
     """
 
     recording_id: str
@@ -182,6 +184,8 @@ class Recording:
     sub_code: str | None
     mixed: Artifact | None
     events: Artifact | None
+    video: Artifact | None = None
+    transcript: Artifact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +275,10 @@ def recording(value: Any) -> Recording:
         code,
         sub_code,
         _shortcut("audio_mixed", shortcuts.get("audio_mixed")),
-        _shortcut("participant_events", shortcuts.get("participant_events")),
+        *(
+            _shortcut(kind, shortcuts.get(kind))
+            for kind in ("participant_events", "video_mixed", "transcript")
+        ),
     )
 
 
