@@ -81,8 +81,6 @@ def features(folder: "Location", form: str, chosen: Chosen) -> None:
     from recall_audio.results.voice_features import features_table, measure_features
 
     options: FeatureOptions = chosen["features"]
-    if options.f0_lowest_hz >= options.f0_highest_hz:
-        raise click.UsageError("--f0 takes the lower frequency first, then the higher.")
     recording = one_recording(folder, "stems/")
     with Progress() as progress:
         found = measure_features(

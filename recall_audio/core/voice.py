@@ -45,6 +45,9 @@ PITCH_WINDOW = RATE_HZ // 25
 PITCH_STEP_SEMITONES = 0.2
 """Resolution of pyin's pitches."""
 
+FASTEST_OCTAVES_PER_S = 35.92
+"""Largest change of pitch that pyin expects: its own default."""
+
 THRESHOLD_PRIOR = (2, 8)
 """The two parameters of pyin's beta prior for its threshold, with a mean of 0.2: the paper's third."""
 
@@ -167,8 +170,18 @@ def _pitch(samples: FloatArray, options: FeatureOptions) -> FloatArray:
         hop_length=PITCH_HOP,
         resolution=PITCH_STEP_SEMITONES,
         beta_parameters=THRESHOLD_PRIOR,
+        max_transition_rate=_fastest_change(options),
     )
     return np.where(voiced, f0_hz, 0.0)
+
+
+def _fastest_change(options: FeatureOptions) -> float:
+    """Return the largest change of pitch to expect, octaves a second.
+
+    pyin refuses one that leads out of the range within a frame. It counts in whole semitones.
+    """
+    semitones = math.floor(12.0 * math.log2(options.f0_highest_hz / options.f0_lowest_hz))
+    return min(FASTEST_OCTAVES_PER_S, semitones / 12.0 * RATE_HZ / PITCH_HOP)
 
 
 def intensity_db(samples: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from recall_audio.core.spans import from_seconds, total
 from recall_audio.core.voice import choose_pieces, clear_speech, measure_voice, widen
+from recall_audio.errors import UsageError
 from recall_audio.export.tables import cells_of, columns_of
 from recall_audio.files import path_in
 from recall_audio.media.decode import decode
@@ -30,6 +31,9 @@ from recall_audio.units import RATE_HZ, to_samples
 
 Read = Callable[[int, int], Float32Array]
 """Reads samples of a stem at 16 kHz, from one sample of the mix's clock to another."""
+
+LEAST_PITCH_RATIO = 2.0 ** (1 / 12)
+"""Least ratio of the highest pitch looked for to the lowest: a semitone."""
 
 NO_STEM = "no stem of this speaker was written"
 _IN_PLACE = (".wav", ".flac")
@@ -50,7 +54,15 @@ def measure_features(
 
     Raises:
         ItemError: the recording has no results, or a stem is missing.
+        UsageError: the range of pitch is narrower than a semitone, or upside down.
     """
+    low_hz, high_hz = options.f0_lowest_hz, options.f0_highest_hz
+    if high_hz < low_hz * LEAST_PITCH_RATIO:
+        raise UsageError(
+            f"No pitch can be searched from {low_hz:g} to {high_hz:g} Hz: "
+            "expected a lower frequency, then one that is higher by a semitone (6 %) or more.",
+            "Correct --f0, for example --f0 60 500.",
+        )
     documents = read_documents(folder)
     talk = remeasure_talk(documents)
     speech = {k: from_seconds(v) for k, v in need(documents, "segments")["speakers"].items()}

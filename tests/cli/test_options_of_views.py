@@ -97,10 +97,15 @@ def test_features_follow_the_range_and_the_lengths_asked_for(processed: Path, co
     narrow = as_json(command, "features", processed, "--f0", "180", "500")
     assert all((r["f0_median_hz"] or 180) >= 180 for r in narrow)
     assert any((r["f0_median_hz"] or 180) < 170 for r in plain)
+    half_an_octave = as_json(command, "features", processed, "--f0", "60", "90")
+    assert all(60 <= (r["f0_median_hz"] or 60) <= 90 for r in half_an_octave)
     strict = as_json(command, "features", processed, "--set", "features.voiced_s=1000")
     assert {r["f0_median_hz"] for r in strict} == {None}
     assert printed(command, "features", processed, "--format", "csv").startswith("speaker,")
-    assert command("features", processed, "--f0", "200", "100")[0] == 2
+    for upside_down_or_narrow in (("200", "100"), ("200", "200"), ("200", "205")):
+        code, told, said = command("features", processed, "--f0", *upside_down_or_narrow)
+        assert (code, told) == (2, "")
+        assert "to {1} Hz".format(*upside_down_or_narrow) in said
 
 
 @covers("export", "--to", "--into", "--set")

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recall_audio.core import spans as sp
-from recall_audio.core.voice import NEVER_ALONE, SILENT, choose_pieces, clear_speech, measure_voice, widen
+from recall_audio.core.voice import (
+    HOP,
+    NEVER_ALONE,
+    SILENT,
+    VoiceFrames,
+    choose_pieces,
+    clear_speech,
+    count_nuclei,
+    measure_voice,
+    widen,
+)
 from recall_audio.model.options import FeatureOptions
 from recall_audio.model.turns import VOICE_FIGURES, VoiceFeatures
 from recall_audio.typing import Spans
@@ -55,6 +65,31 @@ def test_pitch_that_moves_an_octave_has_its_edges_and_range() -> None:
 def test_swells_of_a_voice_are_counted_as_its_syllables(rate: float) -> None:
     found = measure_voice([pulses(140.0, 6.0, rate)])
     assert found.syllables_per_s == pytest.approx(rate, abs=1.01 / 6.0)
+
+
+@pytest.mark.parametrize(
+    ("level_db", "nuclei"),
+    [
+        pytest.param([-20.0, -19.0, -18.5, -19.0, -20.0], 1, id="a vowel that fills the piece"),
+        pytest.param([-20.0, -19.0, -18.0, -19.0, -25.0, -19.0, -18.0, -19.0, -20.0], 2, id="first and last"),
+        pytest.param([-20.0, -19.0, -18.5, -19.0, -18.0, -19.0, -20.0], 1, id="a dip of half a dB"),
+    ],
+)
+def test_the_edge_of_a_piece_counts_as_a_dip(level_db: list[float], nuclei: int) -> None:
+    n = len(level_db)
+    frames = VoiceFrames(1.0, n * HOP, np.array(level_db), np.zeros(n), np.full(n, 120.0))
+    assert count_nuclei(frames, -30.0, FeatureOptions(dip_db=2.0)) == nuclei
+
+
+@pytest.mark.parametrize(("low_hz", "high_hz"), [(60.0, 90.0), (75.0, 80.0), (70.0, 120.0), (60.0, 101.0)])
+def test_a_narrow_range_of_pitch_is_searched_like_any_other(low_hz: float, high_hz: float) -> None:
+    options = FeatureOptions(f0_lowest_hz=low_hz, f0_highest_hz=high_hz)
+    found = measure_voice([pulses(77.0, 2.0)], options)
+    assert found.f0_median_hz is not None
+    assert abs(12 * math.log2(found.f0_median_hz / 77.0)) <= 0.2
+    for hz in (140.0, 310.0):
+        outside = measure_voice([pulses(hz, 2.0)], options).f0_median_hz
+        assert outside is None or low_hz <= outside <= high_hz
 
 
 def test_swells_of_noise_are_no_syllables_and_have_no_pitch() -> None:

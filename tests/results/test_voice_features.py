@@ -96,7 +96,7 @@ def test_pitch_is_looked_for_in_the_range_that_was_asked_for(
         assert found
         assert all(low <= r["f0_low_hz"] <= r["f0_high_hz"] <= high * 1.01 for r in found)
     code, _, said = command("features", processed, *short, 300, 100)
-    assert (code, "lower frequency first" in said) == (2, True)
+    assert (code, "a lower frequency, then one that is higher" in said) == (2, True)
 
 
 def cell(value: object) -> str:
