@@ -175,10 +175,8 @@ def _follow(rows: Candidates, score: FloatArray, slope: float, rules: PathRules)
 
 def _join_small_steps(lines: Lines) -> IntArray:
     """Return a new number for each segment, the same where no real step lies between two."""
-    between = 0.5 * (lines.centre[1:] + lines.centre[:-1])
-    before = lines.level[:-1] + lines.slope * (between - lines.centre[:-1])
-    after = lines.level[1:] + lines.slope * (between - lines.centre[1:])
-    return np.cumsum(np.r_[False, np.abs(after - before) >= LEAST_STEP], dtype=np.int64)
+    step = np.diff(lines.level) - lines.slope * np.diff(lines.centre)
+    return np.cumsum(np.r_[False, np.abs(step) >= LEAST_STEP], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

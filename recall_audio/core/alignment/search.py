@@ -155,7 +155,7 @@ def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSea
         return PartSearch(cells, no_candidates())
     candidates = _near_anchors(mix, part.samples, cells, anchors)
     for _ in range(TURNS):
-        unexplained, lag_before = _unexplained(cells, candidates)
+        unexplained, lag_before = unexplained_cells(cells, candidates)
         cell, expected = search_beyond_steps(part.samples, mix, cells, unexplained, lag_before)
         if len(cell) == 0:
             break
@@ -314,7 +314,7 @@ def _distinct(lags: IntArray) -> list[int]:
     return kept
 
 
-def _unexplained(cells: Cells, candidates: Candidates) -> tuple[IntArray, IntArray]:
+def unexplained_cells(cells: Cells, candidates: Candidates) -> tuple[IntArray, IntArray]:
     """Return cells without a clear candidate, and each cell's clear lag before it."""
     clear = candidates.take((candidates.height > CLEAR_PEAK) & (candidates.coherence > CLEAR_COHERENCE))
     if len(clear) == 0:

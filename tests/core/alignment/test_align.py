@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -281,6 +282,21 @@ def test_confidence_tells_what_is_placed_from_what_is_refused() -> None:
     refused = [f.confidence or 0.0 for f in foreign]
     assert min(placed) > 0.95
     assert max(refused) < 0.4
+
+
+def test_a_part_that_is_refused_is_less_sure_by_the_share_that_is_explained() -> None:
+    """A third of the part is of this meeting, at one lag; the rest is of another meeting."""
+    made, other = meeting(seed=1), meeting(seed=42)
+    part = made.parts[0]
+    cut = round(0.35 * len(part.samples))
+    mixed = np.concatenate((part.samples[:cut], other.parts[0].samples[cut:]))
+    found = align(made.mix, [replace(made.audio()[0], samples=mixed), *made.audio()[1:]], PLAIN).parts[0]
+    assert found.status == "no_match"
+    named = re.search(r"only (\d+)% of what is loud", found.reason)
+    assert named is not None
+    share = int(named[1]) / 100
+    assert share == pytest.approx(0.35, abs=0.1)
+    assert found.confidence == pytest.approx(share / 0.8 * share, rel=0.1), "a placed part's, times the share"
 
 
 def test_a_part_is_found_anywhere_if_asked() -> None:

@@ -87,6 +87,10 @@ def test_no_drift_is_shared_where_the_others_or_the_part_itself_contradict_it() 
     assert share_drift(own, []) is None
     assert share_drift(own, [("a", lines(40.0)), ("b", lines(43.0))]) is None, "two devices"
     assert share_drift(lines(ppm=0.0, sigma_ppm=5.0), [("a", lines(40.0))]) is None, "its own windows say no"
+    half_width_ppm = own.sigmas_95 * 30.0
+    limit_ppm = 20.0 + 1.5 * half_width_ppm + AGREE_PPM
+    assert share_drift(own, [("a", lines(limit_ppm - 0.5))]) is not None, "within one and a half half widths"
+    assert share_drift(own, [("a", lines(limit_ppm + 0.5))]) is None, "just beyond them"
     blind = lines(sigma_ppm=math.inf)
     assert share_drift(blind, [("a", lines(40.0))]) is not None, "without a slope nothing contradicts"
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from recall_audio.core.alignment import correlation
-from recall_audio.core.alignment.candidates import CELL, measure_cells
+from recall_audio.core.alignment.candidates import CELL, Candidates, Cells, measure_cells
 from recall_audio.core.alignment.lag_lines import common_slope, fit_lines
-from recall_audio.core.alignment.lag_path import PathRules, best_path
-from recall_audio.core.alignment.search import choose_spread
+from recall_audio.core.alignment.lag_path import PathRules, best_path, find_lag_path, locate_steps
+from recall_audio.core.alignment.search import choose_spread, unexplained_cells
 
 RNG = np.random.default_rng(20)
 RULES = PathRules(step_price=2.5, tolerance=4.0, creep=1e-6)
@@ -128,6 +128,53 @@ def test_a_cell_gives_at_most_one_answer() -> None:
     rows, _ = best_path((cell, cell * 8000.0, level, score), RULES)
     assert np.unique(cell[rows]).tolist() == list(range(30))
     assert set(level[rows]) == {10.0}
+
+
+def candidates_at(lags: dict[int, float], coherence: float = 0.9) -> Candidates:
+    """Clear candidates, one a cell (number), each at its lag (samples)."""
+    cell = np.array(sorted(lags), dtype=np.int64)
+    n = len(cell)
+    lag = np.array([lags[c] for c in cell.tolist()])
+    at = cell * CELL + CELL / 2
+    columns = (np.full(n, 0.02), np.full(n, 12.0), np.zeros(n), np.full(n, coherence))
+    return Candidates(cell, at, lag, *columns)
+
+
+@pytest.mark.parametrize(("step", "segments"), [(8.0, 1), (15.0, 1), (17.0, 2), (800.0, 2)])
+@pytest.mark.parametrize("ppm", [0.0, 60.0])
+def test_steps_below_a_millisecond_are_joined_and_longer_ones_kept(
+    step: float, segments: int, ppm: float
+) -> None:
+    """A millisecond is 16 samples; what the clock's drift adds between the two is no step."""
+    lags = {c: 100.0 + step * (c >= 20) + ppm * 1e-6 * (c + 0.5) * CELL for c in range(40)}
+    path = find_lag_path(candidates_at(lags), np.ones(40))
+    assert path is not None
+    assert len(path.rows) == 40
+    assert path.segment.tolist() == [int(segments > 1 and c >= 20) for c in range(40)]
+    assert len(path.lines.level) == segments
+
+
+def test_a_pause_is_narrowed_to_the_leaked_voices_about_the_step() -> None:
+    """The own voice pauses from cell 9 to 30; a leaked one, 50 ms late, steps between cells 19 and 22."""
+    own = {c: 0.0 if c < 10 else 1000.0 for c in (*range(10), *range(30, 40))}
+    leaked = {c: -800.0 if c < 20 else 200.0 for c in (*range(2, 8), *range(10, 20), *range(22, 29))}
+    path = find_lag_path(candidates_at(own), np.ones(len(own)))
+    assert path is not None
+    assert len(path.lines.level) == 2
+    heard = Candidates.join([candidates_at(own), candidates_at(leaked)])
+    silence = np.zeros(40 * CELL, np.int16)
+    (step,) = locate_steps(silence, silence, path, heard)
+    assert step == (19 + 23) / 2 * CELL
+
+
+def test_what_is_high_but_hardly_coherent_moves_no_search() -> None:
+    """Cells 0-2 have a peak each. That of cell 2 is high by chance: what follows is searched from 100."""
+    cells = Cells(np.full(8, -20.0), floor_db=-60.0)
+    clear, chance = candidates_at({0: 100.0, 1: 100.0}), candidates_at({2: 900.0}, coherence=0.2)
+    unexplained, lag_before = unexplained_cells(cells, Candidates.join([clear, chance]))
+    assert unexplained.tolist() == [3, 4, 5, 6, 7]
+    assert lag_before.tolist() == [100] * 8
+    assert [len(found) for found in unexplained_cells(cells, chance)] == [0, 0]
 
 
 def test_no_evidence_is_no_path() -> None:

@@ -164,3 +164,11 @@ def test_a_part_outside_of_the_mix_and_one_without_samples_leave_silence() -> No
         (empty, TimeMap.straight(1.0, 0.0)),
     ]
     assert not placed(parts, 8 * RATE_HZ).any()
+
+
+def test_of_two_parts_that_begin_together_and_are_as_loud_the_first_is_heard() -> None:
+    first = int16(sine(440.0, -6.0, 2.0, RATE_HZ))
+    both = [(first, TimeMap.straight(1.0, 2.0)), (-first, TimeMap.straight(1.0, 2.0))]
+    track = placed(both, 4 * RATE_HZ)
+    inner = slice(RATE_HZ + FADE, 3 * RATE_HZ - FADE)
+    assert np.array_equal(track[inner] * 32768.0, first[FADE:-FADE])

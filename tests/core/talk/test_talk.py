@@ -97,6 +97,21 @@ def test_the_fixtures_monologues_and_latencies(talk: Talk) -> None:
     assert [s.longest_monologue_s for s in talk.speakers.values()] == [4.5, 1.3, 6.5, None]
     assert [s.response_latency_s.median for s in talk.speakers.values()] == [1.7, 1.0, 0.5, None]
     assert [s.turns for s in talk.speakers.values()] == [2, 2, 2, 0]
+    # A: 0-8 and 12-13; B: 4.5-7 and 9-10.3; C: 6-6.4 and 13.5-20.
+    assert [s.turn_s.total_s for s in talk.speakers.values()] == [9.0, 3.8, 6.9, 0.0]
+
+
+def test_pauses_inside_a_turn_add_up() -> None:
+    spoken = measure_talk({"A": [[0, 1], [1.5, 2], [2.75, 4]]}, 5.0).speakers["A"]
+    assert (spoken.turns, spoken.pause_s.n, spoken.pause_s.total_s) == (1, 2, 1.25)
+
+
+def test_a_share_of_presence_is_of_the_time_present_and_not_of_the_meeting() -> None:
+    presence = {"A": [[0, 20]], "B": [[4, 14]], "C": [[5, 21]], "D4": [[0, 1]]}
+    shares = {
+        k: s.share_of_presence for k, s in measure_talk(FIXTURE, 21.0, presence=presence).speakers.items()
+    }
+    assert shares == pytest.approx({"A": 8.4 / 20, "B": 3.8 / 10, "C": 6.9 / 16, "D4": 0.0})
 
 
 def nulls_without_a_reason(value: object, path: str = "") -> list[str]:
