@@ -65,6 +65,8 @@ def fetched_folders(bot_id: str, request: Request) -> list[Path] | None:
         folders = _complete_bot(request.out, bot_id)
         if folders is not None and request.options is None and not all(map(is_complete, folders)):
             return None  # only the API knows whether what is missing is missing for good
+        if folders is not None and request.fetch.transcript and not all(map(_has_transcript, folders)):
+            return None
     except ItemError:
         return None
     return folders
@@ -79,6 +81,10 @@ def _complete_bot(out: Path, bot_id: str) -> list[Path] | None:
     if not meetings or not is_over or wanted != {m.recording_id for m in meetings}:
         return None
     return folders if all(map(has_media, folders)) else None
+
+
+def _has_transcript(folder: Path) -> bool:
+    return (folder / "source" / "transcript.json").is_file()
 
 
 def has_media(folder: Path) -> bool:

@@ -142,7 +142,8 @@ def merge_transcripts(
     """Merge what a transcriber made of the stems into one chronological transcript with speakers.
 
     FILES are the JSON of openai-whisper, faster-whisper or WhisperX, one a stem, named after it
-    (Ann_Lee.json). Print the files written. Pseudonyms do not change what was said.
+    (Ann_Lee.json); or Recall.ai's own, source/transcript.json. Print the files written.
+    Pseudonyms do not change what was said.
     """
     from recall_audio.results.export import merge_files
 

@@ -186,6 +186,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("--bots-at-once", ("fetch.bots_at_once",), "Fetch this many bots side by side."),
     Flag("--allow-download-host", ("fetch.allow_hosts",),
          "Allow media to come from a further host. May be repeated.", "HOST", multiple=True),
+    Flag("--transcript", ("fetch.transcript",),
+         "Fetch Recall.ai's transcript too, as source/transcript.json for merge-transcripts.", switch=True),
     Flag("--search", ("align.search_s",), "Search for a part this far before and after its nominal start.",
          "SECONDS"),
     Flag("--whole-mix", ("align.whole_mix",), "Search for every part over the whole mix.", switch=True),

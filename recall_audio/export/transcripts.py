@@ -85,6 +85,44 @@ class Utterance:
         return plain | ({"words": [w.to_json() for w in self.words]} if self.words else {})
 
 
+def recall_segments(transcript: Any) -> list[tuple[int | None, Mapping[str, Any]]] | None:
+    """Return participant ids and segments of Recall.ai's own transcript, or None where it is another's.
+
+    ::
+
+        [{participant: {id}, words: [{text, start_timestamp: {relative}, end_timestamp: {relative} | null}]}]
+
+    A word without an end lasts to the next one. A row or word that cannot be read is left out.
+    """
+    is_recalls = isinstance(transcript, list) and any(
+        isinstance(row, Mapping) and "participant" in row and isinstance(row.get("words"), list)
+        for row in transcript
+    )
+    if not is_recalls:
+        return None
+    found: list[tuple[int | None, Mapping[str, Any]]] = []
+    for row in (r for r in transcript if isinstance(r, Mapping) and isinstance(r.get("words"), list)):
+        words = [w for w in map(_recall_word, row["words"]) if w is not None]
+        for word, after in zip(words, [*words[1:], *words[-1:]], strict=True):
+            if word["end"] is None:
+                word["end"] = max(word["start"], after["start"])
+        person = row.get("participant")
+        number = person.get("id") if isinstance(person, Mapping) else None
+        if words:
+            text = " ".join(w["word"] for w in words)
+            found.append((number if isinstance(number, int) else None, {"text": text, "words": words}))
+    return found
+
+
+def _recall_word(value: Any) -> dict[str, Any] | None:
+    word = value if isinstance(value, Mapping) else {}
+    times = [word.get(name) for name in ("start_timestamp", "end_timestamp")]
+    start_s, end_s = (_seconds(t, "relative") if isinstance(t, Mapping) else None for t in times)
+    if start_s is None or not isinstance(word.get("text"), str) or (end_s is not None and end_s < start_s):
+        return None
+    return {"word": word["text"].strip(), "start": start_s, "end": end_s}
+
+
 def split_utterances(transcript: Any, label: str, speech: Rows | None = None) -> Iterator[Utterance]:
     """Yield the utterances of one stem, in the file's order, without blank ones.
 

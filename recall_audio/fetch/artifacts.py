@@ -9,6 +9,7 @@ from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
+from recall_audio.fetch.context import FetchContext
 from recall_audio.fetch.http.retry import Cancellation, Policy
 from recall_audio.model.outcome import Finding
 
@@ -138,6 +139,33 @@ def from_video() -> Finding:
     )
 
 
+TRANSCRIPT_FILE = "source/transcript.json"
+"""Path of the transcript below the recording's folder, as the API gave it."""
+
+
+def wait_for_transcript(context: FetchContext, recording: Recording, until: float) -> Artifact | None:
+    """Return the transcript, or None; poll it while it is being made, until a time."""
+    policy, found = context.policy, recording.transcript
+    if found is None:
+        with contextlib.suppress(ItemError):
+            found = _best(
+                "transcript", context.api.list_rows("transcript", recording_id=recording.recording_id)
+            )
+    while found is not None and found.is_under_way and policy.monotonic() + policy.poll_s <= until:
+        context.cancellation.sleep(policy.poll_s, policy.retry)
+        found = retrieve_artifact(context.api, "transcript", found.artifact_id)
+    return found
+
+
+def no_transcript(artifact: Artifact | None, why: str = "") -> Finding:
+    """Return the note about a transcript that was asked for and is not here."""
+    if artifact is None:
+        why = "the bot was not asked for one: create it with --transcript"
+    elif not artifact.is_done:
+        why = "it is still being made: run again" if artifact.is_under_way else f"it is {artifact.code}"
+    return Finding("no_transcript", f"There is no transcript of Recall.ai's: {why}.", severity="note")
+
+
 _CONFIG_KEY = {"audio_mixed": "audio_mixed_mp3", "audio_separate": "audio_separate_mp3"}
 _LABEL = {"audio_mixed": "mixed audio", "audio_separate": "separate audio"}
 _CONSEQUENCE = {
@@ -145,11 +173,18 @@ _CONSEQUENCE = {
     "audio_separate": "speakers cannot be told apart",
 }
 _SEPARATE_AUDIO_BY_PLATFORM = {
-    "zoom": "on Zoom it needs a native bot",
-    "microsoft_teams": "Microsoft Teams gives it",
-    "microsoft_teams_live": "Microsoft Teams gives it",
-    "google_meet": "on Google Meet only newer accounts have it, as a beta",
+    "zoom": "Zoom gives it for up to 16 people at a time, and to a native bot not for people who dial in",
+    "microsoft_teams": "Microsoft Teams gives it for up to 9 people at a time",
+    "microsoft_teams_live": "Microsoft Teams gives it for up to 9 people at a time",
+    "google_meet": "Google Meet gives it for up to 16 people at a time",
+    "webex": "Webex may not give it",
+    "slack_huddle_observer": "Slack Huddles may not give it",
+    "goto_meeting": "GoTo Meeting may not give it",
 }
+"""What is known of separate audio on each platform.
+
+Source: Recall.ai's public documents as of November 2025.
+"""
 
 
 def never_recorded(kind: str, platform: str | None) -> Finding:

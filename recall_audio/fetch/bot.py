@@ -13,6 +13,7 @@ from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, Transie
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.payloads import Bot, Recording
 from recall_audio.fetch.api.settings import REGIONS, Settings
+from recall_audio.fetch.artifacts import TRANSCRIPT_FILE
 from recall_audio.fetch.context import FetchContext, open_context
 from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
 from recall_audio.fetch.ledger import read_meeting
@@ -112,7 +113,8 @@ def _fetch_or_reuse(
     destination: Destination,
     is_fetched: IsFetched | None,
 ) -> FetchedRecording:
-    if is_fetched is not None and is_fetched(destination.folder):
+    wanted = context.options.transcript and not (destination.folder / TRANSCRIPT_FILE).is_file()
+    if is_fetched is not None and not wanted and is_fetched(destination.folder):
         meeting = read_meeting(destination.folder)
         if meeting is not None:
             return FetchedRecording(destination.folder, meeting, "complete", reused=True)

@@ -1,6 +1,7 @@
 """Fetch one recording into a folder that is complete, or as complete as it can be."""
 
 import datetime
+import json
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +11,15 @@ from recall_audio.errors import ItemError, TransientError
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.payloads import Artifact, Bot, PartEntry, Recording
 from recall_audio.fetch.artifacts import (
+    TRANSCRIPT_FILE,
     FoundArtifacts,
     find_artifacts,
     from_video,
     lost,
     never_recorded,
+    no_transcript,
     retrieve_artifact,
+    wait_for_transcript,
     wait_until_settled,
 )
 from recall_audio.fetch.context import FetchContext
@@ -23,7 +27,7 @@ from recall_audio.fetch.download.file import FileRequest, download
 from recall_audio.fetch.download.media_host import SignedUrls
 from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger
 from recall_audio.fetch.participants import Attendance, fetch_attendance, merge
-from recall_audio.files import write_json
+from recall_audio.files import write_json, write_text
 from recall_audio.model.ids import distinct_names
 from recall_audio.model.meeting import MediaFile, Meeting, Part
 from recall_audio.model.outcome import DownloadCallback, Finding
@@ -143,6 +147,8 @@ def _fetch_found(
         media[MIXED] = MediaFile(format=found.mixed.format, problem=found.mixed.code)
     meeting = _meeting(bare, entries, files, media, attendance)
     findings += [_file_problem(name, error) for name, error in failures.items()]
+    if context.options.transcript:
+        findings += _fetch_transcript(context, found.recording, destination)
     meeting = replace(meeting, findings=(*findings, *attendance.findings))
     _write(destination.folder, meeting, attendance)
     ledger.close()
@@ -150,6 +156,20 @@ def _fetch_found(
     reason = next((f.message for f in findings if problem and f.severity == "warning"), "")
     status: Literal["partial", "complete"] = "partial" if problem else "complete"
     return FetchedRecording(destination.folder, meeting, status, reason, problem)
+
+
+def _fetch_transcript(context: FetchContext, recording: Recording, destination: Destination) -> list[Finding]:
+    """Fetch the transcript as it is into ``source``, or return a note."""
+    artifact = wait_for_transcript(context, recording, destination.until)
+    if artifact is None or not artifact.is_done:
+        return [no_transcript(artifact)]
+    try:
+        urls = _signed_urls(context, artifact)
+        rows = payloads.rows(context.media_host.document(urls, _URL_FIELD, "transcript"), "transcript")
+    except ItemError as error:
+        return [no_transcript(artifact, f"it is not available ({error.code})")]
+    write_text(destination.folder / TRANSCRIPT_FILE, json.dumps(rows, allow_nan=False, indent=1))
+    return []
 
 
 def _missing_audio(found: FoundArtifacts, platform: str | None) -> tuple[list[Finding], str]:

@@ -22,6 +22,7 @@ class FetchOptions:
         allow_hosts: further hosts that media may come from, beside Recall's own.
         known_artifacts: recording id, kind (``audio_separate``, ``audio_mixed``) and id of artifacts that a
             webhook named. They are retrieved, not listed: the rate limit of lists is the lowest.
+        transcript: fetch the transcript that Recall.ai made, where there is one.
     """
 
     wait_s: float = 0.0
@@ -29,6 +30,7 @@ class FetchOptions:
     bots_at_once: int = 1
     allow_hosts: tuple[str, ...] = ()
     known_artifacts: tuple[tuple[str, str, str], ...] = ()
+    transcript: bool = False
 
 
 @dataclass(frozen=True, slots=True)

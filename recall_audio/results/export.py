@@ -1,6 +1,7 @@
 """Write a recording's results, and transcripts of its stems, in other tools' formats."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -16,15 +17,24 @@ from recall_audio.export.transcripts import (
     Utterance,
     match_files,
     merge_transcripts,
+    recall_segments,
     write_transcript,
 )
 from recall_audio.files import atomic, create_file, path_in
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.pseudonyms import Pseudonyms
-from recall_audio.pipeline.documents import Documents, as_this_version_writes, need, read_documents
+from recall_audio.pipeline.documents import (
+    Documents,
+    as_this_version_writes,
+    labels_by_id,
+    need,
+    read_documents,
+)
 from recall_audio.pipeline.talk import remeasure_talk, view_of
 from recall_audio.results.pseudonymise import copy_stems, recode_documents
 from recall_audio.storage import ensure_files
+
+_log = logging.getLogger(__name__)
 
 
 def export_recording(
@@ -114,7 +124,7 @@ def merge_files(
 
     Args:
         folder: the recording's folder.
-        files: a transcriber's JSON, one file a stem, named after it.
+        files: a transcriber's JSON, one file a stem, named after it; or Recall.ai's own, one file for all.
         forms: names of :data:`recall_audio.export.transcripts.TRANSCRIPT_FORMATS`; all where empty.
         into: the target folder; None writes to ``DIR/transcript``.
         pseudonyms: codes that replace the speakers' names; what they said does not change.
@@ -151,6 +161,16 @@ def read_utterances(documents: Documents, files: Sequence[Path]) -> tuple[Uttera
         UsageError: a file belongs to no stem.
         ItemError: a file is no transcript.
     """
+    if len(files) == 1 and (rows := recall_segments(_read_json(files[0]))) is not None:
+        by_label: dict[str, list[Any]] = {}
+        labels_of = labels_by_id(documents)
+        for number, segment in rows:
+            label = None if number is None else labels_of.get(number)
+            if label is None:
+                _log.warning("a row of participant %s is left out: there is no such participant", number)
+            else:
+                by_label.setdefault(label, []).append(segment)
+        return merge_transcripts(by_label, need(documents, "segments")["speakers"])
     labels = match_files([str(f) for f in files], list(need(documents, "speakers")["speakers"]))
     found = {label: _read_json(Path(file)) for file, label in labels.items()}
     return merge_transcripts(found, need(documents, "segments")["speakers"])

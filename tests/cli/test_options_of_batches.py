@@ -92,6 +92,7 @@ FLAGS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "--out": ("run fetch", ["elsewhere"], {"out": Path("elsewhere")}),
     "--region": ("run fetch", ["eu-central-1"], {"region": "eu-central-1"}),
     "--wait": ("run fetch", ["60"], {"fetch.wait_s": 60.0}),
+    "--transcript": ("run fetch", [], {"fetch.transcript": True}),
     "--at-once": ("run fetch", ["2"], {"fetch.at_once": 2}),
     "--bots-at-once": ("run fetch", ["5"], {"fetch.bots_at_once": 5}),
     "--allow-download-host": (

@@ -258,6 +258,42 @@ def test_a_video_may_be_larger_than_audio_of_its_length(lab: Lab) -> None:
     assert recording.meeting.mix.n_bytes == 4 * len(VIDEO)
 
 
+WORDS = [{"text": "Hello", "start_timestamp": {"relative": 0.5}, "end_timestamp": None}]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (State(transcript="done"), None),
+        (State(transcript="done", looks=1, shortcuts=False), None),
+        (State(transcript="failed"), "it is failed"),
+        (State(transcript="missing"), "was not asked"),
+    ],
+)
+def test_the_transcript_is_kept_as_it_came_or_a_note_says_why_not(
+    lab: Lab, state: State, said: str | None
+) -> None:
+    make_meeting(lab.folder)
+    rows = [{"participant": {"id": 100, "name": "Änn"}, "language_code": None, "words": WORDS, "new": 1}]
+    after(lab.folder / "meeting.json", lambda content: content.update(transcript=rows))
+    with lab.serve(state=state):
+        (without,) = lab.fetch(options=FetchOptions(wait_s=5.0)).recordings
+        assert not (without.folder / "source/transcript.json").exists()
+        is_fetched = lambda folder: True  # noqa: E731
+        options = FetchOptions(wait_s=5.0, transcript=True)
+        (recording,) = lab.fetch(options=options, is_fetched=is_fetched).recordings
+        file = recording.folder / "source/transcript.json"
+        if said is None:
+            assert json.loads(file.read_text("utf-8")) == rows
+            (again,) = lab.fetch(options=options, is_fetched=is_fetched).recordings
+            assert again.reused
+        else:
+            (note,) = (f for f in recording.meeting.findings if f.code == "no_transcript")
+            assert (said in note.message, note.severity, file.exists()) == (True, "note", False)
+    assert recording.status == "complete"
+    assert len(lab.asked("/store/5f9a1c3e-1111-4222-8333-444455556666/parts/")) == 2, "fetched once"
+
+
 def test_title_metadata_and_lasting_ids_come_with_a_recording(lab: Lab) -> None:
     make_meeting(lab.folder)
     ids = {"google_meet": {"static_participant_id": "spaces/1"}}

@@ -37,6 +37,40 @@ def test_features_hold_na_where_a_reason_stands_and_never_nan(processed_once: Pa
         assert np.isfinite(known).all()
 
 
+def test_the_transcript_of_recall_is_merged_by_participant(
+    processed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rec = ra.open(processed)
+    people = json.loads((processed / "speakers.json").read_text("utf-8"))["speakers"]
+    (first, one), (second, two) = list(people.items())[:2]
+
+    def word(text: str, start_s: float, end_s: float | None) -> dict[str, object]:
+        end = None if end_s is None else {"relative": end_s, "absolute": "2026-01-12T09:00:00Z"}
+        return {"text": text, "start_timestamp": {"relative": start_s}, "end_timestamp": end}
+
+    rows = [
+        {
+            "participant": {"id": two["participant_ids"][0]},
+            "words": [word("Yes,", 2.0, None), word("all.", 2.5, 3.0)],
+        },
+        {"participant": {"id": one["participant_ids"][0]}, "words": [word("Ready?", 1.0, 1.5), {"text": 5}]},
+        {"participant": {"id": None}, "words": [word("Lost", 1.0, 1.5)]},
+        {"participant": {"id": one["participant_ids"][0]}, "words": []},
+        "no row",
+    ]
+    file = processed / "source" / "transcript.json"
+    file.write_text(json.dumps(rows), "utf-8")
+    table = rec.merge_transcripts([file])
+    assert table[["start_s", "end_s", "speaker", "text"]].to_numpy().tolist() == [
+        [1.0, 1.5, first, "Ready?"], [2.0, 3.0, second, "Yes, all."],
+    ]  # fmt: skip
+    assert "left out" in caplog.text
+    words = json.loads((processed / "transcript" / "transcript.json").read_text("utf-8"))["utterances"][1][
+        "words"
+    ]
+    assert [(w["start_s"], w["end_s"]) for w in words] == [(2.0, 2.5), (2.5, 3.0)]
+
+
 def test_a_merged_transcript_is_the_written_one(processed: Path, tmp_path: Path) -> None:
     rec = ra.open(processed)
     label = str(rec.talk.index[0])
