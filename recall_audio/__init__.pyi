@@ -1,5 +1,4 @@
 from .core.alignment.align import align as align
-from .core.speech.find import find_speech as find_speech
 from .core.talk.measure import measure_talk as measure_talk
 from .core.voice import measure_voice as measure_voice
 from .detector import load_detector as load_detector
@@ -17,6 +16,7 @@ from .model.options import SpeechOptions as SpeechOptions
 from .model.options import StemOptions as StemOptions
 from .model.options import TalkOptions as TalkOptions
 from .pipeline.process import process as process
+from .pipeline.speech import find_speech as find_speech
 from .pipeline.stems.export import export_stems as export_stems
 from .results.collect import collect as collect
 from .results.recording import Recording as Recording

@@ -24,8 +24,6 @@ Rows = Sequence[Sequence[float]]
 EMPTY: Spans = np.empty((0, 2), dtype=np.int64)
 """No span."""
 
-EDGE_SAMPLES = 480
-
 
 def spans(rows: Iterable[Sequence[int]] | Spans) -> Spans:
     """Return spans of any rows, joined where they touch, empty ones dropped.
@@ -196,12 +194,5 @@ def simultaneous(rows: Mapping[str, Rows]) -> list[tuple[float, float, tuple[str
 
 
 def finished(found: Spans, gap: int, shortest: int) -> Spans:
-    """Spans of speech as they are published, from those of the decision; all in samples.
-
-    Pauses of up to `gap` are bridged, then edges set right, then what is under `shortest` dropped. The
-    decision sees levels through a window of 90 ms, by which speech begins 30 ms early and ends as late
-    (measured, medians of 4,000 stretches).
-    """
-    whole = bridge(found, gap)
-    trimmed = whole + np.array([EDGE_SAMPLES, -EDGE_SAMPLES]) if len(whole) else whole
-    return drop_short(trimmed[trimmed[:, 0] < trimmed[:, 1]], shortest)
+    """Return spans as published: pauses of up to `gap` bridged, then those under `shortest` dropped."""
+    return drop_short(bridge(found, gap), shortest)

@@ -72,7 +72,7 @@ class SpeechOptions:
     Attributes:
         bridge_s: pauses up to this long are bridged (inter-pausal unit), seconds.
         shortest_s: shorter speech is dropped, after bridging, seconds.
-        threshold: speech probability from which the detector's evidence counts, 0 to 1.
+        threshold: probability of own speech from which a frame counts, 0 to 1.
         remove_leakage: take out speech that others' leaked voices explain.
         threshold_change: the speakers' ranks are compared under thresholds this much lower and higher.
     """

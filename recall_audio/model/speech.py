@@ -54,11 +54,15 @@ class LeakWindow:
         start_s: start of the window on the mix's clock.
         gain_db: level of the source's voice in the listener's track, against the source's own track.
         certainty: 0 to 1.
+        delay_ms: how much later the voice is there, to 20 ms.
+        likeness: correlation of the two tracks' spectra along time, 0 to 1.
     """
 
     start_s: float
     gain_db: float
     certainty: float
+    delay_ms: float = 0.0
+    likeness: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,9 @@ class SpeechResult:
         unbridged: own speech as the decision left it, pauses not bridged, edges not set right, short speech
             not dropped: what a reader needs who would have chosen other parameters.
         other_thresholds: talk under a lower and a higher threshold.
+        unassigned: speech of the mix that is on no track; None where there is no mix.
+        posteriors: by label, probability of own speech × 255, one byte for each 20 ms; tracks that never
+            sound like speech have none. Kept in a file of its own.
     """
 
     segments: Mapping[str, Spans]
@@ -125,6 +132,8 @@ class SpeechResult:
     findings: tuple[Finding, ...] = ()
     unbridged: Mapping[str, Spans] = field(default_factory=dict)
     other_thresholds: tuple[OtherThreshold, ...] = ()
+    unassigned: Spans | None = None
+    posteriors: Mapping[str, ByteArray] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values of ``segments.json``, seconds on the mix's clock."""
@@ -133,6 +142,7 @@ class SpeechResult:
             "raw": {k: _seconds(v) for k, v in self.raw.items()},
             "unbridged": {k: _seconds(v) for k, v in self.unbridged.items()},
             "other_thresholds": [asdict(o) for o in self.other_thresholds],
+            "unassigned": None if self.unassigned is None else _seconds(self.unassigned),
             "parameters": asdict(self.options),
         }
 
@@ -158,6 +168,7 @@ class SpeechResult:
             findings=tuple(Finding.from_json(f) for f in leaks["findings"]),
             unbridged={k: _samples(v) for k, v in segments["unbridged"].items()},
             other_thresholds=tuple(OtherThreshold(**o) for o in segments["other_thresholds"]),
+            unassigned=None if (rows := segments.get("unassigned")) is None else _samples(rows),
         )
 
 

@@ -131,6 +131,7 @@ class Talk(Figures):
         sensitivity: whether the speakers' ranks depend on a parameter; None where it was not asked for.
         events: the turns, transitions and overlaps one by one; for tables, not in ``talk.json``.
         reasons: why a figure is None.
+        unassigned_s: speech of the mix that is on no participant's track; None where it was not looked for.
     """
 
     parameters: Mapping[str, Any]
@@ -152,6 +153,11 @@ class Talk(Figures):
     sensitivity: "Sensitivity | None"
     events: TalkEvents = field(metadata={"private": True})
     reasons: Mapping[str, str] = field(default_factory=dict)
+    unassigned_s: float | None = None
+
+    def with_unassigned(self, unassigned_s: float) -> "Talk":
+        """Return a copy with the speech that is on no participant's track."""
+        return replace(self, unassigned_s=unassigned_s)
 
     def with_parameters(self, **further: Any) -> "Talk":
         """Return a copy with further parameters stamped, e.g. the program's version."""

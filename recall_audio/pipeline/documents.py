@@ -64,6 +64,11 @@ class Layout:
         """Return the folder of the files as downloaded."""
         return self.folder / "source"
 
+    @property
+    def posteriors(self) -> Path:
+        """Each track's probability of own speech, one byte for each 20 ms."""
+        return self.folder / "posteriors.npz"
+
     def json(self, kind: str) -> Path:
         """Return the JSON file of one kind, e.g. ``talk.json`` for ``talk``."""
         return self.folder / f"{kind}.json"

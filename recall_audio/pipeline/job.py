@@ -9,7 +9,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import path_in, read_json, write_json
 from recall_audio.media.decode import check_duration, decode
 from recall_audio.media.pcm_file import open_work
-from recall_audio.model.alignment import Alignment, PartAudio, PlacedPart, Track
+from recall_audio.model.alignment import Alignment, PartAudio, PlacedPart, TimeMap, Track
 from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
@@ -19,7 +19,7 @@ from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.stems.track_reader import SourceFile, StemSources
 from recall_audio.typing import Samples
-from recall_audio.units import to_samples
+from recall_audio.units import RATE_HZ, to_samples
 
 MIX = "mix"
 """Name of the mixed recording's entry among the decoded files."""
@@ -217,6 +217,13 @@ class Job:
             Track(self.labels[i], tuple(sorted(parts, key=lambda p: p.time_map.start_s)))
             for i, parts in placed.items()
         ]
+
+    def placed_mix(self) -> PlacedPart | None:
+        """Return the decoded mix on its own clock, or None where there is none."""
+        mix = self.audio.mix
+        if mix is None:
+            return None
+        return PlacedPart(MIX, mix.samples, TimeMap.straight(0.0, max(mix.n_samples, 1) / RATE_HZ))
 
     @property
     def n_samples(self) -> int:

@@ -86,13 +86,13 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="speech",
-            revision=9,
+            revision=10,
             function="run_speech",
             reads=("decode", "align"),
             # Labels are made of the participants: speech need not depend on people, which reads findings.
             facts=("participants",),
             step="speech",
-            writes=("segments.json", "leakage.json"),
+            writes=("segments.json", "leakage.json", "posteriors.npz"),
         ),
         Stage(
             name="talk",

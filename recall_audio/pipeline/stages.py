@@ -11,6 +11,7 @@ from recall_audio.core.alignment.search import PartSearch, search_part
 from recall_audio.core.speech.evidence import part_evidence
 from recall_audio.core.speech.find import join_speech
 from recall_audio.core.stems.residual import check_residual
+from recall_audio.detector.ownership import load_ownership
 from recall_audio.errors import ItemError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, write_text
@@ -21,9 +22,10 @@ from recall_audio.model.outcome import CountCallback
 from recall_audio.model.speech import PartEvidence
 from recall_audio.model.stems import Residual, StemsResult
 from recall_audio.pipeline.documents import Layout, read_documents
-from recall_audio.pipeline.job import MIX, Job, decode_all
+from recall_audio.pipeline.job import Job, decode_all
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
+from recall_audio.pipeline.speech import write_posteriors
 from recall_audio.pipeline.stems.export import combine_results, export_stems, select_tracks
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
 
@@ -55,7 +57,7 @@ def run_decode(job: Job, context: StageContext) -> StageResult:
     """Decode every file once to 16 kHz mono int16."""
 
     def decoded(name: str) -> None:
-        if "speech" in context.to_come and name != MIX:
+        if "speech" in context.to_come:
             context.pieces.prefetch(detect_one, job.layout.folder, name)
 
     files, warnings = decode_all(job.layout, job.meeting, context.pieces, context.progress, decoded)
@@ -91,14 +93,19 @@ def fit_one(folder: Path, options: Options, part_id: str) -> PartSearch:
 
 
 def run_speech(job: Job, context: StageContext) -> StageResult:
-    """Write ``segments.json`` and ``leakage.json``."""
+    """Write ``segments.json``, ``leakage.json`` and ``posteriors.npz``."""
     if not job.has_tracks:
         return StageResult(status="skipped")
     tracks, duration_s = job.tracks(), job.alignment.duration_s
-    calls = [(job.layout.folder, p.part_id) for t in tracks for p in t.parts]
+    mix = job.placed_mix()
+    heard = [p for t in tracks for p in t.parts] + ([mix] if mix is not None else [])
+    calls = [(job.layout.folder, p.part_id) for p in heard]
     evidence = {e.part_id: e for e in context.pieces.map(detect_one, calls, context.progress)}
-    result = join_speech(tracks, evidence, duration_s, job.options.speech)
-    files = (job.write("segments", result.to_json()), job.write("leakage", result.leakage_json()))
+    result = join_speech(tracks, evidence, duration_s, job.options.speech, load_ownership(), mix)
+    posteriors = job.layout.posteriors
+    with atomic(posteriors) as stream:
+        write_posteriors(stream, result.posteriors)
+    files = (job.write("segments", result.to_json()), job.write("leakage", result.leakage_json()), posteriors)
     return StageResult(files, result.findings)
 
 

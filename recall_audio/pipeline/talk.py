@@ -38,6 +38,8 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
         uncertainty_ms=uncertainty_of(alignment, labels),
         cuts_s=cuts_of(alignment, labels),
     )
+    if segments.get("unassigned") is not None:
+        measured = measured.with_unassigned(round(sum(e - s for s, e in segments["unassigned"]), 6))
     frame_s = FRAME_SAMPLES / RATE_HZ
     return measured.with_parameters(version=__version__, frame_s=frame_s, speech=segments["parameters"])
 

@@ -30,6 +30,7 @@ from recall_audio.core import spans as sp  # noqa: E402
 from recall_audio.core.speech.evidence import part_evidence  # noqa: E402
 from recall_audio.core.speech.find import join_speech  # noqa: E402
 from recall_audio.detector import load_detector  # noqa: E402
+from recall_audio.detector.ownership import load_ownership  # noqa: E402
 from recall_audio.media.decode import decode  # noqa: E402
 from recall_audio.media.pcm_file import open_work  # noqa: E402
 from recall_audio.model.alignment import (  # noqa: E402
@@ -64,8 +65,8 @@ def score(found: Found, truth: Found, duration_s: float) -> tuple[float, float, 
     return 100 * missed / total, 100 * false / total, 100 * share, 100 * (got_over - over) / max(over, 1)
 
 
-def opened(folder: Path, work: Path) -> tuple[list[Track], dict[str, Spans], float]:
-    """Tracks of a meeting placed by its truth, the true speech, and the length."""
+def opened(folder: Path, work: Path) -> tuple[list[Track], dict[str, Spans], float, PlacedPart]:
+    """Tracks of a meeting placed by its truth, the true speech, the length, and the mix."""
     meeting = json.loads((folder / "meeting.json").read_text())
     truth = json.loads((folder / "truth.json").read_text())
     parts: dict[str, list[PlacedPart]] = {name: [] for name in truth["speakers"]}
@@ -77,7 +78,10 @@ def opened(folder: Path, work: Path) -> tuple[list[Track], dict[str, Spans], flo
         )
         parts[part["participant"]["name"]].append(placed)
     tracks = [Track(name, tuple(p)) for name, p in parts.items()]
-    return tracks, {k: sp.from_seconds(v) for k, v in truth["speakers"].items()}, float(meeting["duration"])
+    duration_s = float(meeting["duration"])
+    decode(folder / "mix.mp3", work / "mix.s16", "mp3", duration_s)
+    mix = PlacedPart("mix", open_work(work / "mix.s16"), TimeMap.straight(0.0, duration_s))
+    return tracks, {k: sp.from_seconds(v) for k, v in truth["speakers"].items()}, duration_s, mix
 
 
 def meetings(labs: list[Path], work: Path) -> Iterator[tuple[str, Path]]:
@@ -132,10 +136,11 @@ def alone(tracks: list[Track], n: int, hears: Any, detector: Any) -> Found | Non
 
 def one(folder: Path, work: Path, detector: Any) -> dict[str, tuple[float, ...]]:
     """Scores of one meeting, and the CPU seconds of the whole step."""
-    tracks, truth, duration_s = opened(folder, work)
+    tracks, truth, duration_s, mix = opened(folder, work)
     started = time.process_time()
-    evidence = {p.part_id: part_evidence(p.part_id, p.samples, detector) for t in tracks for p in t.parts}
-    result = join_speech(tracks, evidence, duration_s, SpeechOptions())
+    parts = [*(p for t in tracks for p in t.parts), mix]
+    evidence = {p.part_id: part_evidence(p.part_id, p.samples, detector) for p in parts}
+    result = join_speech(tracks, evidence, duration_s, SpeechOptions(), load_ownership(), mix)
     cpu_s = time.process_time() - started
     n = int(duration_s * 100)
     rows = {k: alone(tracks, n, hears, detector) for k, hears in (("webrtc", webrtc), ("silero", silero))}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recall_audio.core.speech.frames import Frames, db, highest, smooth
+from recall_audio.core.speech.voice_frames import Frames, db, highest, smooth
 from recall_audio.core.speech.voice_model import Voice, is_own, level_db, within_reach
 from recall_audio.typing import BoolArray, Float32Array
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recall_audio.core import spans as sp
-from recall_audio.core.speech.frames import smooth
+from recall_audio.core.speech.filters import mean
 from recall_audio.core.speech.on_mix import HALF_RATE_HZ, read_half
 from recall_audio.model.alignment import Track
 from recall_audio.model.outcome import Finding
@@ -119,11 +119,11 @@ def find_echo(stretches: Sequence[Float32Array]) -> Echo | None:
         spectrum = scipy.fft.rfft(x - x.mean(), n_fft)
         power = np.abs(spectrum) ** 2
         # Whitened by its own envelope, 200 Hz wide: what is left is fine structure, where an echo's comb is.
-        envelope = smooth(power, round(200 * n_fft / HALF_RATE_HZ)) + 1e-12
+        envelope = mean(power, round(200 * n_fft / HALF_RATE_HZ)) + 1e-12
         white = scipy.fft.irfft(np.minimum(power / envelope, 20.0), n_fft)
         total += white / white[0]
-    mean = total[: last + 1] / len(long)
-    searched = mean[first:]
+    average = total[: last + 1] / len(long)
+    searched = average[first:]
     spread = 1.4826 * float(np.median(np.abs(searched - np.median(searched)))) + 1e-12
     at = int(np.argmax(searched))
     height = float(searched[at] - np.median(searched)) / spread

@@ -1,66 +1,39 @@
-"""Who speaks when: what each part says by itself, joined across tracks.
+"""Find who speaks when: what each part says by itself, joined across tracks.
 
 ::
 
     part ──► part_evidence ──┐  each part on its own clock, in a process of its own if wanted
     part ──► part_evidence ──┤
-    part ──► part_evidence ──┴─► join_speech     all tracks on the mix's clock, minutes (an era) at a time:
-                                  whose voice is in whose track ─ taken out ─ voices learnt ─ frames decided
+    mix  ──► part_evidence ──┴─► join_speech     all tracks on the mix's clock, minutes (a stretch) at a time:
+                                  frames ─ compared in pairs ─ owner guessed ─ own speech decided
+
+No track owns a sound by default. What a track holds is own speech only where the networks say so.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from recall_audio.core import spans as sp
 from recall_audio.core.activity import measure_activity
-from recall_audio.core.speech.classify import own_speech
+from recall_audio.core.speech.activity_alone import hears_others, with_activity
 from recall_audio.core.speech.diagnostics import oddities
-from recall_audio.core.speech.evidence import part_evidence
-from recall_audio.core.speech.frames import Frames, joined
-from recall_audio.core.speech.leakage import Observed, Pair, barred_pairs, findings_of, leaks_of, twins
-from recall_audio.core.speech.leakage_removal import Signals, clean, load, look, loudest_speaks
-from recall_audio.core.speech.voice_model import Voice, learn
-from recall_audio.model.alignment import Track
+from recall_audio.core.speech.findings import ownership_findings
+from recall_audio.core.speech.frames import FRAME_SAMPLES, may_hold_speech
+from recall_audio.core.speech.leakage import Observed, leaks_of, observe
+from recall_audio.core.speech.ownership import Stretch, own_speech, read_stretch
+from recall_audio.core.speech.posteriors import Posteriors
+from recall_audio.core.speech.unassigned import mark_left, unassigned_speech
+from recall_audio.model.alignment import PlacedPart, Track
 from recall_audio.model.options import SpeechOptions
-from recall_audio.model.speech import Detector, OtherThreshold, PartEvidence, SpeechResult
-from recall_audio.typing import BoolArray, Spans
-from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
+from recall_audio.model.ownership import OwnershipModel
+from recall_audio.model.speech import OtherThreshold, PartEvidence, SpeechResult
+from recall_audio.typing import Float32Array, Spans
+from recall_audio.units import RATE_HZ, to_samples
 
-_MARGIN = 1000  # frames heard on both sides of an era, whole gain windows
-_FRAMES_OF_ALL_TRACKS = 120_000  # an era times the tracks: 20 minutes of sound held at a time
-_ERAS_TO_LEARN_FROM = 3  # evenly over the meeting; they are kept, and not cleaned again, ...
-_MANY_ERAS = 60  # ... unless they are so few of all that memory (27 MB each, for hours) is the dearer
-_FEWEST_VOICED = 300  # 3 s of voice in the sample; with less, the era itself may know better
-
-
-def find_speech(
-    tracks: Sequence[Track],
-    duration_s: float,
-    detector: Detector,
-    options: SpeechOptions,
-    progress: Callable[[int, int], None] | None = None,
-) -> SpeechResult:
-    """Each participant's own speech.
-
-    Args:
-        tracks: every participant, silent ones too; labels differ.
-        duration_s: the mix's length: nothing is found past it.
-        detector: the voice detector.
-        options: what counts as speech.
-        progress: called with (parts heard, parts in all).
-
-    Returns:
-        segments, raw segments and leakage; every label is there, with no spans where nothing was said.
-    """
-    parts = [p for t in tracks for p in t.parts]
-    evidence: dict[str, PartEvidence] = {}
-    for i, part in enumerate(parts):
-        evidence[part.part_id] = part_evidence(part.part_id, part.samples, detector)
-        if progress is not None:
-            progress(i + 1, len(parts))
-    return join_speech(tracks, evidence, duration_s, options)
+_MARGIN = 500  # frames, 10 s, on both sides of a stretch: the longest running mean reaches 5 s
+_FRAMES_OF_ALL_TRACKS = 60_000  # 20 minutes of sound are held at a time, over all tracks
+_SHORTEST_STRETCH = 1500  # frames, 30 s: own speech is known by its surroundings
 
 
 def join_speech(
@@ -68,117 +41,122 @@ def join_speech(
     evidence: Mapping[str, PartEvidence],
     duration_s: float,
     options: SpeechOptions,
+    model: OwnershipModel,
+    mix: PlacedPart | None = None,
 ) -> SpeechResult:
-    """The same from evidence found before, by part id (for parts heard in processes of their own)."""
-    join = _Join([t for t in tracks if t.parts], evidence, to_samples(duration_s), options)
-    nobody = {t.label: sp.EMPTY for t in tracks}
-    unbridged, raw = ({**nobody, **found} for found in join.decide())
-    segments, raw = ({k: join.finished(s) for k, s in found.items()} for found in (unbridged, raw))
-    leaks = leaks_of(join.observed)
-    findings = (*findings_of(segments, raw, leaks, join.twins), *oddities(join.tracks, segments))
-    return SpeechResult(segments, raw, leaks, options, findings, unbridged, join.other_thresholds(nobody))
+    """Return each participant's own speech.
+
+    Args:
+        tracks: every participant, silent ones too; labels differ.
+        evidence: what each part says by itself, by part id; with that of the mix, speech without a track is
+            found.
+        duration_s: the mix's length; nothing is found past it.
+        options: what counts as speech.
+        model: the fitted networks.
+        mix: the mixed recording; without it, voices that have no track are not taken out of others' tracks.
+
+    Returns:
+        segments, raw segments and leakage; every label is there, with no spans where nothing was said.
+    """
+    join = _Join([t for t in tracks if may_hold_speech(t, evidence)], evidence, options, mix)
+    join.run(to_samples(duration_s), model)
+    return join.result([t.label for t in tracks], to_samples(duration_s))
 
 
 class _Join:
-    """One meeting's tracks on their way to segments, an era at a time."""
+    """One meeting's tracks on their way to segments, a stretch at a time."""
 
     def __init__(
-        self, tracks: Sequence[Track], evidence: Mapping[str, PartEvidence], end: int, options: SpeechOptions
+        self,
+        tracks: Sequence[Track],
+        evidence: Mapping[str, PartEvidence],
+        options: SpeechOptions,
+        mix: PlacedPart | None,
     ) -> None:
-        self.tracks, self.evidence, self.end, self.options = tracks, evidence, end, options
+        self.tracks, self.evidence, self.options, self.mix = tracks, evidence, options, mix
         self.observed: list[Observed] = []
-        self.twins: set[Pair] = set()
-        self._others = {t: {k.label: [sp.EMPTY] for k in tracks} for t in options.other_thresholds}
-        self._n_frames = -(-end // FRAME_SAMPLES)
-        self._step = max(_FRAMES_OF_ALL_TRACKS // max(len(tracks), 1), 2 * _MARGIN)
 
-    def decide(self) -> tuple[dict[str, Spans], dict[str, Spans]]:
-        """Own and raw speech by label, before pauses are bridged."""
-        starts = list(range(0, self._n_frames, self._step))
-        sampled = starts[:: -(-len(starts) // _ERAS_TO_LEARN_FROM) or 1]
-        known = {start: self._era(start) for start in sampled}
-        voices = self._voices(list(known.values()))
-        if len(starts) > _MANY_ERAS:
-            known = {starts[0]: known[starts[0]]}
-        own: dict[str, list[Spans]] = {t.label: [sp.EMPTY] for t in self.tracks}
-        raw: dict[str, list[Spans]] = {t.label: [sp.EMPTY] for t in self.tracks}
-        for start in starts:
-            era = known.pop(start, None) or self._era(start)
-            self.observed += era.observed
-            for label, frames in era.frames.items():
-                inner = slice(era.before, era.before + min(self._step, self._n_frames - start))
-                mine, *others = self._judge(frames, voices[label], tuple(self._others))
-                leaky = bool(frames.leaked.any())
-                heard = self._judge(frames.without_leakage(), voices[label])[0] if leaky else mine
-                into = (own, raw, *self._others.values())
-                for by_label, mask in zip(into, (mine, heard, *others), strict=True):
-                    by_label[label].append(sp.from_mask(mask[inner], FRAME_SAMPLES, start * FRAME_SAMPLES))
-        return {k: self._spans(s) for k, s in own.items()}, {k: self._spans(s) for k, s in raw.items()}
+    def run(self, end: int, model: OwnershipModel) -> None:
+        """Compute every track's posterior for the meeting's `end` samples."""
+        n = -(-end // FRAME_SAMPLES)
+        self.posteriors = Posteriors(n)
+        self.left = np.zeros(n, dtype=np.uint8)
+        step = max(_FRAMES_OF_ALL_TRACKS // max(len(self.tracks), 1), _SHORTEST_STRETCH)
+        samples = self.mix.samples if self.mix is not None else None
+        for start in range(0, n, step):
+            frames = (max(0, start - _MARGIN), min(n, start + step + _MARGIN))
+            stretch = read_stretch(self.tracks, self.evidence, frames, samples)
+            inner = slice(start - frames[0], min(start + step, n) - frames[0])
+            self._add(stretch, self._sharpened(stretch, own_speech(stretch, model)), inner)
 
-    def _era(self, start: int) -> "_Cleaned":
-        """An era's frames with leaked voices taken out.
+    def _sharpened(self, stretch: Stretch, own: Sequence[Float32Array]) -> list[Float32Array]:
+        """Return the probabilities with those of tracks that hear nobody else decided by levels."""
+        tracks = {t.label: t for t in self.tracks}
+        found = []
+        for k, one in enumerate(stretch.evidence):
+            if hears_others(own, stretch.evidence, k):
+                found.append(own[k])
+            else:
+                track = tracks[one.frames.label]
+                found.append(with_activity(own[k], track, self.evidence, stretch.first))
+        return found
 
-        Paths are learnt where one voice is clearly the loudest. A second round, from what the first found,
-        was tried: 0.3 points better on the mean, 0.7 worse at the worst, for twice the CPU.
-        """
-        first = max(0, start - _MARGIN)
-        n = min(start + self._step + _MARGIN, self._n_frames) - first
-        era = load(self.tracks, self.evidence, first, n)
-        signals = Signals(era)
-        sources: dict[str, list[str]] = {}
-        speaking: dict[str, BoolArray] = {}
-        if self.options.remove_leakage and len(self.tracks) > 1:
-            found = twins(era, self.options.threshold)
-            self.twins |= found
-            speaking = loudest_speaks(era, self.options.threshold)
-            sources = look(era, speaking, signals, barred_pairs(found))
-        frames, seen = clean(era, speaking, sources, signals)
-        inner_s = (start / 100, (start + self._step) / 100)
-        return _Cleaned(frames, start - first, tuple(Observed(s, first / 100, inner_s) for s in seen))
+    def _add(self, stretch: Stretch, own: Sequence[Float32Array], inner: slice) -> None:
+        first = stretch.first + inner.start
+        for one, probability in zip(stretch.evidence, own, strict=True):
+            heard = one.frames.probability
+            self.posteriors.put(one.frames.label, first, probability[inner], heard[inner])
+        for copy in stretch.copies:
+            heard = copy.probability
+            self.posteriors.put(copy.label, first, np.zeros_like(heard[inner]), heard[inner])
+        self.observed += observe(stretch, own, inner)
+        mark_left(self.left, stretch, inner)
 
-    def _voices(self, eras: "Sequence[_Cleaned]") -> dict[str, Voice | None]:
-        """Everybody's voice, from a sample of the meeting."""
-        return {
-            t.label: learn(joined([e.frames[t.label] for e in eras]), self.options.threshold)
-            for t in self.tracks
-            if eras
-        }
+    def result(self, labels: Sequence[str], end: int) -> SpeechResult:
+        """Return what was found, for every label."""
+        options = self.options
+        own = self._decided(labels, options.threshold, end)
+        heard = self.posteriors.heard_spans(own, options.threshold)
+        raw = {k: sp.clip(v, 0, end) for k, v in heard.items()}
+        unbridged = own if options.remove_leakage else raw
+        leaks = leaks_of(self.observed) if options.remove_leakage else ()
+        segments, published_raw = ({k: self._published(v) for k, v in x.items()} for x in (unbridged, raw))
+        unassigned = self._unassigned(end)
+        findings = (
+            *ownership_findings(segments, published_raw, leaks, self.posteriors, unassigned),
+            *oddities(self.tracks, segments),
+        )
+        return SpeechResult(
+            segments,
+            published_raw,
+            leaks,
+            options,
+            findings,
+            unbridged,
+            self._other_thresholds(labels, end),
+            unassigned=unassigned,
+            posteriors=self.posteriors.own,
+        )
 
-    def other_thresholds(self, nobody: Mapping[str, Spans]) -> tuple[OtherThreshold, ...]:
-        """Everybody's talk as it would have been decided under the other thresholds."""
-        told = []
-        for threshold, by_label in self._others.items():
-            found = {k: self.finished(self._spans(s)) for k, s in by_label.items()}
-            activity = measure_activity(list({**nobody, **found}.values()), self.end)
-            talk_s = {k: int(t) / RATE_HZ for k, t in zip(nobody, activity.talk, strict=True)}
-            told.append(OtherThreshold(threshold, talk_s, activity.overlap / RATE_HZ))
-        return tuple(told)
+    def _decided(self, labels: Sequence[str], threshold: float, end: int) -> dict[str, Spans]:
+        return {k: sp.clip(self.posteriors.spans(k, threshold), 0, end) for k in labels}
 
-    def _judge(self, frames: Frames, voice: Voice | None, others: tuple[float, ...] = ()) -> list[BoolArray]:
-        """Frames of own speech; somebody not heard in the sample is learnt where they are.
+    def _published(self, spans: Spans) -> Spans:
+        bridge, shortest = to_samples(self.options.bridge_s), to_samples(self.options.shortest_s)
+        return sp.finished(spans, bridge, shortest)
 
-        Under the threshold that was chosen, then under the others, with the voices learnt at the chosen one.
-        """
-        if voice is None or voice.n_voiced < _FEWEST_VOICED:
-            here = learn(frames, self.options.threshold)
-            voice = here if voice is None or (here and here.n_voiced > voice.n_voiced) else voice
-        if voice is None:
-            return [np.zeros(len(frames.probability), dtype=np.bool_) for _ in (0, *others)]
-        return own_speech(frames, voice, (self.options.threshold, *others))
+    def _unassigned(self, end: int) -> Spans | None:
+        if self.mix is None or self.mix.part_id not in self.evidence:
+            return None
+        found = unassigned_speech(self.mix, self.evidence, self.posteriors.own, self.left)
+        return sp.clip(found, 0, end)
 
-    def _spans(self, several: Sequence[Spans]) -> Spans:
-        """Spans of eras one after the other as one's."""
-        return sp.clip(sp.union(*several), 0, self.end)
-
-    def finished(self, found: Spans) -> Spans:
-        """Spans as they are published."""
-        return sp.finished(found, to_samples(self.options.bridge_s), to_samples(self.options.shortest_s))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cleaned:
-    """An era's frames by label, how many of them are margin at its start, and the paths it has."""
-
-    frames: Mapping[str, Frames]
-    before: int
-    observed: tuple[Observed, ...] = ()
+    def _other_thresholds(self, labels: Sequence[str], end: int) -> tuple[OtherThreshold, ...]:
+        """Return every participant's talk as decided under the other thresholds."""
+        found = []
+        for threshold in self.options.other_thresholds:
+            own = {k: self._published(v) for k, v in self._decided(labels, threshold, end).items()}
+            activity = measure_activity(list(own.values()), end)
+            talk_s = {k: int(t) / RATE_HZ for k, t in zip(own, activity.talk, strict=True)}
+            found.append(OtherThreshold(threshold, talk_s, activity.overlap / RATE_HZ))
+        return tuple(found)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recall_audio.core.speech.frames import SMALLEST, Frames, closed, db, highest, near
+from recall_audio.core.speech.voice_frames import SMALLEST, Frames, closed, db, highest, near
 from recall_audio.typing import BoolArray, Float32Array
 
 HULL_GAP = 120

@@ -9,12 +9,14 @@ import pytest
 
 from recall_audio.core import spans as sp
 from recall_audio.core.speech import find
-from recall_audio.core.speech.leakage_paths import Sums, Way, gains, gather, n_windows, predict, solve, told
+from recall_audio.core.speech.evidence import part_evidence
 from recall_audio.core.speech.on_mix import read_half
 from recall_audio.detector import load_detector
+from recall_audio.detector.ownership import load_ownership
 from recall_audio.model.alignment import PlacedPart, TimeMap, Track
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.speech import PartEvidence, SpeechResult
+from recall_audio.pipeline.speech import find_speech
 from recall_audio.typing import Spans
 
 LOUD_LEAK_DB, FAINT_LEAK_DB = -14.0, -26.0
@@ -32,13 +34,14 @@ def made(leakage_db: float | None, *, room: bool = False) -> makers.Made:
 def evidence(meeting: makers.Made) -> dict[str, PartEvidence]:
     """What each part says by itself."""
     detector = load_detector()
-    return {p.part_id: find.part_evidence(p.part_id, p.samples, detector) for p in meeting.parts}
+    return {p.part_id: part_evidence(p.part_id, p.samples, detector) for p in meeting.parts}
 
 
 def found(meeting: makers.Made, options: SpeechOptions | None = None) -> SpeechResult:
     """The result for tracks placed by the truth."""
+    duration_s = meeting.recipe.duration_s
     return find.join_speech(
-        meeting.tracks(), evidence(meeting), meeting.recipe.duration_s, options or SpeechOptions()
+        meeting.tracks(), evidence(meeting), duration_s, options or SpeechOptions(), load_ownership()
     )
 
 
@@ -84,12 +87,12 @@ def test_someone_who_never_speaks_has_no_speech_whatever_leaks() -> None:
 
 
 def test_leaks_are_named_by_source_listener_gain_and_delay() -> None:
-    meeting = made(FAINT_LEAK_DB)
+    meeting = made(LOUD_LEAK_DB)
     leaks = {(leak.source, leak.listener): leak for leak in found(meeting).leaks}
     speakers = [s.name for s in meeting.speakers[:3]]
     pairs = [(a, b) for a in speakers for b in speakers if a != b]
     assert set(pairs) <= set(leaks)
-    assert all(-40 < leaks[p].gain_db < -10 for p in pairs)
+    assert all(-25 < leaks[p].gain_db < -5 for p in pairs)
     assert all(leak.windows for leak in leaks.values())
 
 
@@ -109,24 +112,11 @@ def test_switched_off_leakage_stays_in() -> None:
 
 
 @pytest.mark.slow
-def test_short_eras_find_what_one_long_era_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_stretches_find_what_one_long_stretch_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     meeting = made(FAINT_LEAK_DB)
     whole = error(found(meeting).segments, meeting)
-    monkeypatch.setattr(find, "_FRAMES_OF_ALL_TRACKS", 4 * 3000)
+    monkeypatch.setattr(find, "_FRAMES_OF_ALL_TRACKS", 4 * 1500)
     assert error(found(meeting).segments, meeting) < whole + 0.05
-
-
-@pytest.mark.slow
-def test_eras_cleaned_again_are_what_they_were_when_voices_were_learnt_from_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    meeting = made(FAINT_LEAK_DB)
-    monkeypatch.setattr(find, "_FRAMES_OF_ALL_TRACKS", 4 * 3000)
-    kept = found(meeting)
-    monkeypatch.setattr(find, "_MANY_ERAS", 2)
-    again = found(meeting)
-    assert again.to_json() == kept.to_json()
-    assert again.leakage_json() == kept.leakage_json()
 
 
 def test_one_person_on_two_devices_is_said_and_two_who_leak_are_not() -> None:
@@ -134,12 +124,18 @@ def test_one_person_on_two_devices_is_said_and_two_who_leak_are_not() -> None:
     tracks = meeting.tracks()
     part = tracks[0].parts[0]
     phone = PlacedPart("phone", (part.samples // 2).astype(np.int16), part.time_map)
-    both = {**evidence(meeting), "phone": find.part_evidence("phone", phone.samples, load_detector())}
+    both = {**evidence(meeting), "phone": part_evidence("phone", phone.samples, load_detector())}
     result = find.join_speech(
-        [*tracks, Track("phone", (phone,))], both, meeting.recipe.duration_s, SpeechOptions()
+        [*tracks, Track("phone", (phone,))],
+        both,
+        meeting.recipe.duration_s,
+        SpeechOptions(),
+        load_ownership(),
     )
-    assert [f.code for f in result.findings] == ["same_person_twice"]
-    assert sp.total(result.segments["phone"]) > 0.8 * sp.total(result.segments[tracks[0].label])
+    assert ("same_person_twice", "phone") in {(f.code, f.where) for f in result.findings}
+    assert sp.total(result.segments["phone"]) == 0
+    alone = found(meeting).segments[tracks[0].label]
+    assert sp.total(result.segments[tracks[0].label]) > 0.8 * sp.total(alone)
     assert "same_person_twice" not in {f.code for f in found(made(LOUD_LEAK_DB)).findings}
 
 
@@ -159,12 +155,10 @@ def test_a_lower_threshold_finds_more_speech_and_a_higher_one_less() -> None:
     assert lower.talk_s.keys() == chosen_s.keys()
 
 
-def test_another_threshold_is_told_as_it_would_have_been_decided(monkeypatch: pytest.MonkeyPatch) -> None:
-    meeting, learn = made(None), find.learn
-    told = found(meeting, SpeechOptions(remove_leakage=False)).other_thresholds
-    monkeypatch.setattr(find, "learn", lambda frames, _threshold: learn(frames, 0.5))
-    for other in told:
-        decided = found(meeting, SpeechOptions(threshold=other.threshold, remove_leakage=False)).segments
+def test_another_threshold_is_reported_as_it_would_have_been_decided() -> None:
+    meeting = made(None)
+    for other in found(meeting).other_thresholds:
+        decided = found(meeting, SpeechOptions(threshold=other.threshold)).segments
         assert {k: sp.total(v) / 16_000 for k, v in decided.items()} == other.talk_s
         n = sp.counts(list(decided.values()), 0, round(meeting.recipe.duration_s * 16_000))
         assert sum(n[2:]) / 16_000 == other.overlap_s
@@ -177,52 +171,10 @@ def test_thresholds_to_compare_with_stay_within_their_range() -> None:
 
 
 def test_no_tracks_and_no_parts_are_ordinary() -> None:
-    empty = find.find_speech([], 10.0, load_detector(), SpeechOptions())
+    empty = find_speech([], 10.0, load_detector(), SpeechOptions())
     assert empty.segments == {}
-    muted = find.find_speech([Track("Ann", ())], 10.0, load_detector(), SpeechOptions())
+    muted = find_speech([Track("Ann", ())], 10.0, load_detector(), SpeechOptions())
     assert muted.segments["Ann"].shape == (0, 2)
-
-
-def learnt(signals: Mapping[str, np.ndarray], listener: str, sources: list[str]) -> Sums:
-    """Sums over all windows, in which the sources are taken to speak all the time."""
-    n = len(signals[listener])
-    always = dict.fromkeys(sources, np.ones(n // 80, dtype=np.bool_))
-    sums = gather(signals, listener, sources, np.arange(n_windows(n)), always)
-    assert sums is not None
-    return sums
-
-
-def test_a_known_path_is_found_and_predicts_what_it_leaks_at_every_sample() -> None:
-    rng = np.random.default_rng(5)
-    source = (rng.standard_normal(40 * 8000 + 123) * 0.1).astype(np.float32)
-    delay = 388
-    leaked = np.zeros_like(source)
-    leaked[delay:] = source[:-delay] / 10
-    signals = {"a": source, "b": (leaked + rng.standard_normal(len(source)) * 1e-3).astype(np.float32)}
-    sums = learnt(signals, "b", ["a"])
-    [path] = solve(sums)
-    assert abs(path.delay_ms - delay / 8) < 0.2
-    predicted = predict(signals, {"b": [Way("a", path, gains(sums, [path])[:, 0])]})["b"]
-    assert predicted.shape == leaked.shape
-    assert np.mean((predicted - leaked) ** 2) < 0.01 * np.mean(leaked**2)
-    # Each half second by itself: no block's edge is worse than its middle.
-    blocks = ((predicted - leaked)[: 78 * 4096] ** 2).reshape(78, 4096)
-    assert blocks.mean(axis=1).max() < 0.03 * np.mean(leaked**2)
-
-
-def test_gains_are_found_together_where_sources_hold_each_other_and_follow_a_change() -> None:
-    rng = np.random.default_rng(6)
-    a, b = (rng.standard_normal((2, 320_000)) * 0.1).astype(np.float32)
-    b += 0.8 * a
-    change = np.where(np.arange(320_000) < 160_000, 1.0, 2.0).astype(np.float32)
-    signals = {"a": a, "b": b, "c": change * (0.05 * a + 0.1 * b)}
-    sums = learnt(signals, "c", ["a", "b"])
-    paths = solve(sums)
-    factor = gains(sums, paths)
-    assert np.allclose(factor[2:] / factor[:2], 2.0, atol=0.25)
-    gain_db, alike = told(sums, paths)
-    assert np.allclose(gain_db, 20 * np.log10([0.05 * 1.5, 0.1 * 1.5]), atol=1.5)
-    assert alike.min() > 0.5
 
 
 def test_half_the_rate_holds_the_same_voice_and_nothing_folded_into_it() -> None:

@@ -1,0 +1,107 @@
+"""Say what a reader should know about who owns what, and only where figures hang on it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from recall_audio.core import spans as sp
+from recall_audio.core.speech.filters import near
+from recall_audio.core.speech.frames import FRAMES_PER_S
+from recall_audio.core.speech.leakage import sources_by_listener
+from recall_audio.core.speech.posteriors import Posteriors
+from recall_audio.model.outcome import Finding
+from recall_audio.model.speech import Leak
+from recall_audio.typing import BoolArray, Spans
+from recall_audio.units import RATE_HZ
+
+_DECIDES_SHARE, _DECIDES_S = 0.1, 2.0
+_UNSURE_SHARE, _UNSURE_S = 0.02, 1.0  # of all talk: two points of a share
+_FEWEST_UNASSIGNED_S = 2.0
+_FEWEST_S = 5.0  # speech from which two tracks are compared
+_SAME, _SILENT, _NOT_OWN = 0.85, 0.15, 0.2
+_LAG_FRAMES = 40
+
+
+def ownership_findings(
+    segments: Mapping[str, Spans],
+    raw: Mapping[str, Spans],
+    leaks: Sequence[Leak],
+    posteriors: Posteriors,
+    unassigned: Spans | None,
+) -> tuple[Finding, ...]:
+    """Return the findings about leakage, doubtful speech, one person on two devices, and missing tracks."""
+    found = [
+        *_leakage_decides(segments, raw, leaks, posteriors),
+        *_uncertain(segments, posteriors),
+        *_same_person_twice(segments, posteriors),
+    ]
+    unassigned_s = sp.total(unassigned) / RATE_HZ if unassigned is not None else 0.0
+    if unassigned_s >= _FEWEST_UNASSIGNED_S:
+        text = (
+            f"{unassigned_s:.0f} s of speech in the mixed recording are on no participant's track: a "
+            "telephone, a track that is missing, or a shared screen. Shares of talk leave them out."
+        )
+        found.append(Finding("voice_without_track", text))
+    return tuple(found)
+
+
+def _leakage_decides(
+    segments: Mapping[str, Spans], raw: Mapping[str, Spans], leaks: Sequence[Leak], posteriors: Posteriors
+) -> Iterator[Finding]:
+    sources = sources_by_listener(leaks)
+    for label, heard in raw.items():
+        kept_s, heard_s = (sp.total(s) / RATE_HZ for s in (segments[label], heard))
+        gone_s = sp.total(sp.subtract(heard, segments[label])) / RATE_HZ
+        if gone_s <= _DECIDES_S or gone_s <= _DECIDES_SHARE * heard_s:
+            continue
+        whose = f" ({', '.join(sources[label])})" if label in sources else ""
+        doubtful_s = posteriors.doubtful_s(label)
+        text = (
+            f"{gone_s:.0f} s of the speech heard in this track is others' voices{whose} and was taken out: "
+            f"{kept_s:.0f} s are the participant's own, {doubtful_s:.1f} s of the decision may be wrong."
+        )
+        sure = doubtful_s <= max(_UNSURE_S, _DECIDES_SHARE * kept_s)
+        yield Finding("leakage_decides", text, where=label, severity="note" if sure else "warning")
+
+
+def _uncertain(segments: Mapping[str, Spans], posteriors: Posteriors) -> Iterator[Finding]:
+    talk_s = sum(sp.total(s) for s in segments.values()) / RATE_HZ
+    for label, spans in segments.items():
+        doubtful_s = posteriors.doubtful_s(label)
+        if doubtful_s > max(_UNSURE_S, _UNSURE_SHARE * talk_s):
+            own_s = sp.total(spans) / RATE_HZ
+            text = (
+                f"Whose speech it is remains in doubt for about {doubtful_s:.0f} s of this track "
+                f"({own_s:.0f} s are counted): the share of talk may be off by more than two points."
+            )
+            yield Finding("speech_uncertain", text, where=label)
+
+
+def _same_person_twice(segments: Mapping[str, Spans], posteriors: Posteriors) -> Iterator[Finding]:
+    """Yield tracks that hold one other participant's voice and nobody else's.
+
+    A loudspeaker plays everybody, so a track that leaks holds all others; a second device of one person
+    holds that person alone. Where only one other speaks, the two cannot be told apart, and nothing is said.
+    """
+    own = {k: row > 127 for k, row in posteriors.own.items()}
+    fewest = _FEWEST_S * FRAMES_PER_S
+    alone = {k: mask & (np.sum(list(own.values()), axis=0) == 1) for k, mask in own.items()}
+    for label, heard in posteriors.heard.items():
+        there = heard > 127
+        if there.sum() < fewest or own[label].sum() > _NOT_OWN * there.sum():
+            continue
+        others = {
+            k: mask for k, mask in alone.items() if k != label and mask.sum() >= _FEWEST_S * FRAMES_PER_S
+        }
+        same = [k for k in others if _share(there, near(own[k], _LAG_FRAMES)) > _SAME]
+        silent = [k for k in others if _share(others[k], near(there, _LAG_FRAMES // 2)) < _SILENT]
+        if len(same) == 1 and len(silent) == len(others) - 1 and silent:
+            text = (
+                f"This track holds the voice of {same[0]} and nobody else's: one person on two devices, most "
+                f"likely. The speech is counted for {same[0]} alone."
+            )
+            yield Finding("same_person_twice", text, where=label)
+
+
+def _share(part: BoolArray, whole: BoolArray) -> float:
+    return int(np.count_nonzero(part & whole)) / max(int(np.count_nonzero(part)), 1)
