@@ -1,5 +1,6 @@
 """Describe what a batch is asked to do."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,6 +69,13 @@ class Request:
         return replace(self, jobs_each=1 if self.cluster else max(1, self.jobs // max(n_recordings, 1)))
 
 
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
 def unique(ids: Iterable[str]) -> list[str]:
-    """Return ids in order, each once, without blank ones."""
-    return list(dict.fromkeys(i.strip() for i in ids if i.strip()))
+    """Return ids in order, each once, without blank ones.
+
+    A UUID in capitals is the same one (RFC 9562, 4): it is returned in lower case, as the API writes it.
+    """
+    spelled = (i.strip() for i in ids)
+    return list(dict.fromkeys(i.lower() if _UUID.fullmatch(i) else i for i in spelled if i))

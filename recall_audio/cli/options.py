@@ -108,10 +108,19 @@ def read_ids(
     return ids
 
 
+def _encoding(raw: bytes) -> str:
+    """Return the encoding of a list of ids: UTF-8, or UTF-16 as PowerShell and Excel write it."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if b"\0" in raw[:2]:  # ids are ASCII: every other byte is zero
+        return "utf-16-be" if raw[0] == 0 else "utf-16-le"
+    return "utf-8-sig"
+
+
 def _text(ids_file: str) -> str:
     try:
         raw = sys.stdin.buffer.read() if ids_file == "-" else Path(ids_file).read_bytes()
-        return raw.decode("utf-8-sig")
+        return raw.decode(_encoding(raw))
     except (OSError, UnicodeDecodeError) as error:
         name = type(error).__name__
     raise click.UsageError(f"Cannot read --ids-file {ids_file}: {name}.")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from recall_audio.errors import ItemError
-from recall_audio.media.frames import FrameReader, Heard
+from recall_audio.media.frames import FrameReader, Heard, float_scale
 from recall_audio.media.pcm_file import FULL_SCALE, WorkFull, WorkWriter
 from recall_audio.media.probe import (
     Decoded,
@@ -30,6 +30,7 @@ from recall_audio.media.probe import (
     open_audio,
     raw_probe,
 )
+from recall_audio.model.containers import RAW_NAMES
 from recall_audio.model.options import DecodeOptions
 from recall_audio.model.outcome import Finding
 from recall_audio.units import RATE_HZ
@@ -69,11 +70,11 @@ def decode(
         ItemError: ``not_audio``: not a supported kind of audio, or nothing in it can be decoded.
         MachineError: no space on the disk.
     """
-    container = container_of(path, declared_format)
+    container = container_of(path, declared_format, declared_s)
     limit_s = options.longest_s if declared_s is None else longest_decoded_s(declared_s, options)
     writer = WorkWriter(work, options.rate_hz, math.ceil(limit_s * options.rate_hz))
     if container == "raw":
-        return _raw(path, writer, limit_s)
+        return _raw(path, writer, declared_format)
     return _packed(path, container, writer, limit_s)
 
 
@@ -142,6 +143,8 @@ def _link(
 ) -> tuple[Probe | None, bool]:
     """Decode one link and return what it declares, and whether the writer is full."""
     try:
+        if container == "wav":
+            heard.mixdown.scale = _float_scale(path, extent)
         with open_audio(path, container, extent) as (source, audio):
             reader = FrameReader(source, audio, writer, limit_s, heard)
             found = describe_stream(audio, container, has_length_tag=has_length_tag(path))
@@ -151,11 +154,21 @@ def _link(
             return found, capped
     except EOFError:
         return empty_probe(container), False
-    except ItemError:
-        if extent.start == 0 and extent.stop is None:
-            raise
-        heard.note(writer.position_s, 0.0, "unreadable")
-        return None, False
+    except (ValueError, LookupError, NotImplementedError):  # FFmpeg's own errors among them
+        failure = not_audio(path, f"begins like {container} and holds what cannot be decoded")
+    except ItemError as error:
+        failure = error
+    if extent.stop is None and not extent.start:
+        raise failure
+    heard.note(writer.position_s, 0.0, "unreadable")
+    return None, False
+
+
+def _float_scale(path: Path, extent: Extent) -> float:
+    """Return the full scale of a WAV file's samples, 1 unless they are floats in an integer's scale."""
+    with open_audio(path, "wav", extent) as (source, audio):
+        is_float = audio.codec_context.name.startswith("pcm_f")
+        return float_scale(source, audio) if is_float else 1.0
 
 
 def _length_findings(writer: WorkWriter, found: Probe, capped: bool) -> list[Finding]:
@@ -194,6 +207,8 @@ def _findings_of(heard: Heard) -> list[Finding]:
         "kept, and what follows lies later than they say.",
         "timestamps_restart": heard.n_restarts
         and f"Its timestamps begin anew {heard.n_restarts} times: it was read on without a gap.",
+        "float_scale": heard.mixdown.scale != 1.0
+        and f"Its floats are in an integer's scale: {heard.mixdown.scale:.0f} was taken for full scale.",
         "opposite_channels": heard.mixdown.is_opposite
         and "Its channels are each other's opposites: one was turned over, so that they do not cancel.",
     }
@@ -212,7 +227,7 @@ def _low_finding(writer: WorkWriter) -> list[Finding]:
     return [Finding("offset_removed", text, severity="note")]
 
 
-def _raw(path: Path, writer: WorkWriter, limit_s: float) -> Decoded:
+def _raw(path: Path, writer: WorkWriter, declared_format: str | None) -> Decoded:
     """Decode headerless PCM: 16-bit little-endian, mono, 16 kHz."""
     found, n_left, findings = raw_probe(path), path.stat().st_size // 2, []
     capped = False
@@ -226,6 +241,9 @@ def _raw(path: Path, writer: WorkWriter, limit_s: float) -> Decoded:
             writer.drain()
         except WorkFull:
             capped = bool(n_left)
+    if path.stat().st_size and (declared_format or "").lower() not in RAW_NAMES:
+        text = f"It was declared {declared_format} and holds headerless samples of the declared length."
+        findings.append(Finding("raw_undeclared", text, severity="note"))
     if path.stat().st_size % 2:
         findings.append(Finding("odd_byte", "Half a sample at the end was left out.", severity="note"))
     findings += [*_length_findings(writer, found, capped), *_low_finding(writer)]

@@ -1,5 +1,6 @@
 """Decode packets, place their frames on the file's clock and mix them down to mono blocks."""
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from recall_audio.media.pcm_file import WorkFull, WorkWriter
 from recall_audio.media.probe import Damage, start_time_s
-from recall_audio.media.timeline import RESTART_S, Placed, Timeline
+from recall_audio.media.timeline import RESTART_S, LostFrames, Placed, Timeline
 from recall_audio.typing import Float32Array, FloatArray
 
 if TYPE_CHECKING:
@@ -16,49 +17,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
-
-
-class LostFrames:
-    """Counts bytes to find by how many frames the demuxer's count is behind.
-
-    Attributes:
-        shift: frames to add to the timestamps of later frames.
-    """
-
-    def __init__(self) -> None:
-        self.shift = 0
-        self._usual = 0
-        self._good_bytes = self._n_good = 0
-        self._damaged_bytes = self._counted = 0
-
-    def failed(self, packet: "Packet[AudioStream]") -> None:
-        """Count a packet that the decoder refused.
-
-        The demuxer counted one frame for it.
-        """
-        self._damaged_bytes += packet.size
-        self._counted += 1
-
-    def decoded(self, packet: "Packet[AudioStream]") -> None:
-        """Count a packet that gave a frame.
-
-        Zeros before it are damage: ``|0000 damage|frame|``.
-        """
-        size = packet.size
-        if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
-            self._usual = len(bytes(memoryview(packet)).lstrip(b"\0"))
-            self._damaged_bytes += size - self._usual
-            size = self._usual
-        if self._damaged_bytes:
-            self._settle()
-        self._good_bytes += size
-        self._n_good += 1
-
-    def _settle(self) -> None:
-        """Convert the bytes of damage that has ended into frames."""
-        if self._n_good:
-            self.shift += round(self._damaged_bytes * self._n_good / self._good_bytes) - self._counted
-        self._damaged_bytes = self._counted = 0
 
 
 MAX_DAMAGE = 1000
@@ -72,6 +30,11 @@ _TOLERANCE_S = {"vorbis": 0.05}
 
 _FULL_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 """The float 1.0 of an integer sample, by numpy's type code."""
+
+_KNOWN_FORMATS = frozenset(
+    kind + planar for kind in ("u8", "s16", "s32", "flt", "dbl") for planar in ("", "p")
+)
+"""FFmpeg's names of the kinds of samples that become arrays as they are."""
 
 _MOST_AMPLITUDE = 8.0
 """Full scale is 1; a larger sample is damage, not audio."""
@@ -88,9 +51,11 @@ class Mixdown:
 
     Attributes:
         signs: 1 or -1 for each channel.
+        scale: the value of float samples that is full scale, see :func:`float_scale`.
     """
 
     def __init__(self) -> None:
+        self.scale = 1.0
         self.signs: FloatArray = np.ones(1)
         self._shared = np.zeros((1, 1))
 
@@ -105,6 +70,8 @@ class Mixdown:
         NaN and values beyond ±8 become 0.
         """
         block, channels = _samples(frame), frame.layout.nb_channels
+        if self.scale != 1.0:
+            block = block / np.float32(self.scale)
         mixed = block[0] if channels == 1 else self._combine(block)
         single: Float32Array = np.ascontiguousarray(mixed, dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -129,6 +96,38 @@ class Mixdown:
             block = block * self.signs[:, None].astype(np.float32)
         mixed: FloatArray = block.mean(axis=0, dtype=np.float64)
         return mixed
+
+
+_INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)
+"""Full scale of the integers that some writers put into files of floats."""
+
+_FEW_SHARE = 1e-4
+"""Share of a file's samples that may be larger than a full scale: damage."""
+
+
+def float_scale(source: "InputContainer", audio: "AudioStream") -> float:
+    """Return what a file of float samples takes for full scale, which should be 1.
+
+    Samples that are all whole numbers, or louder on the whole than full scale, are integers: no sound is
+    above full scale on average. The file is read to its end.
+    """
+    import av
+
+    n_samples, n_whole, power = 0, 0, 0.0
+    n_above = np.zeros(len(_INTEGER_SCALES), dtype=np.int64)
+    with contextlib.suppress(av.error.FFmpegError):
+        for frame in source.decode(audio):
+            size = np.abs(_samples(frame).astype(np.float64)).ravel()
+            size = size[(size > 0.0) & (size <= _INTEGER_SCALES[-1])]
+            n_samples += len(size)
+            n_whole += int(np.count_nonzero(size == np.rint(size)))
+            power += float(np.dot(np.minimum(size, _MOST_AMPLITUDE), np.minimum(size, _MOST_AMPLITUDE)))
+            n_above += [int(np.count_nonzero(size > scale)) for scale in _INTEGER_SCALES]
+    few = _FEW_SHARE * n_samples
+    is_whole = n_whole >= n_samples - few and power > n_samples
+    if n_samples == 0 or not (is_whole or power > n_samples):
+        return 1.0
+    return next((s for s, n in zip(_INTEGER_SCALES, n_above, strict=True) if n <= few), _INTEGER_SCALES[-1])
 
 
 def _agreeing_signs(shared: FloatArray) -> FloatArray:
@@ -267,6 +266,8 @@ class FrameReader:
         rate_hz = frame.sample_rate
         if rate_hz != self._rate_hz:
             self._change(rate_hz)
+        if frame.format.name not in _KNOWN_FORMATS:
+            frame = self._as_floats(frame)
         n_samples, pts = frame.samples, frame.pts
         self.heard.n_frames += 1
         self.heard.decoded_s += n_samples / rate_hz
@@ -280,6 +281,14 @@ class FrameReader:
             return
         for placed in self._timeline.place(pts, n_samples, frame):
             self._emit(placed)
+
+    def _as_floats(self, frame: "AudioFrame") -> "AudioFrame":
+        """Return a frame of a kind that numpy has no array for, such as 64-bit integers, as floats."""
+        import av
+
+        converter = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
+        (converted,) = converter.resample(frame)
+        return converted
 
     def _change(self, rate_hz: int) -> None:
         """Change to the rate of the frames that follow.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from recall_audio.errors import ItemError
-from recall_audio.model.containers import HEAD_BYTES, is_text, recognise
+from recall_audio.model.containers import identify, is_text, mpeg_frame, read_head
 from recall_audio.model.outcome import Finding
 from recall_audio.units import RATE_HZ
 
@@ -140,10 +140,9 @@ def decoder_version() -> str:
     return f"PyAV {av.__version__}"
 
 
-def read_head(path: Path) -> bytes:
-    """Read the file's first bytes, enough for :func:`recall_audio.model.containers.recognise`."""
+def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return stream.read(HEAD_BYTES)
+        return read_head(stream)[0]
 
 
 def not_audio(path: Path, what: str) -> ItemError:
@@ -151,22 +150,22 @@ def not_audio(path: Path, what: str) -> ItemError:
     return ItemError(f"{path.name} {what}; nothing was decoded.", _HINT, code="not_audio")
 
 
-def container_of(path: Path, declared_format: str | None) -> str:
+def container_of(path: Path, declared_format: str | None, declared_s: float | None = None) -> str:
     """Return the container by the file's bytes.
 
-    It is ``raw`` only where they fit no container and `declared_format` is raw.
+    It is ``raw`` only where they fit no container, and `declared_format` is raw or the size is that of
+    headerless samples of the declared length.
 
     Raises:
         ItemError: ``not_audio``: text, an empty file, or bytes of no known kind.
     """
-    head = read_head(path)
-    found = recognise(head)
+    with path.open("rb") as stream:
+        head, _ = read_head(stream)
+    found = identify(head, path.stat().st_size, declared_format, declared_s)
     if found is not None:
         return found
     if is_text(head):
         raise not_audio(path, "is text (a web page, a playlist or an error message), not audio")
-    if (declared_format or "").lower() in ("raw", "pcm", "s16le"):
-        return "raw"
     if not head:
         raise not_audio(path, "is empty")
     raise not_audio(path, "is neither MP3, Ogg, WAV, FLAC nor MP4, and was not declared as raw audio")
@@ -178,19 +177,57 @@ def links(path: Path, container: str) -> list[Extent]:
     A chained Ogg file holds several streams, each with its own clock and perhaps its own codec, which the
     demuxer cannot follow. A link begins with pages marked as the beginning of a stream (RFC 3533, 4 and 6).
     """
+    if container == "wav":
+        return [_wav_extent(path)]
+    with path.open("rb") as stream:
+        begin = read_head(stream)[1]
     if container != "ogg":
-        return [WHOLE]
-    starts, group_end = [0], 0
+        return [Extent(begin)]
+    starts, group_end = [begin], begin
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for page in re.finditer(rb"OggS\0[\x02\x06]", data):
             at = page.start()
-            if at != group_end:
+            if at != group_end and at > begin:
                 starts.append(at)
             segments = data[at + 27 : at + 27 + data[at + 26]] if at + 26 < len(data) else b""
             group_end = at + 27 + len(segments) + sum(segments)
             if len(starts) == MOST_LINKS:
                 break
     return [Extent(a, b) for a, b in zip(starts, [*starts[1:], None], strict=True)]
+
+
+_MOST_CHUNKS = 1000
+"""Chunks of a WAV file that are looked at for its samples."""
+
+
+_CHUNKS = (b"data", b"fmt ", b"fact", b"LIST", b"bext", b"iXML", b"JUNK", b"PEAK", b"cue ", b"smpl", b"id3 ")
+"""Names by which the chunk after one without a pad byte is known."""
+
+
+def _wav_extent(path: Path) -> Extent:
+    """Return the extent of a WAV file; behind a chunk that lacks its pad byte the demuxer finds nothing.
+
+    ::
+
+        RIFF size WAVE  fmt  16 ...  LIST 5 abcde[0]  data size samples      [0]: the pad byte of an odd chunk
+    """
+    form, at, lacks_pad = b"", 12, False
+    with path.open("rb") as stream:
+        for _ in range(_MOST_CHUNKS):
+            stream.seek(at)
+            name, size = stream.read(4), int.from_bytes(stream.read(4), "little")
+            if name == b"data" or not size:
+                break
+            if name == b"fmt ":
+                form = name + size.to_bytes(4, "little") + stream.read(min(size, 64)) + b"\0" * (size % 2)
+            end = at + 8 + size
+            stream.seek(end)
+            unpadded = bool(size % 2) and stream.read(4) in _CHUNKS
+            at = end + (size % 2) * (not unpadded)
+            lacks_pad |= unpadded
+    if not (lacks_pad and form and name == b"data"):
+        return WHOLE
+    return Extent(at, None, b"RIFF\xff\xff\xff\xffWAVE" + form)
 
 
 class _Window:
@@ -229,6 +266,13 @@ def _refuse(*_: Any) -> NoReturn:
     raise PermissionError("a media file may not open another one")
 
 
+def _is_one_frame(path: Path) -> bool:
+    """Return whether an MP3 holds one frame at most, and perhaps a tag behind it."""
+    head = _head(path)
+    frame = mpeg_frame(head)
+    return frame is not None and mpeg_frame(head[frame[0] :]) is None
+
+
 @contextlib.contextmanager
 def open_audio(
     path: Path, container: str, extent: Extent = WHOLE
@@ -240,7 +284,8 @@ def open_audio(
 
     Raises:
         ItemError: ``not_audio``: it cannot be opened, or has no audio stream that may be decoded.
-        EOFError: an Ogg file with its headers and no audio, as of a participant who never spoke.
+        EOFError: an Ogg file with its headers and no audio, as of a participant who never spoke, or an MP3 of
+            one frame, which gives no sound without the next one.
     """
     import av
     from av.audio.stream import AudioStream
@@ -260,10 +305,12 @@ def open_audio(
                 )
             )
         except av.error.EOFError:
-            if container == "ogg" and any(mark in read_head(path) for mark in _OGG_HEADERS):
+            if container == "ogg" and any(mark in _head(path) for mark in _OGG_HEADERS):
                 raise EOFError from None
             raise not_audio(path, f"begins like {container} and ends there") from None
         except (av.error.FFmpegError, PermissionError, ValueError):
+            if container == "mp3" and _is_one_frame(path):
+                raise EOFError from None
             raise not_audio(path, f"begins like {container} but cannot be opened as that") from None
         audio = source.streams.best("audio")
         # A stream that FFmpeg has no decoder for has no codec context, whatever the type says.
@@ -302,7 +349,7 @@ def describe_stream(audio: "AudioStream", container: str, *, has_length_tag: boo
 
 def has_length_tag(path: Path) -> bool:
     """Return whether an MP3 says how long it is: bit rates that vary tell nothing."""
-    head = read_head(path)
+    head = _head(path)
     return any(mark in head for mark in _LENGTH_TAGS)
 
 
@@ -318,17 +365,17 @@ def start_time_s(audio: "AudioStream") -> Fraction:
     return Fraction(audio.start_time) * audio.time_base
 
 
-def probe(path: Path, declared_format: str | None = None) -> Probe:
+def probe(path: Path, declared_format: str | None = None, declared_s: float | None = None) -> Probe:
     """Read what a file declares about itself, without decoding it.
 
     Raises:
         ItemError: ``not_audio``.
     """
-    container = container_of(path, declared_format)
+    container = container_of(path, declared_format, declared_s)
     if container == "raw":
         return raw_probe(path)
     try:
-        with open_audio(path, container) as (_, audio):
+        with open_audio(path, container, links(path, container)[0]) as (_, audio):
             return describe_stream(audio, container, has_length_tag=has_length_tag(path))
     except EOFError:
         return empty_probe(container)

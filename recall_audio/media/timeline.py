@@ -17,11 +17,15 @@ seconds agree on another clock:
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recall_audio.typing import FloatArray
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.packet import Packet
 
 HELD_S = 11.0
 """Seconds of frames that may disagree with the count before another clock is believed: twice the longest page
@@ -152,3 +156,46 @@ class Timeline:
         first_group = near[0] if is_first_of_two else near[most]
         # The upper of two middle ones would differ from a timestamp by a part of a frame.
         return int(np.sort(jumps[known][first_group])[(np.count_nonzero(first_group) - 1) // 2])
+
+
+class LostFrames:
+    """Counts bytes to find by how many frames the demuxer's count is behind.
+
+    Attributes:
+        shift: frames to add to the timestamps of later frames.
+    """
+
+    def __init__(self) -> None:
+        self.shift = 0
+        self._usual = 0
+        self._good_bytes = self._n_good = 0
+        self._damaged_bytes = self._counted = 0
+
+    def failed(self, packet: "Packet[AudioStream]") -> None:
+        """Count a packet that the decoder refused.
+
+        The demuxer counted one frame for it.
+        """
+        self._damaged_bytes += packet.size
+        self._counted += 1
+
+    def decoded(self, packet: "Packet[AudioStream]") -> None:
+        """Count a packet that gave a frame.
+
+        Zeros before it are damage: ``|0000 damage|frame|``.
+        """
+        size = packet.size
+        if abs(size - self._usual) > 1:  # padding makes a byte of difference; no need to look closer
+            self._usual = len(bytes(memoryview(packet)).lstrip(b"\0"))
+            self._damaged_bytes += size - self._usual
+            size = self._usual
+        if self._damaged_bytes:
+            self._settle()
+        self._good_bytes += size
+        self._n_good += 1
+
+    def _settle(self) -> None:
+        """Convert the bytes of damage that has ended into frames."""
+        if self._n_good:
+            self.shift += round(self._damaged_bytes * self._n_good / self._good_bytes) - self._counted
+        self._damaged_bytes = self._counted = 0

@@ -1,5 +1,7 @@
 """Recognise a file's container by its first bytes, whatever its name or declared format."""
 
+from typing import IO
+
 HEAD_BYTES = 65_536
 """Bytes of a file's beginning that :func:`recognise` can use."""
 
@@ -9,6 +11,7 @@ CONTAINERS = ("mp3", "ogg", "wav", "flac", "mp4")
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"styp", b"wide", b"free", b"skip")
 _CHAIN_FRAMES = 4  # four headers that agree and follow each other: chance finds that once in 2^50 bytes
 _TEXT_BYTES = 1024
+_ID3V1_BYTES = 128
 
 # ISO 11172-3 and 13818-3, bit rates in kb/s by index 1-14 (0 is free format, 15 forbidden).
 _KBPS = {
@@ -18,6 +21,59 @@ _KBPS = {
     (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MPEG_HZ = (44_100, 48_000, 32_000)
+
+
+RAW_NAMES = ("raw", "pcm", "s16le")
+"""What headerless samples are declared as."""
+
+RAW_BYTES_A_SECOND = 32_000
+"""16-bit mono samples at 16 kHz."""
+
+EMPTY_S = 0.05
+"""Declared seconds up to which a file of no bytes is all there is."""
+
+_SAME_S, _SAME_SHARE = 0.01, 0.0005
+"""Seconds and share by which a size may differ from a declared length that it stands for."""
+
+
+def read_head(stream: IO[bytes]) -> tuple[bytes, int]:
+    """Return a file's first :data:`HEAD_BYTES` bytes for :func:`identify`, and where they begin.
+
+    Zeros before them are skipped where they fill all of it: some recorders reserve room that nothing came to.
+    """
+    at, head = 0, stream.read(HEAD_BYTES)
+    while head and not any(head):
+        at, head = at + len(head), stream.read(HEAD_BYTES)
+    if at == 0 or not head:
+        stream.seek(0)
+        return stream.read(HEAD_BYTES), 0
+    at += len(head) - len(head.lstrip(b"\0"))
+    stream.seek(at)
+    return stream.read(HEAD_BYTES), at
+
+
+def identify(head: bytes, n_bytes: int, declared: str | None, declared_s: float | None) -> str | None:
+    """Return the container of a file, ``raw`` for headerless samples, or None where it is not audio.
+
+    Args:
+        head: its first bytes, as :func:`read_head` gives them.
+        n_bytes: its size.
+        declared: what it is declared as; the bytes decide where they fit a container.
+        declared_s: its declared length, seconds.
+    """
+    found = recognise(head)
+    if found is not None:
+        return found
+    if is_text(head):
+        return None
+    if (declared or "").lower() in RAW_NAMES:
+        return "raw"
+    if declared_s is None:
+        return None
+    if not head:
+        return "raw" if declared_s <= EMPTY_S else None
+    off_s = abs(n_bytes / RAW_BYTES_A_SECOND - declared_s)
+    return "raw" if off_s <= max(_SAME_S, _SAME_SHARE * declared_s) else None
 
 
 def recognise(head: bytes) -> str | None:
@@ -84,14 +140,24 @@ def _mpeg_chain(head: bytes) -> bool:
         head   ..|FF Fx ........|FF Fx ........|FF Fx ........|FF Fx ....
                  └─ its length ─┘ same version, layer and rate
     """
-    offset = head.find(b"\xff")
+    offset, n_audio = head.find(b"\xff"), len(_without_tags(head))
     while offset >= 0:
         frames, end = _frames_from(head, offset)
-        # A file of one or two frames is one too, if it begins and ends with them.
-        if frames >= _CHAIN_FRAMES or (offset == 0 and frames >= 2 and end == len(head)):
+        # A file of a few frames is one too, if it begins and ends with them.
+        if frames >= _CHAIN_FRAMES or (offset == 0 and frames >= 1 and end == n_audio):
             return True
         offset = head.find(b"\xff", offset + 1)
     return False
+
+
+def _without_tags(head: bytes) -> bytes:
+    """Return a short file without the tags at its end: ID3v1 (128 bytes), APE (its footer holds its size)."""
+    if head[-_ID3V1_BYTES : -_ID3V1_BYTES + 3] == b"TAG":
+        head = head[:-_ID3V1_BYTES]
+    if head[-32:-24] == b"APETAGEX":
+        has_header = 32 * (head[-9] >> 7)  # the highest bit of the flags, little-endian
+        head = head[: -int.from_bytes(head[-20:-16], "little") - has_header]
+    return head
 
 
 def _frames_from(head: bytes, offset: int) -> tuple[int, int]:

@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from batch.lab import Lab
 
-from recall_audio.batch import workspace
+from recall_audio.batch import unique, workspace
+from recall_audio.cli.options import read_ids
 from recall_audio.cli.progress import speed
 from recall_audio.errors import MachineError
 from recall_audio.standin import Fault, Reply
@@ -191,3 +193,14 @@ def test_row_36_whichever_flush_or_rename_of_processing_finds_the_disk_full_noth
         nth += 1 + nth // 3
     assert full > 5
     assert lab.results() == {n: b for n, b in undisturbed.items() if n.startswith(server.bot_ids[0])}
+
+
+def test_a_uuid_in_other_letters_is_the_same_bot_and_other_ids_are_not() -> None:
+    bot = "0a1b2c3d-0000-4000-8000-00000000beef"
+    assert unique([bot.upper(), bot, bot.title(), "", "Bot-1", "bot-1"]) == [bot, "Bot-1", "bot-1"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_of_ids_is_read_in_every_encoding_that_editors_write(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_bytes("a1\r\nb2 # the second\r\n".encode(encoding))
+    assert read_ids((), str(tmp_path / "ids.txt"), None) == ["a1", "b2"]

@@ -15,9 +15,11 @@ import render
 import soundfile
 import voices
 
+from recall_audio.errors import ItemError
 from recall_audio.media.decode import decode
 from recall_audio.media.pcm_file import FULL_SCALE, open_work
 from recall_audio.media.probe import Decoded
+from recall_audio.model.containers import mpeg_frame
 from recall_audio.model.options import DecodeOptions
 from recall_audio.typing import FloatArray, Samples
 
@@ -264,3 +266,95 @@ def test_bit_rates_that_vary_do_not_invent_a_length(tmp_path: Path) -> None:
     assert len(heard) == pytest.approx(60 * RATE, abs=0.1 * RATE)
     assert codes(decoded) == []
     assert decoded.source.duration_s is None
+
+
+def pcm_wav(body: bytes, tag: int, bits: int, before: bytes = b"", rate_hz: int = RATE) -> bytes:
+    """A WAV file of one channel, with chunks before its samples."""
+    form = struct.pack("<HHIIHH", tag, 1, rate_hz, rate_hz * bits // 8, bits // 8, bits)
+    chunks = b"fmt " + struct.pack("<I", 16) + form + before + b"data" + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def odd_chunk(name: bytes, size: int) -> bytes:
+    return name + struct.pack("<I", size) + b"x" * size  # no pad byte
+
+
+WAVS = {
+    "64-bit integers": pcm_wav((SPEECH.astype("<i8") << 48).tobytes(), 1, 64),
+    "floats in int16 scale": pcm_wav(SPEECH.astype("<f4").tobytes(), 3, 32),
+    "doubles in int16 scale": pcm_wav(SPEECH.astype("<f8").tobytes(), 3, 64),
+    "floats in int32 scale": pcm_wav((SPEECH.astype("<f4") * 65536).astype("<f4").tobytes(), 3, 32),
+    "quiet floats in int16 scale": pcm_wav((SPEECH // 5000).astype("<f4").tobytes(), 3, 32),
+    "an odd chunk without its pad byte": pcm_wav(SPEECH.tobytes(), 1, 16, odd_chunk(b"abcd", 7)),
+    "two of them": pcm_wav(SPEECH.tobytes(), 1, 16, odd_chunk(b"LIST", 15) + odd_chunk(b"bext", 603)),
+}
+
+
+@pytest.mark.parametrize("name", WAVS)
+def test_a_wav_that_others_write_is_read_sample_by_sample(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.wav").write_bytes(WAVS[name])
+    heard, decoded = read(tmp_path / "x.wav", tmp_path, "wav", 30.0)
+    np.testing.assert_array_equal(heard, SPEECH // 5000 if "quiet" in name else SPEECH)
+    assert codes(decoded) == (["float_scale"] if "scale" in name else [])
+
+
+@pytest.mark.parametrize("gain", [0.01, 0.5, 1.0, 2.5])
+def test_floats_around_full_scale_are_taken_as_they_are(gain: float, tmp_path: Path) -> None:
+    loud = (SPEECH / FULL_SCALE * gain).astype("<f4")
+    loud[1000] = 1e30
+    (tmp_path / "x.wav").write_bytes(pcm_wav(loud.tobytes(), 3, 32))
+    heard, decoded = read(tmp_path / "x.wav", tmp_path)
+    loud[1000] = 0.0
+    np.testing.assert_array_equal(heard, render.to_int16(loud))
+    assert codes(decoded) == []
+
+
+@pytest.mark.parametrize("declared", ["mp3", "ogg", None])
+def test_samples_without_a_header_are_read_where_the_size_is_that_of_the_length(
+    declared: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "x.mp3").write_bytes(SPEECH.tobytes())
+    heard, decoded = read(tmp_path / "x.mp3", tmp_path, declared, 30.0)
+    np.testing.assert_array_equal(heard, SPEECH)
+    assert codes(decoded) == ["raw_undeclared"]
+    with pytest.raises(ItemError):
+        read(tmp_path / "x.mp3", tmp_path, declared, 29.5)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "ogg", "flac"])
+@pytest.mark.parametrize("n_zeros", [70_000, 65_536, 1_000_000])
+def test_zeros_before_a_file_are_no_part_of_it(n_zeros: int, kind: str, tmp_path: Path) -> None:
+    data = makers.encoded(SPEECH, tmp_path / "x", kind).read_bytes()
+    truth, _ = read(tmp_path / "x", tmp_path)
+    (tmp_path / "y").write_bytes(bytes(n_zeros) + data)
+    heard, decoded = read(tmp_path / "y", tmp_path, "mp3", 30.0)
+    np.testing.assert_array_equal(heard, truth)
+    assert codes(decoded) == []
+
+
+TAG = b"TAG" + bytes(125)
+APE = b"APETAGEX" + struct.pack("<IIII", 2000, 32, 0, 0) + bytes(8)
+
+
+@pytest.mark.parametrize("tail", [b"", TAG, APE, APE + TAG])
+@pytest.mark.parametrize("n_frames", [1, 2, 3])
+def test_an_mp3_of_few_frames_is_one_whatever_its_tags(n_frames: int, tail: bytes, tmp_path: Path) -> None:
+    data = makers.encoded(SPEECH, tmp_path / "x.mp3", "mp3", tagged=False).read_bytes()
+    at = stop = data.index(b"\xff\xfb")
+    for _ in range(n_frames):
+        stop += mpeg_frame(data[stop : stop + 4])[0]  # type: ignore[index]
+    (tmp_path / "y.mp3").write_bytes(data[at:stop] + tail)
+    heard, decoded = read(tmp_path / "y.mp3", tmp_path, "mp3", 0.03 * n_frames)
+    # One frame gives no sound without the next one.
+    assert len(heard) == pytest.approx((n_frames - (n_frames == 1)) * 1152 * RATE / 44_100, abs=420)
+    assert not [f for f in decoded.findings if f.severity == "warning"]
+
+
+@pytest.mark.parametrize("declared", ["mp3", "ogg", "raw"])
+def test_a_part_of_no_bytes_and_no_length_loses_nothing(declared: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    heard, decoded = read(tmp_path / "x", tmp_path, declared, 0.0)
+    assert (len(heard), codes(decoded)) == (0, ["empty_audio"])
+    if declared != "raw":
+        with pytest.raises(ItemError):
+            read(tmp_path / "x", tmp_path, declared, 3.0)

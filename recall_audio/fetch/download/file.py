@@ -20,7 +20,7 @@ from recall_audio.fetch.download.media_host import MediaHost, SignedUrls, with_f
 from recall_audio.fetch.http import sessions
 from recall_audio.fetch.http.retry import attempt
 from recall_audio.files import commit, disk_error, temporary_beside
-from recall_audio.model.containers import HEAD_BYTES, is_text, recognise
+from recall_audio.model.containers import identify, is_text, read_head
 from recall_audio.model.meeting import MediaFile
 from recall_audio.model.outcome import DownloadCallback
 
@@ -201,7 +201,7 @@ class _Transfer:
     def finish(self) -> MediaFile:
         """Check the bytes, flush them to the disk and give the file its final name."""
         self._stream.seek(0)
-        suffix = _suffix(self._stream.read(HEAD_BYTES), self._request.format)
+        suffix = _suffix(read_head(self._stream)[0], self._have.n_bytes, self._request)
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self._stream.close()
@@ -225,17 +225,16 @@ class _Transfer:
             self._stream.close()
 
 
-def _suffix(head: bytes, declared: str | None) -> str:
-    """Return a file's suffix by its first bytes.
+def _suffix(head: bytes, n_bytes: int, request: FileRequest) -> str:
+    """Return a file's suffix by its first bytes, else by its size beside the declared length.
 
     Raise ItemError ``not_audio`` where none fits.
     """
-    container = recognise(head)
-    if container is not None:
+    container = identify(head, n_bytes, request.format, request.duration_s)
+    if container is not None and (n_bytes or request.duration_s is not None):
         return container
-    if declared == "raw" and head and not is_text(head):
-        return "raw"
     what = "nothing at all" if not head else "text" if is_text(head) else "no audio"
     raise ItemError(
-        f"The file was declared {declared or 'audio'} but holds {what}; it was not kept.", code="not_audio"
+        f"The file was declared {request.format or 'audio'} but holds {what}; it was not kept.",
+        code="not_audio",
     )

@@ -140,7 +140,8 @@ def length_at_rate(n_samples: int, rate_hz: int) -> int:
 
 def native_rate(track: Track, files: Mapping[str, SourceFile]) -> int:
     """Return the highest rate of a track's files, Hz, 16 kHz where there is none."""
-    rates = (probe(f.path, f.format).rate_hz for p in track.parts if (f := files.get(p.part_id)))
+    found = (files[p.part_id] for p in track.parts if p.part_id in files)
+    rates = (probe(f.path, f.format, f.duration_s).rate_hz for f in found)
     return max(rates, default=RATE_HZ)
 
 
