@@ -80,6 +80,15 @@ def read_variables() -> Mapping[str, str]:
     Raises:
         UsageError: there is a ``.env`` file that cannot be read.
     """
+    return read_env_file() | dict(os.environ)
+
+
+def read_env_file() -> dict[str, str]:
+    """Return the variables of the ``.env`` file in the working folder, empty where there is none.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     from dotenv import dotenv_values
 
     file = Path(".env")
@@ -87,4 +96,4 @@ def read_variables() -> Mapping[str, str]:
         in_file = dotenv_values(file, interpolate=False) if file.is_file() else {}
     except (OSError, UnicodeDecodeError):
         raise UsageError("The .env file in this folder cannot be read.", "It must be UTF-8 text.") from None
-    return {name: value for name, value in in_file.items() if value is not None} | dict(os.environ)
+    return {name: value for name, value in in_file.items() if value is not None}

@@ -14,6 +14,7 @@ import click
 from recall_audio import __version__, errors
 from recall_audio.cli import analyse, bots, doctor, export, fetch, inspect, listen, logs, process
 from recall_audio.environment import THREAD_VARIABLES
+from recall_audio.files import DISK_FULL_ERRORS
 
 # numpy's own threads cost more than they give on arrays this small: measured, +24 % CPU for two of them.
 # Recordings are processed side by side instead. Set before numpy is imported; what the user set wins.
@@ -37,8 +38,31 @@ class Terminated(KeyboardInterrupt):
     """An interruption by SIGTERM; like Ctrl-C, with an exit code of its own."""
 
 
+class ReaderGone(Exception):
+    """The reader of stdout has closed it."""
+
+
+class Commands(click.Group):
+    """The group of all commands; click itself would exit with 1 at a closed pipe."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Invoke a command.
+
+        Raises:
+            ReaderGone: the reader of stdout has closed it.
+        """
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
+        return result
+
+
 @click.group(
-    epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="recall-audio")
 def group() -> None:
@@ -65,7 +89,25 @@ for command in (
 def main() -> NoReturn:
     """Run a command line and exit with its code: the entry point of ``recall-audio``."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run())
+    _prepare_streams()
+    code = run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = _say_unwritable(error)
+    if code in (4, 141):  # what could not be written must not be tried again at exit
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
+    sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Make stdout and stderr take every text: what their encoding lacks is replaced."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - a return for each exit code
@@ -83,9 +125,10 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - a return 
         return _say_interrupted(143)
     except KeyboardInterrupt:
         return _say_interrupted(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of stdout has closed it
+    except (ReaderGone, BrokenPipeError):
         return 141
+    except OSError as error:
+        return _say_unwritable(error)
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user
         return _say_unexpected(error)
     return code if isinstance(code, int) else 0
@@ -94,6 +137,17 @@ def run(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - a return 
 def _say(error: errors.RecallAudioError) -> int:
     logs.say_error(error)
     return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+
+
+def _say_unwritable(error: OSError) -> int:
+    """Report a failed write where it is the disk's or the pipe's, and any other error as unexpected."""
+    if isinstance(error, BrokenPipeError):
+        return 141
+    if error.errno not in DISK_FULL_ERRORS:
+        return _say_unexpected(error)
+    return _say(
+        errors.MachineError("No room left on the disk for what was to be printed.", "Free some space.")
+    )
 
 
 def _say_interrupted(code: int) -> int:

@@ -57,7 +57,13 @@ def console() -> "Console":
     """Return rich's console for stdout, of a fixed width where stdout is no terminal."""
     from rich.console import Console
 
-    return Console(
+    class PipeConsole(Console):
+        """A console that does not exit by itself, with 1, when its reader has gone."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return PipeConsole(
         width=None if sys.stdout.isatty() else _PIPE_COLUMNS, highlight=False, emoji=False, markup=False
     )
 

@@ -12,6 +12,7 @@ from fetch.lab import ANN, FAST, KEY, Clock, Lab, make_meeting, replies
 from recall_audio.errors import ItemError, KeyRefused, MachineError, TransientError, UsageError, Waiting
 from recall_audio.fetch import Settings, fetch_bot, known_recordings
 from recall_audio.fetch.api.rate_limit import RateLimit
+from recall_audio.fetch.http.sessions import Call, Sockets, Unsigned, open_response, session
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, StandIn, StandInOptions, State, meeting
 
@@ -293,15 +294,19 @@ def test_row_30_a_proxy_of_the_environment_is_used_and_no_proxy_too(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_meeting(lab.folder)
-    with StandIn([meeting(lab.folder)]) as proxy, lab.serve():
+    call = Call("GET", "http://media.invalid/x")  # no name server knows it: only a proxy can answer
+    with StandIn([meeting(lab.folder)]) as proxy, session(Sockets(), Unsigned(), 1) as opened, lab.serve():
         monkeypatch.setenv("HTTP_PROXY", proxy.origin)
+        monkeypatch.setenv("http_proxy", proxy.origin)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        with pytest.raises(KeyRefused):  # this proxy is another stand-in, and knows another key
-            lab.fetch()
+        with open_response(opened, call, FAST.transfer) as response:
+            assert response.status_code == 401, "the proxy answered"
         assert len(proxy.requests) == 1
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert lab.fetch().recordings[0].status == "complete"
+        assert lab.fetch().recordings[0].status == "complete", "loopback is reached directly"
+        monkeypatch.setenv("NO_PROXY", "media.invalid")
+        with pytest.raises(TransientError), open_response(opened, call, FAST.transfer):
+            pass
         assert len(proxy.requests) == 1
 
 

@@ -216,8 +216,8 @@ def test_a_body_of_exactly_the_most_bytes_is_accepted(most_bytes: int, is_accept
     response = requests.Response()
     response.raw = urllib3.HTTPResponse(io.BytesIO(b"0123456789"), preload_content=False)
     if is_accepted:
-        assert sessions.capped_body(response, "https://h.example/x", most_bytes) == b"0123456789"
+        assert sessions.capped_body(response, "https://h.example/x", most_bytes, 60.0) == b"0123456789"
         return
     with pytest.raises(ItemError) as caught:
-        sessions.capped_body(response, "https://h.example/x", most_bytes)
+        sessions.capped_body(response, "https://h.example/x", most_bytes, 60.0)
     assert caught.value.code == "too_large"

@@ -115,7 +115,7 @@ class Api:
             body = b""
             try:
                 most_bytes = limits.document_bytes if is_good else _ERROR_PAGE_BYTES
-                body = sessions.capped_body(response, call.url, most_bytes)
+                body = sessions.capped_body(response, call.url, most_bytes, limits.answer_s)
             except RecallAudioError:
                 if is_good:
                     raise

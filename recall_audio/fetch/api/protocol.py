@@ -170,6 +170,11 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     return wait_s if wait_s >= 0.0 else None
 
 
+_MOST_CONTAINERS = 500_000
+"""Objects and lists in an answer: the events of 1,000 people over a day are a tenth of it."""
+_MOST_VALUES = 4_000_000
+
+
 class _OutOfBounds(Exception):
     """A number that is NaN, infinite or too long."""
 
@@ -178,9 +183,12 @@ def parse_json(body: bytes, what: str) -> Any:
     """Read JSON strictly.
 
     Raises:
-        ItemError: ``bad_json``: not JSON at all, or cut; ``bad_payload``: NaN, Infinity, a number out of
-            bounds, nesting deeper than anything the API sends.
+        ItemError: ``too_large``: millions of values; ``bad_json``: not JSON at all, or cut; ``bad_payload``:
+            NaN, Infinity, a number out of bounds, nesting deeper than anything the API sends.
     """
+    # Counted before parsing, which takes thirty times as much memory as an answer of empty lists.
+    if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS or body.count(b",") > _MOST_VALUES:
+        raise ItemError(f"The answer for {what} holds more values than any of the API's.", code="too_large")
     problem = ""
     try:
         parsed = json.loads(

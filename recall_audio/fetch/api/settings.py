@@ -1,9 +1,17 @@
 """Read key, region and address from the environment or a ``.env`` file."""
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from recall_audio.environment import BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE, read_variables
+from recall_audio.environment import (
+    BASE_URL_VARIABLE,
+    KEY_VARIABLE,
+    REGION_VARIABLE,
+    read_env_file,
+    read_variables,
+)
 from recall_audio.errors import ItemError, KeyRefused, UsageError
 from recall_audio.fetch.http import urls
 
@@ -45,13 +53,31 @@ class Settings:
         The environment overrides ``.env``, and `region` overrides both.
 
         Raises:
-            UsageError: no key is set, or region or address is invalid.
+            UsageError: no key is set, region or address is invalid, or only the address is in ``.env``: a
+                folder from elsewhere must not send the user's own key to a host of its choice.
             KeyRefused: the key holds blanks, line ends or non-ASCII characters.
         """
         variables = read_variables()
         base_url = _base(variables.get(BASE_URL_VARIABLE, ""), region or variables.get(REGION_VARIABLE, ""))
         key = _checked_key(variables.get(KEY_VARIABLE))
+        _check_same_place(read_env_file())
         return Settings(base_url, region or variables.get(REGION_VARIABLE) or REGIONS[0], key)
+
+
+def _check_same_place(in_file: Mapping[str, str]) -> None:
+    """Check that the address does not come from ``.env`` where the key comes from the environment.
+
+    Raises:
+        UsageError: ``other_place``.
+    """
+    is_address_of_file = bool(in_file.get(BASE_URL_VARIABLE)) and BASE_URL_VARIABLE not in os.environ
+    if is_address_of_file and KEY_VARIABLE in os.environ:
+        raise UsageError(
+            f"{BASE_URL_VARIABLE} comes from the .env file in this folder, but {KEY_VARIABLE} from the "
+            "environment; nothing was sent.",
+            "If the address is yours, set both in the environment, or keep both in .env.",
+            code="other_place",
+        )
 
 
 def _base(base_url: str, region: str) -> str:

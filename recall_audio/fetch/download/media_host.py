@@ -132,7 +132,7 @@ class MediaHost:
         """Return the error for an answer that is neither 200 nor 206."""
         body = b""
         with contextlib.suppress(RecallAudioError):
-            body = sessions.capped_body(response, url, _ERROR_PAGE_BYTES)
+            body = sessions.capped_body(response, url, _ERROR_PAGE_BYTES, self.policy.transfer.answer_s)
         return resume.host_error(response.status_code, response.headers, body, self.policy.now())
 
     def document(self, signed_urls: SignedUrls, key: str, what: str) -> Any:
@@ -147,7 +147,8 @@ class MediaHost:
             with self.open(url, {}) as response:
                 if response.status_code != 200:
                     raise self.failure(response, url)
-                body = sessions.capped_body(response, url, self.policy.transfer.document_bytes)
+                limits = self.policy.transfer
+                body = sessions.capped_body(response, url, limits.document_bytes, limits.answer_s)
             return protocol.parse_json(body, what)
 
         return attempt(lambda: with_fresh_url(signed_urls, key, read), self.policy.retry, self.cancellation)

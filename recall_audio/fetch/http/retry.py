@@ -47,6 +47,7 @@ class TransferPolicy:
         read_s: longest wait for the next byte, seconds.
         slow_window_s: a body must bring ``slow_bytes`` in every such window, seconds.
         slow_bytes: least bytes a window.
+        answer_s: longest time for a JSON document or an error page, seconds.
         deadline_s: longest time for one file, even with progress, seconds.
         progress_bytes: new bytes that restart the retry budget.
         most_bytes: largest file accepted where its length in seconds is unknown.
@@ -60,6 +61,7 @@ class TransferPolicy:
     read_s: float = 20.0
     slow_window_s: float = 30.0
     slow_bytes: int = 4096
+    answer_s: float = 120.0
     deadline_s: float = 4 * 3600.0
     progress_bytes: int = MIB
     most_bytes: int = 8 << 30

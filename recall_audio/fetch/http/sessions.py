@@ -43,8 +43,10 @@ class BoundToken(AuthBase):
 
         Raise ItemError ``url_not_allowed`` for any other origin.
         """
-        if urls.split(request.url or "")[1] != self._origin:
-            raise ItemError("Refused to send the key to another host than the API's.", code="url_not_allowed")
+        scheme, host, _ = origin = urls.split(request.url or "")[1]
+        if origin != self._origin or not (scheme == "https" or urls.is_loopback(host)):
+            message = "Refused to send the key to another host than the API's, or unencrypted."
+            raise ItemError(message, code="url_not_allowed")
         request.headers["Authorization"] = f"Token {self._key}"
         return request
 
@@ -91,6 +93,35 @@ class Sockets:
             _end(sock)
 
 
+@contextlib.contextmanager
+def _deadline(sock: socket.socket | None, limit_s: float | None) -> Iterator[None]:
+    """End a socket if the block takes longer than `limit_s`.
+
+    A time limit of the socket's own counts anew with each byte that comes.
+
+    Raises:
+        TimeoutError: it took longer; what was read until then may look like a short answer.
+    """
+    if sock is None or limit_s is None:
+        yield
+        return
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        _end(sock)
+
+    timer = threading.Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if is_late.is_set():
+        raise TimeoutError
+
+
 def _end(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
@@ -122,10 +153,18 @@ def _watched_pools(sockets: Sockets) -> dict[str, Any]:
             super().connect()
             sockets.add(self.sock)
 
+        def getresponse(self) -> Any:
+            with _deadline(self.sock, self.timeout):
+                return super().getresponse()
+
     class Secure(urllib3.connection.HTTPSConnection):
         def connect(self) -> None:
             super().connect()
             sockets.add(self.sock)
+
+        def getresponse(self) -> Any:
+            with _deadline(self.sock, self.timeout):
+                return super().getresponse()
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = Plain
@@ -136,9 +175,20 @@ def _watched_pools(sockets: Sockets) -> dict[str, Any]:
     return {"http": PlainPool, "https": SecurePool}
 
 
+class _DirectSession(requests.Session):
+    """A session that reaches this machine itself without a proxy, whatever the environment says."""
+
+    def merge_environment_settings(self, url: Any, *arguments: Any, **more: Any) -> Any:
+        """Return the settings for a URL, without a proxy for loopback."""
+        merged = super().merge_environment_settings(url, *arguments, **more)
+        if urls.is_loopback(urls.split(str(url))[1][1]):
+            merged["proxies"] = {}
+        return merged
+
+
 def session(sockets: Sockets, auth: AuthBase, at_once: int) -> requests.Session:
     """Return a session without cookies that signs with `auth` and never retries by itself."""
-    made = requests.Session()
+    made = _DirectSession()
     made.headers.clear()
     made.headers.update({"User-Agent": "recall-audio", "Accept-Encoding": "identity"})
     made.auth = auth
@@ -253,20 +303,34 @@ def blocks(response: requests.Response, url: str, decode: bool = False) -> Itera
     raise failure
 
 
-def capped_body(response: requests.Response, url: str, most_bytes: int) -> bytes:
+def capped_body(response: requests.Response, url: str, most_bytes: int, longest_s: float) -> bytes:
     """Return the decoded body.
 
-    Raise ItemError ``too_large`` beyond `most_bytes`.
+    Raises:
+        ItemError: ``too_large``: it holds more than `most_bytes`.
+        TransientError: ``slow``: it did not end within `longest_s` seconds; ``network``.
     """
     body = bytearray()
-    for block in blocks(response, url, decode=True):
-        body += block
-        if len(body) > most_bytes:
-            raise ItemError(
-                f"{urls.shown(url)} sent more than {most_bytes} bytes, the most accepted here.",
-                code="too_large",
-            )
-    return bytes(body)
+    ends_at = time.monotonic() + longest_s
+    sock = getattr(getattr(response.raw, "connection", None), "sock", None)
+    try:
+        with _deadline(sock, longest_s):
+            for block in blocks(response, url, decode=True):
+                body += block
+                if len(body) > most_bytes:
+                    raise ItemError(
+                        f"{urls.shown(url)} sent more than {most_bytes} bytes, the most accepted here.",
+                        code="too_large",
+                    )
+                if time.monotonic() >= ends_at:
+                    break
+    except (TransientError, TimeoutError):
+        if time.monotonic() < ends_at:
+            raise
+    if time.monotonic() < ends_at:
+        return bytes(body)
+    message = f"{urls.shown(url)} did not send its answer within {longest_s:.0f} s."
+    raise TransientError(message, "Run again later.", code="slow")
 
 
 def safe_error(error: BaseException, url: str) -> RecallAudioError:
