@@ -70,7 +70,8 @@ def open_context(
     unsigned = session(sockets, Unsigned(), options.at_once)
     with signed, unsigned:
         api = Api(settings, signed, policy, rate_limit or shared_rate_limit(settings.key), cancellation)
-        media_host = MediaHost(unsigned, policy, settings.origin, options.allow_hosts, cancellation)
+        hosts = (settings.origin, options.allow_hosts)
+        media_host = MediaHost(unsigned, policy, *hosts, cancellation, lambda: api.wait_for_call("retrieve"))
         context = FetchContext(api, media_host, options, policy, cancellation, sockets)
         over = threading.Event()
         if stop is not None:

@@ -128,6 +128,7 @@ START = datetime.datetime(2026, 1, 12, 9, 0, tzinfo=datetime.UTC)
 """Start of every meeting of the stand-in."""
 
 KINDS = ("audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript")
+_ASYNC_PROVIDERS = ("assembly_ai", "deepgram", "gladia_v2", "recallai", "rev", "speechmatics")
 _SERVED_SHORTCUTS = ("audio_mixed", "participant_events", "video_mixed", "transcript")
 _SHORTCUTS = ("video_mixed", "transcript", "participant_events", "meeting_metadata", "audio_mixed")
 _STATUS_CHANGES = ((-5, "joining_call"), (0, "in_call_recording"), (9, "call_ended"), (10, "done"))
@@ -280,7 +281,9 @@ def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) ->
         body["format"] = "mp4"
         paths = {"download_url": f"{root}/{meeting.video_file.name}"}
     elif kind == "transcript":
-        body |= {"diarization": None, "provider": {"recallai_streaming": {}}}
+        # The published description demands a key for each of these providers.
+        providers = ("recallai_streaming", *(f"{name}_async" for name in _ASYNC_PROVIDERS))
+        body |= {"diarization": None, "provider": {name: {} for name in providers}}
         paths = {"download_url": f"{root}/transcript.json", "provider_data_download_url": f"{root}/no.json"}
     else:
         paths = {f"{name}_download_url": f"{root}/{name}.json" for name in _EVENT_DOCUMENTS}

@@ -11,7 +11,8 @@ from fetch.lab import ANN, FAST, KEY, Clock, Lab, make_meeting, replies
 
 from recall_audio.errors import ItemError, KeyRefused, MachineError, TransientError, UsageError, Waiting
 from recall_audio.fetch import Settings, fetch_bot, known_recordings
-from recall_audio.fetch.api.rate_limit import RateLimit
+from recall_audio.fetch.api.rate_limit import CallKind, RateLimit
+from recall_audio.fetch.context import open_context
 from recall_audio.fetch.http.sessions import Call, Sockets, Unsigned, open_response, session
 from recall_audio.model.options import FetchOptions
 from recall_audio.standin import Fault, Reply, StandIn, StandInOptions, State, meeting
@@ -72,6 +73,23 @@ def test_row_3_no_more_than_55_lists_a_minute() -> None:
         clock.sleep(wait_s or 0.01)
         made += [clock.at] if wait_s == 0.0 else []
     assert max(sum(at <= other < at + 60.0 for other in made) for at in made) <= 55
+
+
+def test_row_3_a_document_on_the_apis_own_host_counts_as_a_call_and_carries_no_key(lab: Lab) -> None:
+    class Counted(RateLimit):
+        n_calls = 0
+
+        def acquire(self, kind: CallKind) -> float:
+            self.n_calls += 1
+            return super().acquire(kind)
+
+    counted = Counted()
+    with lab.serve() as server, open_context(lab.settings, None, FAST, counted) as context:
+        for path, n_calls in (("/api/v1/download/transcript/?token=t", 1), ("/store/x?token=t", 1)):
+            with context.media_host.open(f"{server.origin}{path}", {}) as answer:
+                assert answer.status_code >= 400
+            assert counted.n_calls == n_calls
+    assert all("authorization" not in request.headers for request in server.requests)
 
 
 @pytest.mark.parametrize("header", ["soon", "-5", "1.5", "", "²", "Thu, 99 Xyz 2026"])

@@ -77,12 +77,16 @@ class Api:
         url = f"{self._settings.base_url}/{collection}/"
         return self._call(Call("POST", url, body=body), "create", collection)
 
+    def wait_for_call(self, kind: CallKind) -> None:
+        """Wait until the rate limits allow a call, and count it."""
+        while (wait_s := self._rate_limit.acquire(kind)) > 0.0:
+            self._cancellation.sleep(wait_s, self._policy.retry)
+
     def _call(self, call: Call, kind: CallKind, what: str) -> Any:
         """Make a call, within the rate limits and retried, and return the answer's value."""
 
         def call_once() -> Any:
-            while (wait_s := self._rate_limit.acquire(kind)) > 0.0:
-                self._cancellation.sleep(wait_s, self._policy.retry)
+            self.wait_for_call(kind)
             return self._exchange(call, what)
 
         def is_repeatable(error: RecallAudioError) -> bool:

@@ -102,8 +102,11 @@ class MediaHost:
         api: urls.Origin,
         allow_hosts: tuple[str, ...],
         cancellation: Cancellation,
+        wait_for_call: Callable[[], None],
     ) -> None:
+        """Take what reads share; `wait_for_call` waits until the rate limits allow a call of the API."""
         self._session, self.policy, self._api = session, policy, api
+        self._wait_for_call = wait_for_call
         self._allow_hosts, self.cancellation = allow_hosts, cancellation
 
     @contextlib.contextmanager
@@ -119,6 +122,8 @@ class MediaHost:
         target = url
         for _ in range(_MOST_REQUESTS):
             urls.check_media(target, self._api, self._allow_hosts)
+            if urls.is_download_call(target, self._api):
+                self._wait_for_call()
             call = Call("GET", target, headers)
             with sessions.open_response(self._session, call, self.policy.transfer) as response:
                 location = response.headers.get("Location")

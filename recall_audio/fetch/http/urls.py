@@ -91,6 +91,12 @@ def check_same_origin(url: str, origin: Origin) -> None:
         raise refused(url, f"the list continues at another host than {origin[1]}")
 
 
+def is_download_call(url: str, api: Origin) -> bool:
+    """Return whether a URL is a document download of the API's own host, which counts as a call."""
+    parts, origin = split(url)
+    return origin == api and parts.path.startswith("/api/")
+
+
 def check_media(url: str, api: Origin, allow_hosts: tuple[str, ...] = ()) -> None:
     """Raise ``url_not_allowed`` unless media may come from `url`.
 
