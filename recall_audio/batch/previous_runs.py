@@ -23,7 +23,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import path_in, read_json, sha256, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import Outcome
+from recall_audio.model.outcome import WITH_RESULTS, Outcome
 from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import StageRecord, earlier, intact
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
@@ -164,7 +164,9 @@ def has_results(location: storage.Location) -> bool:
         TransientError, MachineError: the store cannot be read.
     """
     if isinstance(location, Path):
-        return Layout(location).run.is_file()
+        with contextlib.suppress(ItemError):
+            return read_json(Layout(location).run, "run").get("status") in WITH_RESULTS
+        return False
     return storage.Store(location).facts("run.json") is not None
 
 

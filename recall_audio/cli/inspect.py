@@ -29,9 +29,20 @@ SPEAKER_COLUMNS = (
     "turns", "longest_monologue_s",
 )  # fmt: skip
 """Columns of ``talk``."""
+BESIDE_COLUMNS = ("shares_over", "reasons")
+"""Further columns of ``talk`` in JSON and CSV, and in the table where a speaker is not known."""
 PAIR_COLUMNS = ("a", "b", "overlap_s", "overlap_of_shorter")
 """Columns of ``talk --pairs``."""
-WINDOW_COLUMNS = ("start_s", "end_s", "speech_s", "overlap_s", "gini_normalised", "entropy", "reasons")
+WINDOW_COLUMNS = (
+    "start_s",
+    "end_s",
+    "length_s",
+    "speech_s",
+    "overlap_s",
+    "gini_normalised",
+    "entropy",
+    "reasons",
+)
 """Columns of ``talk --window``; each speaker's talk follows them."""
 
 
@@ -83,9 +94,13 @@ def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
         columns = [*WINDOW_COLUMNS, *records.window_talk_columns(documents)]
         table = records.select(records.window_records(documents, chosen["talk"]), columns)
     elif pairs:
-        table = records.select(records.pair_records(documents), PAIR_COLUMNS)
+        found = records.pair_records(documents)
+        is_wide = form != "table" or any(pair["overlap_s"] is None for pair in found)
+        table = records.select(found, [*PAIR_COLUMNS, *(("reasons",) if is_wide else ())])
     else:
-        table = records.select(records.speaker_records(documents), SPEAKER_COLUMNS)
+        speakers = records.speaker_records(documents)
+        is_wide = form != "table" or any(s["talk_s"] is None for s in speakers)
+        table = records.select(speakers, [*SPEAKER_COLUMNS, *(BESIDE_COLUMNS if is_wide else ())])
     print_table(*table, form)
 
 

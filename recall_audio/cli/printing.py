@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recall_audio.cli.locations import one_recording
-from recall_audio.model.outcome import Outcome, exit_code
+from recall_audio.model.outcome import Outcome, ending_of, exit_code
 from recall_audio.report.formatting import NOTHING, clock, count, mapping, number, objects, percent, text
 from recall_audio.report.values import (
     CHECK,
@@ -173,6 +173,11 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
     console.print(shown(_facts(documents, people)))
     if metadata := _metadata(documents):
         console.print(shown(metadata))
+    ending = ending_of(mapping(documents.get("run")))
+    if ending.status != "complete":
+        console.print(
+            shown(f"{ending.status}: {text(ending.text, 600)}" if ending.reasons else ending.status)
+        )
     if people:
         console.print()
         console.print(_bars(people, shown))
@@ -206,8 +211,10 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
     said = [
         clock(length_s),
-        f"{sum(s.talk_s > 0 for s in people)} of {count(len(people), 'person', 'people')} spoke",
+        f"{sum((s.talk_s or 0.0) > 0 for s in people)} of {count(len(people), 'person', 'people')} spoke",
     ]
+    if n_unknown := sum(s.talk_s is None for s in people):
+        said.append(f"of {n_unknown} it is not known")
     if speech_s is not None and length_s > 0:
         said.append(f"somebody speaks {percent(speech_s / length_s, 0)} of the time")
     if number(talk.get("overlap_of_speech")) is not None:
@@ -228,17 +235,21 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     # rich's ellipsis is a character that not every encoding has.
     table.add_column("Speaker", overflow="ellipsis" if shown.blocks else "crop", no_wrap=True, max_width=22)
-    table.add_column("Share of all talk", no_wrap=True, min_width=_BAR_COLUMNS)
+    n_known = sum(s.talk_s is not None for s in people)
+    whose = "all talk" if n_known == len(people) else f"talk of the {n_known} known"
+    table.add_column(f"Share of {whose}", no_wrap=True, min_width=_BAR_COLUMNS)
     for name in ("", "Talk", "Turns"):
         table.add_column(name, justify="right", no_wrap=True)
-    whole = sum(s.talk_s for s in people)
+    whole = sum(s.talk_s or 0.0 for s in people)
     for s in people:
         share = number(s.talk.get("share_of_talk"))
-        share = s.talk_s / whole if share is None and whole > 0 else share
+        if share is None and s.talk_s is not None and whole > 0:
+            share = s.talk_s / whole
         turns = number(s.talk.get("turns"))
         n = NOTHING if turns is None else f"{turns:.0f}"
         figures = (shown(value) for value in (percent(share), clock(s.talk_s), n))
-        table.add_row(shown(s.name), shown(_bar(share, blocks=shown.blocks), "cyan"), *figures)
+        bar = "not known" if s.talk_s is None else _bar(share, blocks=shown.blocks)
+        table.add_row(shown(s.name), shown(bar, "cyan"), *figures)
     return table
 
 
@@ -269,5 +280,11 @@ def _print_statements(found: list[Statement], shown: _Encoder) -> None:
 
 def _files(documents: Documents) -> str:
     stems = len(objects(mapping(documents.get("stems")).get("stems")))
-    names = ["report.html", "talk.json", "segments.rttm", "alignment.json"]
+    written = {
+        "report.html": "run",
+        "talk.json": "talk",
+        "segments.rttm": "talk",
+        "alignment.json": "alignment",
+    }
+    names = [name for name, kind in written.items() if documents.get(kind)]
     return ", ".join([*names, *([f"stems/ ({count(stems, 'file')})"] if stems else [])])

@@ -1,8 +1,9 @@
 """Collect many recordings into one set of tables, one recording in memory at a time.
 
-The tables of all recordings are concatenated (:mod:`recall_audio.export.tables`). Three tables describe all
+The tables of all recordings are concatenated (:mod:`recall_audio.export.tables`). Four tables describe all
 recordings together:
 
+* ``recordings``: a row a recording, those without results too, with how its processing ended and why.
 * ``people``: a row a participant of a meeting, with the code of the person.
 * ``merges``: why participants of different meetings count as one person.
 * ``persons``: a row a person, with the mean of the meetings' shares (each meeting has one weight) and the
@@ -16,8 +17,25 @@ from itertools import groupby
 from typing import Any
 
 from recall_audio.export.recording_view import ExportView, readable
-from recall_audio.export.tables import TABLES, Row, Table, Type, cells_of, columns_of, joined_reasons
+from recall_audio.export.tables import ENDING, TABLES, Row, Table, Type, cells_of, columns_of, joined_reasons
 from recall_audio.model.labels import Merge, PersonIndex, lasting_keys
+from recall_audio.model.outcome import Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one recording's processing ended.
+
+    Attributes:
+        bot_id: its bot.
+        recording_id: the recording.
+        ending: status and reasons.
+    """
+
+    bot_id: str
+    recording_id: str
+    ending: Ending
+
 
 Chunk = tuple[Table, Sequence[Row]]
 
@@ -27,10 +45,12 @@ class Loaded:
     """One recording as it is collected.
 
     Attributes:
+        ended: how its processing ended.
         view: its results.
         people: label to what ``speakers.json`` says of them (``email``, ``extra_data``).
     """
 
+    ended: Ended
     view: ExportView
     people: Mapping[str, Mapping[str, Any]]
 
@@ -42,8 +62,9 @@ class Appearance:
     Attributes:
         recording_id: the meeting.
         name: readable name, may be empty.
-        talk_s: their talk.
-        all_talk_s: everyone's talk.
+        talk_s: their talk; None where it is not known.
+        all_talk_s: everyone's talk; None where someone's is not known, so that shares of it are of the known
+            speakers only.
         duration_s: the meeting's duration.
         presence_s: their presence; None where it is not known.
         counts: turns, floor taken, backchannel candidates, interruptions made and received.
@@ -51,13 +72,14 @@ class Appearance:
 
     recording_id: str
     name: str
-    talk_s: float
-    all_talk_s: float
+    talk_s: float | None
+    all_talk_s: float | None
     duration_s: float
     presence_s: float | None
-    counts: tuple[int, ...]
+    counts: tuple[int | None, ...]
 
 
+UNKNOWN = "their speech is known in no meeting"
 COUNTS = ("turns", "floor_taken", "backchannel_candidates", "interruptions_made", "interruptions_received")
 SHARES = ("share_of_talk", "share_of_meeting", "share_of_presence")
 
@@ -68,7 +90,8 @@ def _no_rows(_: ExportView) -> Iterator[Row]:
 
 def _person_columns() -> dict[str, Type]:
     columns: dict[str, Type] = {"person": "string", "name": "string", "n_meetings": "integer"}
-    columns |= {"n_silent_meetings": "integer", "talk_s": "number", "meeting_s": "number"}
+    columns |= {"n_silent_meetings": "integer", "n_unknown_meetings": "integer"}
+    columns |= {"talk_s": "number", "meeting_s": "number"}
     columns |= {f"{share}_{kind}": "number" for share in SHARES for kind in ("mean", "pooled")}
     columns |= {name: "integer" for name in COUNTS}  # noqa: C420 - keeps the literal type
     return columns | {"turns_per_hour_pooled": "number", "reasons": "string"}
@@ -80,10 +103,12 @@ _PEOPLE: dict[str, Type] = {
     "name": "string",
     "person": "string",
 }
+_RECORDING: dict[str, Type] = {"recording_id": "string", "bot_id": "string"}
+RECORDINGS = Table("recordings", _RECORDING | ENDING, _no_rows)
 PEOPLE = Table("people", _PEOPLE, _no_rows)
 MERGES = Table("merges", columns_of(Merge), _no_rows)
 PERSONS = Table("persons", _person_columns(), _no_rows)
-ALL_TABLES: tuple[Table, ...] = (*TABLES, PEOPLE, MERGES, PERSONS)
+ALL_TABLES: tuple[Table, ...] = (*TABLES, RECORDINGS, PEOPLE, MERGES, PERSONS)
 """Every table that :func:`collect_rows` gives."""
 
 
@@ -100,20 +125,25 @@ class _Everyone:
             person = recording.people.get(label, {})
             keys = lasting_keys(person.get("email"), person.get("extra_data"))
             self.people.add(view.recording_id, label, keys)
-            talk = (speaker.talk_s, view.talk.talk_s, view.duration_s, speaker.presence_s)
+            all_talk_s = None if view.talk.unknown else view.talk.talk_s
+            talk = (speaker.talk_s, all_talk_s, view.duration_s, speaker.presence_s)
             counts = tuple(getattr(speaker, name) for name in COUNTS)
             name = readable(view.names.get(label))
             self.seen.append((label, Appearance(view.recording_id, name, *talk, counts)))
 
 
-def collect_rows(recordings: Iterable[Loaded]) -> Iterator[Chunk]:
+def collect_rows(recordings: Iterable[Loaded | Ended]) -> Iterator[Chunk]:
     """Yield the rows of every table, recording by recording, then those over all recordings.
 
     Args:
-        recordings: taken one by one; none is kept in memory.
+        recordings: taken one by one; none is kept in memory. One without results is an :class:`Ended`.
     """
     everyone = _Everyone()
     for recording in recordings:
+        ended = recording if isinstance(recording, Ended) else recording.ended
+        yield RECORDINGS, [(ended.recording_id, ended.bot_id, ended.ending.status, ended.ending.text)]
+        if isinstance(recording, Ended):
+            continue
         everyone.add(recording)
         for table in TABLES:
             yield table, list(table.rows(recording.view))
@@ -131,13 +161,18 @@ def person_row(code: str, seen: Sequence[Appearance]) -> Row:
     """Return one person's means over meetings and their pooled figures.
 
     A person may have two labels in one meeting (they left, and came back as another participant). That counts
-    as one meeting: talk and presence are added before a mean is taken.
+    as one meeting: talk and presence are added before a mean is taken. A meeting in which their talk is not
+    known counts in `n_meetings` and `n_unknown_meetings`, and in no figure; a meeting in which another's is
+    not known has no share of all talk.
     """
-    calls = [_call(list(same)) for _, same in groupby(sorted(seen, key=_meeting), key=_meeting)]
+    all_calls = [_call(list(same)) for _, same in groupby(sorted(seen, key=_meeting), key=_meeting)]
+    calls = [call for call in all_calls if call.talk_s is not None]
     cells: list[Any] = []
     reasons: dict[str, str] = {}
     for share, denominator in zip(SHARES, ("all_talk_s", "duration_s", "presence_s"), strict=True):
-        pairs = [(call.talk_s, getattr(call, denominator)) for call in calls if getattr(call, denominator)]
+        pairs = [(call.talk_s or 0.0, whole) for call in calls if (whole := getattr(call, denominator))]
+        if share == "share_of_talk" and (n := sum(call.all_talk_s is None for call in calls)):
+            reasons[share] = f"{n} of their meetings left out, because another speaker is not known there"
         if pairs:
             cells += [
                 sum(talk_s / whole_s for talk_s, whole_s in pairs) / len(pairs),
@@ -145,15 +180,19 @@ def person_row(code: str, seen: Sequence[Appearance]) -> Row:
             ]
         else:
             cells += [None, None]
-            reasons[share] = "no meeting of theirs has its denominator"
-    counts = [sum(call.counts[i] for call in calls) for i in range(len(COUNTS))]
+            reasons[share] = "no meeting of theirs has its denominator" if calls else UNKNOWN
+    counts = [sum(call.counts[i] or 0 for call in calls) if calls else None for i in range(len(COUNTS))]
     meeting_s = sum(call.duration_s for call in calls)
-    rate = counts[0] * 3600.0 / meeting_s if meeting_s else None
+    rate = (counts[0] or 0) * 3600.0 / meeting_s if meeting_s else None
     if rate is None:
-        reasons["turns_per_hour_pooled"] = "their meetings have no length"
+        reasons["turns_per_hour_pooled"] = "their meetings have no length" if calls else UNKNOWN
+    if not calls:
+        reasons |= dict.fromkeys(("talk_s", *COUNTS), UNKNOWN)
     name = next((appearance.name for appearance in seen if appearance.name), "")
     silent = sum(call.talk_s == 0 for call in calls)
-    head = (code, name, len(calls), silent, sum(call.talk_s for call in calls), meeting_s)
+    talk_s = sum(call.talk_s or 0.0 for call in calls) if calls else None
+    n_unknown = len(all_calls) - len(calls)
+    head = (code, name, len(all_calls), silent, n_unknown, talk_s, meeting_s)
     return (*head, *cells, *counts, rate, joined_reasons(reasons))
 
 
@@ -164,13 +203,17 @@ def _meeting(appearance: Appearance) -> str:
 def _call(same: Sequence[Appearance]) -> Appearance:
     """Combine one person's appearances in one meeting into one."""
     first = same[0]
+    talk = [appearance.talk_s for appearance in same if appearance.talk_s is not None]
     presences = [appearance.presence_s for appearance in same if appearance.presence_s is not None]
     return Appearance(
         recording_id=first.recording_id,
         name=first.name,
-        talk_s=sum(appearance.talk_s for appearance in same),
+        talk_s=sum(talk) if len(talk) == len(same) else None,
         all_talk_s=first.all_talk_s,
         duration_s=first.duration_s,
         presence_s=sum(presences) if len(presences) == len(same) else None,
-        counts=tuple(sum(column) for column in zip(*(appearance.counts for appearance in same), strict=True)),
+        counts=tuple(
+            None if None in column else sum(n for n in column if n is not None)
+            for column in zip(*(appearance.counts for appearance in same), strict=True)
+        ),
     )

@@ -7,6 +7,7 @@ from recall_audio.core.spans import simultaneous
 from recall_audio.model.alignment import PartAlignment
 from recall_audio.model.labels import safe_name
 from recall_audio.model.options import ClipOptions
+from recall_audio.model.outcome import Ending
 from recall_audio.model.talk import Talk
 
 Rows = Sequence[Sequence[float]]
@@ -48,6 +49,7 @@ class ExportView:
         clips: how speech is cut into clips for a transcriber.
         origin: what the API says of the meeting: ``bot_id, title, platform, started_at``, the ``metadata`` of
             bot and recording as JSON, and the ``status`` of its processing; None where unknown.
+        ending: how its processing ended.
     """
 
     recording_id: str
@@ -63,6 +65,7 @@ class ExportView:
     out: str | None = None
     clips: ClipOptions = field(default_factory=ClipOptions)
     origin: Mapping[str, str | None] = field(default_factory=dict)
+    ending: Ending = field(default_factory=lambda: Ending("complete"))
 
     @property
     def session(self) -> str:

@@ -106,7 +106,7 @@ def _plain_type(annotation: Any) -> Any:
 def _meetings(view: ExportView) -> Iterator[Row]:
     talk = view.talk
     origin = [view.origin.get(column) for column in _ORIGIN]
-    yield view.recording_id, *origin, *cells_of(talk, talk.equality, talk.turn_taking)
+    yield view.recording_id, *origin, view.ending.text, *cells_of(talk, talk.equality, talk.turn_taking)
 
 
 def _segments(view: ExportView) -> Iterator[Row]:
@@ -133,6 +133,9 @@ def _parts(view: ExportView) -> Iterator[Row]:
         yield view.recording_id, part.part_id, label, part.participant_id, *facts, *certainty
 
 
+_REASONS: dict[str, Type] = {"status_reasons": "string"}
+ENDING: dict[str, Type] = {"status": "string", **_REASONS}
+"""Columns of how a recording's processing ended."""
 _SEGMENT: dict[str, Type] = {
     "speaker": "string",
     "start_s": "number",
@@ -154,7 +157,7 @@ _PART: dict[str, Type] = {
 }
 
 TABLES: tuple[Table, ...] = (
-    Table("meetings", _KEYS | _ORIGIN | columns_of(Talk, Equality, TurnTaking), _meetings),
+    Table("meetings", _KEYS | _ORIGIN | _REASONS | columns_of(Talk, Equality, TurnTaking), _meetings),
     Table("segments", _KEYS | _SEGMENT, _segments),
     Table("turns", _KEYS | columns_of(Turn), _values(lambda view: view.talk.events.turns)),
     Table("transitions", _KEYS | columns_of(Transition), _values(lambda view: view.talk.events.transitions)),

@@ -1,8 +1,8 @@
 """Read participants and their presence from the participant events."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
@@ -13,7 +13,29 @@ from recall_audio.fetch.download.media_host import MediaHost, SignedUrls
 from recall_audio.model.meeting import Participant, Presence
 from recall_audio.model.outcome import Finding
 
+T = TypeVar("T")
+
 _OPTIONAL_FIELDS = ("name", "is_host", "platform", "email", "extra_data")
+
+
+def _usable_rows(
+    value: Any, what: str, read: Callable[[payloads.Json], T]
+) -> tuple[list[T], list[ItemError]]:
+    """Read each row of a list of objects, and return the values and the errors of the rows without one.
+
+    Raises:
+        ItemError: `value` is no list.
+    """
+    if not isinstance(value, list):
+        raise payloads.bad_payload(what, "a list")
+    found: list[T] = []
+    errors: list[ItemError] = []
+    for row in value:
+        try:
+            found.append(read(payloads.mapping(row, f"{what}, row")))
+        except ItemError as error:
+            errors.append(error)
+    return found, errors
 
 
 def merge(lists: Iterable[Iterable[Participant]]) -> tuple[Participant, ...]:
@@ -39,13 +61,33 @@ def _filled(first: Participant, second: Participant) -> Participant:
     return Participant(first.participant_id, **{name: either(name) for name in _OPTIONAL_FIELDS})
 
 
-def participants(value: Any) -> list[Participant]:
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one of the three documents holds.
+
+    Attributes:
+        participants: every participant named, in order of appearance.
+        presence: join and leave stretches.
+        spoke: ids of those who are reported to speak.
+        timeline: rows of the speaker timeline.
+        n_dropped: rows that could not be used.
+    """
+
+    participants: tuple[Participant, ...] = ()
+    presence: tuple[Presence, ...] = ()
+    spoke: frozenset[int] = frozenset()
+    timeline: tuple[dict[str, Any], ...] = ()
+    n_dropped: int = 0
+
+
+def participants(value: Any) -> Read:
     """Read the participants' document."""
-    return [payloads.participant(row, "participants") for row in payloads.rows(value, "participants")]
+    named, errors = _usable_rows(value, "participants", lambda row: payloads.participant(row, "participants"))
+    return Read(tuple(named), n_dropped=len(errors))
 
 
-def events(value: Any) -> tuple[list[Participant], tuple[Presence, ...]]:
-    """Read the events' document: every participant it names, and when each was present.
+def events(value: Any) -> Read:
+    """Read the events' document: every participant it names, when each was present, and who spoke.
 
     ::
 
@@ -54,14 +96,22 @@ def events(value: Any) -> tuple[list[Participant], tuple[Presence, ...]]:
     """
     named: list[Participant] = []
     moves: list[tuple[float, int, str]] = []
-    for row in payloads.rows(value, "participant events"):
+    spoke: set[int] = set()
+
+    def read(row: payloads.Json) -> None:
         participant = payloads.participant(row.get("participant"), "event")
         named.append(participant)
-        if row.get("action") in ("join", "leave"):
+        action = row.get("action")
+        if action == "speech_on":
+            spoke.add(participant.participant_id)
+        if action in ("join", "leave"):
             relative = payloads.optional_mapping(row.get("timestamp")).get("relative")
             time_s = payloads.seconds(relative, "event's time")
-            moves.append((time_s, participant.participant_id, row["action"]))
-    return named, _presence(sorted(moves, key=lambda move: move[0]))
+            moves.append((time_s, participant.participant_id, str(action)))
+
+    _, errors = _usable_rows(value, "participant events", read)
+    presence = _presence(sorted(moves, key=lambda move: move[0]))
+    return Read(tuple(named), presence, frozenset(spoke), n_dropped=len(errors))
 
 
 def _presence(moves: list[tuple[float, int, str]]) -> tuple[Presence, ...]:
@@ -88,13 +138,15 @@ class Attendance:
         participants: every participant named, in order of appearance.
         presence: join and leave stretches.
         timeline: rows ``{participant_id, start_s, end_s}`` of the platform's active-speaker events, or None.
-        findings: notes about documents that are not available.
+        findings: notes about documents that are not available, and rows that could not be used.
+        spoke: ids of those whom events or timeline report speaking; None where they report no one.
     """
 
     participants: tuple[Participant, ...] = ()
     presence: tuple[Presence, ...] = ()
     timeline: list[dict[str, Any]] | None = None
     findings: tuple[Finding, ...] = ()
+    spoke: tuple[int, ...] | None = None
 
 
 def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None) -> Attendance:
@@ -114,45 +166,62 @@ def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None)
     signed_urls = SignedUrls(artifact.urls_by_field, renew, media_host.policy)
     notes: list[Finding] = []
 
-    def read(field: str, what: str) -> Any:
+    def read(field: str, what: str) -> Read | None:
         if field not in artifact.urls_by_field:
             return None
         try:
-            return _READERS[field](media_host.document(signed_urls, field, what))
+            found = _READERS[field](media_host.document(signed_urls, field, what))
         except ItemError as error:
             code, message = f"no_{what.replace(' ', '_')}", f"The {what} are not available ({error.code})."
             notes.append(Finding(code, message, severity="note"))
             return None
+        if found.n_dropped:
+            rows = "1 row" if found.n_dropped == 1 else f"{found.n_dropped} rows"
+            message = f"Left out of the {what}: {rows} that cannot be used; the others were read."
+            notes.append(Finding("rows_dropped", message, severity="note"))
+        return found
 
-    listed = read("participants_download_url", "participants") or []
-    named, presence = read("participant_events_download_url", "participant events") or ([], ())
-    timeline = read("speaker_timeline_download_url", "speaker timeline")
-    return Attendance(merge([listed, named]), presence, timeline, tuple(notes))
+    listed = read("participants_download_url", "participants") or Read()
+    moves = read("participant_events_download_url", "participant events") or Read()
+    speaking = read("speaker_timeline_download_url", "speaker timeline")
+    named = merge([listed.participants, moves.participants, speaking.participants if speaking else ()])
+    spoke = moves.spoke | (speaking.spoke if speaking else frozenset())
+    return Attendance(
+        named,
+        moves.presence,
+        list(speaking.timeline) if speaking else None,
+        tuple(notes),
+        tuple(sorted(spoke)) or None,
+    )
 
 
-def _timeline(value: Any) -> list[dict[str, Any]]:
+def speaker_timeline(value: Any) -> Read:
     """Read the platform's active-speaker events.
 
     An end that is missing is None.
     """
-    rows = []
-    for row in payloads.rows(value, "speaker timeline"):
+    named: list[Participant] = []
+
+    def read(row: payloads.Json) -> dict[str, Any]:
         start = payloads.mapping(row.get("start_timestamp"), "speaker timeline, start")
         end = payloads.optional_mapping(row.get("end_timestamp"))
         participant = payloads.participant(row.get("participant"), "speaker timeline")
-        end_s = payloads.seconds(end["relative"], "speaker timeline, end") if "relative" in end else None
-        rows.append(
-            {
-                "participant_id": participant.participant_id,
-                "start_s": payloads.seconds(start.get("relative"), "speaker timeline, start"),
-                "end_s": end_s,
-            }
-        )
-    return rows
+        times_s = {
+            "start_s": payloads.seconds(start.get("relative"), "speaker timeline, start"),
+            "end_s": payloads.seconds(end["relative"], "speaker timeline, end")
+            if "relative" in end
+            else None,
+        }
+        named.append(participant)
+        return {"participant_id": participant.participant_id, **times_s}
+
+    timeline, errors = _usable_rows(value, "speaker timeline", read)
+    spoke = frozenset(p.participant_id for p in named)
+    return Read(tuple(named), spoke=spoke, timeline=tuple(timeline), n_dropped=len(errors))
 
 
-_READERS = {
+_READERS: Mapping[str, Callable[[Any], Read]] = {
     "participants_download_url": participants,
     "participant_events_download_url": events,
-    "speaker_timeline_download_url": _timeline,
+    "speaker_timeline_download_url": speaker_timeline,
 }

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 
 from recall_audio.errors import ItemError, TransientError
 from recall_audio.fetch.api import payloads
-from recall_audio.fetch.api.payloads import Artifact, Bot, PartEntry, Recording
+from recall_audio.fetch.api.payloads import Artifact, Bot, PartEntry, PartList, Recording
 from recall_audio.fetch.artifacts import (
     TRANSCRIPT_FILE,
     FoundArtifacts,
@@ -131,13 +132,13 @@ def _fetch_found(
 ) -> FetchedRecording:
     """Fetch the files of found artifacts and write ``recording.json``."""
     findings, problem = _missing_audio(found, bare.bot["platform"])
-    entries, part_urls, trouble = _list_parts(context, found.separate)
+    listed, part_urls, trouble = _list_parts(context, found.separate)
     if trouble is not None:
         findings.append(Finding("no_audio_separate", trouble.message))
         problem = problem or trouble.code
         if found.mixed is None or not found.mixed.is_done:
             raise trouble
-    files = _plan_files(context, found, entries, part_urls, destination.folder)
+    files = _plan_files(context, found, listed.entries, part_urls, destination.folder)
     ledger = Ledger(destination.folder)
     media, failures = _fetch_files(context, files, ledger, destination.progress)
     attendance = fetch_attendance(context.api, context.media_host, found.events)
@@ -145,7 +146,8 @@ def _fetch_found(
         raise next(iter(failures.values()))
     if found.mixed is not None and found.mixed.is_lost:
         media[MIXED] = MediaFile(format=found.mixed.format, problem=found.mixed.code)
-    meeting = _meeting(bare, entries, files, media, attendance)
+    meeting = _meeting(bare, listed, files, media, attendance)
+    failures |= {key: error for key, _, error in listed.unusable}
     findings += [_file_problem(name, error) for name, error in failures.items()]
     if context.options.transcript:
         findings += _fetch_transcript(context, found.recording, destination)
@@ -191,28 +193,36 @@ def _missing_audio(found: FoundArtifacts, platform: str | None) -> tuple[list[Fi
 
 def _list_parts(
     context: FetchContext, separate: Artifact | None
-) -> tuple[list[PartEntry], SignedUrls | None, ItemError | None]:
+) -> tuple[PartList, SignedUrls | None, ItemError | None]:
     """Return the parts of the separate audio and their signed URLs, or the error of their list."""
     if separate is None or not separate.is_done:
-        return [], None, None
+        return PartList(), None, None
     list_urls = _signed_urls(context, separate)
 
-    def listed() -> list[PartEntry]:
+    def listed() -> PartList:
         return payloads.parts(context.media_host.document(list_urls, _URL_FIELD, "list of parts"))
 
     def renewed() -> dict[str, str | None]:
         # The parts' URLs are as old as the list that holds them: request both anew.
         list_urls.renew()
-        return _urls_by_key(listed())
+        return _urls_by_key(listed().entries)
 
     try:
-        entries = listed()
+        found = listed()
     except ItemError as error:
-        return [], None, error
-    return entries, SignedUrls(_urls_by_key(entries), renewed, context.policy), None
+        return PartList(), None, error
+    if not found.entries:
+        return found, None, ItemError(_NO_PARTS, code="no_parts")
+    return found, SignedUrls(_urls_by_key(found.entries), renewed, context.policy), None
 
 
-def _urls_by_key(entries: list[PartEntry]) -> dict[str, str | None]:
+_NO_PARTS = (
+    "The list of separate audio is empty: the API has no participant's own audio of this recording, so "
+    "speakers cannot be told apart."
+)
+
+
+def _urls_by_key(entries: Sequence[PartEntry]) -> dict[str, str | None]:
     return {entry.key: entry.url for entry in entries}
 
 
@@ -243,7 +253,7 @@ class RecordingFile:
 def _plan_files(
     context: FetchContext,
     found: FoundArtifacts,
-    entries: list[PartEntry],
+    entries: Sequence[PartEntry],
     part_urls: SignedUrls | None,
     folder: Path,
 ) -> list[RecordingFile]:
@@ -353,7 +363,7 @@ def _file_problem(name: str, error: ItemError) -> Finding:
 
 def _meeting(
     bare: Meeting,
-    entries: list[PartEntry],
+    listed: PartList,
     files: list[RecordingFile],
     media: dict[str, MediaFile],
     attendance: Attendance,
@@ -361,14 +371,21 @@ def _meeting(
     names = [f.name for f in files if f.name != MIXED]
     parts = tuple(
         Part(name, entry.participant.participant_id, entry.start_s, media[name])
-        for name, entry in zip(names, entries, strict=True)
+        for name, entry in zip(names, listed.entries, strict=True)
     )
+    lost = tuple(
+        Part(key, participant.participant_id, 0.0, MediaFile(problem=error.code))
+        for key, participant, error in listed.unusable
+        if participant is not None
+    )
+    named = [e.participant for e in listed.entries] + [p for _, p, _ in listed.unusable if p is not None]
     return replace(
         bare,
-        participants=merge([[e.participant for e in entries], attendance.participants]),
-        parts=parts,
+        participants=merge([named, attendance.participants]),
+        parts=(*parts, *lost),
         mix=media.get(MIXED),
         presence=attendance.presence,
+        spoke=attendance.spoke,
     )
 
 

@@ -89,7 +89,7 @@ class Distribution:
         median: None where there is no value.
         q1: first quartile.
         q3: third quartile.
-        n: values counted.
+        n: values counted; None where they cannot be known.
         total_s: their sum, for durations; None for offsets.
         reason: why there is no value; empty where there is one.
     """
@@ -97,7 +97,7 @@ class Distribution:
     median: float | None
     q1: float | None
     q3: float | None
-    n: int
+    n: int | None
     total_s: float | None = None
     reason: str = ""
 

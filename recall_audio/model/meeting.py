@@ -101,6 +101,8 @@ class Meeting:
         mix: the mixed recording, or None where there is none.
         presence: join and leave stretches; empty where the API gave none.
         findings: what was missing or odd while fetching.
+        spoke: ids of those whom the platform's own events report speaking; None where they report no one, so
+            that they cannot show who was silent.
     """
 
     bot: dict[str, Any]
@@ -110,6 +112,7 @@ class Meeting:
     mix: MediaFile | None
     presence: tuple[Presence, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
+    spoke: tuple[int, ...] | None = None
 
     @property
     def bot_id(self) -> str:
@@ -154,6 +157,7 @@ class Meeting:
             mix=mix,
             presence=presence,
             findings=tuple(Finding.from_json(f) for f in value["findings"]),
+            spoke=None if value.get("spoke") is None else tuple(value["spoke"]),
         )
 
 

@@ -1,6 +1,6 @@
 """Represent how processing ended and what a reader of the results should know."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,7 +46,49 @@ class Finding:
         return Finding(value["code"], value["message"], value["where"], value["severity"])
 
 
-Status = Literal["done", "partial", "failed", "waiting", "transient"]
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a recording's processing ended, by its ``run.json``.
+
+    Everything that shows or counts an ending asks :func:`ending_of`: info, the index, the tables, outcomes.
+
+    Attributes:
+        status: ``complete``; ``partial``: something of it is lost for good, or a speaker is not known;
+            ``failed``: there are no results; ``not processed``.
+        reasons: why it is not complete.
+    """
+
+    status: str
+    reasons: tuple[Finding, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return the reasons as one text, each ``code: message``."""
+        return "; ".join(f"{reason.code}: {reason.message}" for reason in self.reasons)
+
+
+WITH_RESULTS = ("complete", "partial", "done")
+"""Statuses of a ``run.json`` with results; earlier versions wrote ``done`` for the first two."""
+
+
+def ending_of(run: Mapping[str, Any] | None) -> Ending:
+    """Return how a recording ended, from its ``run.json``, or None where it has none."""
+    if not run:
+        return Ending("not processed")
+    status = str(run.get("status") or "not processed")
+    given = run.get("reasons")
+    reasons = tuple(
+        Finding(str(reason.get("code")), str(reason.get("message")), str(reason.get("where") or ""))
+        for reason in (given if isinstance(given, list) else ())
+        if isinstance(reason, Mapping)
+    )
+    return Ending({"done": "complete", "unfinished": "not processed"}.get(status, status), reasons)
+
+
+NO_SPEAKER = "no_speaker"
+"""Code of the error for a recording without the speakers that were asked for."""
+
+Status = Literal["done", "partial", "failed", "waiting", "transient", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +99,8 @@ class Outcome:
         bot_id: which bot.
         recording_id: which recording; empty where it never came to one.
         status: ``done``; ``partial``: what could be done was, something is missing for good; ``failed`` for
-            good; ``waiting`` for artifacts; ``transient``: may work later.
+            good; ``waiting`` for artifacts; ``transient``: may work later; ``skipped``: what was asked for
+            does not apply to it, and what it had is as before.
         folder: the recording's folder, empty where there is none.
         code: a short word for the reason, empty when done.
         message: the reason in one sentence, empty when done.
@@ -95,11 +138,13 @@ class Outcome:
             bot_id: the bot.
             folder: the recording's folder, if it came to one.
             seconds: wall time spent on it.
-            status: by default ``waiting`` or ``failed`` by the error's class; ``transient`` for errors that
-                are no fault of the item, as those of the machine.
+            status: by default ``waiting``, ``skipped`` or ``failed`` by the error; ``transient`` for errors
+                that are no fault of the item, as those of the machine.
         """
         if status is None and isinstance(error, Waiting):
             status = "waiting"
+        elif status is None and error.code == NO_SPEAKER:
+            status = "skipped"
         elif status is None:
             status = "failed" if isinstance(error, ItemError | UsageError) else "transient"
         return Outcome(
@@ -118,8 +163,13 @@ class Outcome:
 
 
 def exit_code(outcomes: list[Outcome]) -> int:
-    """Return 0 if all are done, 1 if something is lost for good, 5 if only to be tried again."""
+    """Return 0 if all are done, 1 if something is lost for good, 5 if only to be tried again.
+
+    Skipped recordings count for nothing, but where all were skipped, what was asked for is wrong: 2.
+    """
     statuses = {o.status for o in outcomes}
+    if statuses == {"skipped"}:
+        return 2
     if statuses & {"failed", "partial"}:
         return 1
     return 5 if statuses & {"waiting", "transient"} else 0

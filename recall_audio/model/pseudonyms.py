@@ -105,6 +105,7 @@ class Pseudonyms:
             ),
             mix=None if meeting.mix is None else _left_out(meeting.mix),
             presence=tuple(replace(p, participant_id=numbers[p.participant_id]) for p in meeting.presence),
+            spoke=None if meeting.spoke is None else tuple(numbers[i] for i in meeting.spoke if i in numbers),
         )
         labels = {before[i]: after[numbers[i]] for i in before}
         recoded = Recoded(coded, numbers, labels, parts, self._words(meeting, coded, labels | parts), self)

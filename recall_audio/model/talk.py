@@ -18,6 +18,8 @@ DEFINITIONS = "1"
 class SpeakerTalk(Figures):
     """One participant's figures.
 
+    Where a participant's audio is not known, every figure that rests on it is None with the reason.
+
     Attributes:
         talk_s: speech, T_i.
         talk_raw_s: the same before leaked speech was taken out; None where nothing was.
@@ -40,30 +42,36 @@ class SpeakerTalk(Figures):
         interruption_attempts: times this participant came in on another's speech, backchannels apart.
         interruptions_made: those to which the other yielded (interruption candidates).
         interruptions_received: times this participant yielded to another.
+        shares_over: whose talk is the whole of `share_of_talk` and `share_of_speech`: ``all speakers``, or
+            ``known speakers`` where the audio of others is not known (``over`` of :class:`Talk` lists them).
+        lost_s: declared length of this participant's parts that could not be used, which the figures leave
+            out; None where the length was not declared.
         reasons: why a figure is None.
     """
 
-    talk_s: float
-    exclusive_s: float
-    overlapped_s: float
+    talk_s: float | None
+    exclusive_s: float | None
+    overlapped_s: float | None
     talk_raw_s: float | None
     presence_s: float | None
     share_of_talk: float | None
     share_of_speech: float | None
     share_of_meeting: float | None
     share_of_presence: float | None
-    ipus: int
-    turns: int
+    ipus: int | None
+    turns: int | None
     turn_s: Distribution
     pause_s: Distribution
     longest_monologue_s: float | None
     response_latency_s: Distribution
-    floor_taken: int
+    floor_taken: int | None
     floor_taken_per_hour: float | None
-    backchannel_candidates: int
-    interruption_attempts: int
-    interruptions_made: int
-    interruptions_received: int
+    backchannel_candidates: int | None
+    interruption_attempts: int | None
+    interruptions_made: int | None
+    interruptions_received: int | None
+    shares_over: str = "all speakers"
+    lost_s: float | None = 0.0
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,7 +89,7 @@ class PairTalk(Figures):
 
     a: str
     b: str
-    overlap_s: float
+    overlap_s: float | None
     overlap_of_shorter: float | None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
@@ -109,7 +117,7 @@ class Equality(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Talk(Figures):
-    """All figures of one meeting's talk.
+    """All figures of one meeting's talk, each over the speakers in `over`.
 
     Attributes:
         parameters: every parameter that the figures depend on, and the definitions' version.
@@ -125,6 +133,10 @@ class Talk(Figures):
         overlap_raw_s: O before.
         time_by_speakers_s: D_0, D_1, ...: time with exactly so many speaking, up to the most at once.
         speakers: label to figures, everyone present.
+        over: labels of the speakers that every figure of the meeting is over: those whose audio is known.
+        unknown: label to the reason, for those whose audio is not known.
+        n_known: speakers in `over`.
+        n_unknown: speakers in `unknown`.
         pairs: every two participants.
         equality: how evenly talk is spread.
         turn_taking: pauses, gaps, overlaps, floor transfers.
@@ -152,6 +164,10 @@ class Talk(Figures):
     turn_taking: TurnTaking
     sensitivity: "Sensitivity | None"
     events: TalkEvents = field(metadata={"private": True})
+    over: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    n_known: int = 0
+    n_unknown: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
     unassigned_s: float | None = None
 
@@ -162,6 +178,28 @@ class Talk(Figures):
     def with_parameters(self, **further: Any) -> "Talk":
         """Return a copy with further parameters stamped, e.g. the program's version."""
         return replace(self, parameters={**self.parameters, **further})
+
+    def with_facts(
+        self, lost_s: Mapping[str, float | None], presence_s: Mapping[str, float | None]
+    ) -> "Talk":
+        """Return a copy with each speaker's lost audio, and the presence of those whose speech is unknown.
+
+        Args:
+            lost_s: label to the declared length of parts that could not be used, where there are any.
+            presence_s: label to the time present, where it is known.
+        """
+        speakers = {}
+        for label, speaker in self.speakers.items():
+            reasons = dict(speaker.reasons)
+            present_s = speaker.presence_s
+            if label in self.unknown and presence_s.get(label) is not None:
+                present_s = presence_s[label]
+                del reasons["presence_s"]
+            lost = lost_s.get(label, 0.0)
+            if lost is None:
+                reasons["lost_s"] = "the API declared no length"
+            speakers[label] = replace(speaker, lost_s=lost, presence_s=present_s, reasons=reasons)
+        return replace(self, speakers=speakers)
 
     def with_sensitivity(self, sensitivity: "Sensitivity") -> "Talk":
         """Return a copy with a sensitivity table."""
@@ -175,6 +213,7 @@ class TalkWindow(Figures):
     Attributes:
         start_s: where it starts.
         end_s: where it ends.
+        length_s: its length; the last window may be shorter than the others.
         speech_s: time in which at least one speaks.
         overlap_s: time in which two or more speak.
         talk_s: label to speech.
@@ -184,6 +223,7 @@ class TalkWindow(Figures):
 
     start_s: float
     end_s: float
+    length_s: float
     speech_s: float
     overlap_s: float
     talk_s: Mapping[str, float]

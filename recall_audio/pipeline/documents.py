@@ -9,6 +9,7 @@ from typing import Any
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import path_in, read_json
 from recall_audio.model.meeting import Meeting
+from recall_audio.model.outcome import ending_of
 from recall_audio.pipeline.plan import STAGES
 
 
@@ -178,12 +179,14 @@ def labels_by_id(documents: Documents) -> dict[int, str]:
 def facts_of(documents: Documents) -> dict[str, Any]:
     """Return the plain facts of a recording: ids, people, length, stages, warnings."""
     recording, run = documents["recording"], documents.get("run", {})
+    ending = ending_of(run)
     return {
         "bot": recording["bot"],
         "recording": recording["recording"],
         "participants": recording["participants"],
         "duration_s": documents.get("alignment", {}).get("mix", {}).get("duration_s"),
-        "status": run.get("status", "not processed"),
+        "status": ending.status,
+        "reasons": [reason.to_json() for reason in ending.reasons],
         "version": run.get("version"),
         "parameters": run.get("parameters"),
         "stages": {s["name"]: s["status"] for s in run.get("stages", [])},

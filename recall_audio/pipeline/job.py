@@ -186,8 +186,8 @@ class Job:
 
     @property
     def has_tracks(self) -> bool:
-        """Return whether any part came with a file."""
-        return any(part.media.file for part in self.meeting.parts)
+        """Return whether any part could be decoded and lies on the mix's clock."""
+        return bool(self.alignment.parts)
 
     def document(self, kind: str) -> dict[str, Any]:
         """Read one JSON file of the folder."""

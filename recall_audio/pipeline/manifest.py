@@ -2,13 +2,13 @@
 
 Each stage has a key (:mod:`recall_audio.pipeline.plan`). A stage whose key and files are unchanged is not run
 again, so a changed option redoes only what depends on it. During a run the manifest lies in ``.work``, and
-``run.json`` appears when everything is done.
+``run.json`` appears when everything is done, or when it failed.
 """
 
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 from recall_audio import __version__
 from recall_audio.errors import ItemError
 from recall_audio.files import disk_error, path_in, read_json, relative_name, sha256, write_json
-from recall_audio.model.outcome import Finding
-from recall_audio.pipeline.documents import Layout
+from recall_audio.model.meeting import Meeting
+from recall_audio.model.outcome import WITH_RESULTS, Ending, Finding
+from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.storage import size_of
 
@@ -32,6 +33,37 @@ def describe(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 _FETCHED = ("recording.json", "source")
 """What a fetch writes, and no stage may replace or remove."""
+
+LOSSES = frozenset(
+    {
+        "no_audio_separate",
+        "no_audio",
+        "not_audio",
+        "duration_mismatch",
+        "too_long",
+        "part_missing",
+        "speaker_unknown",
+    }
+)
+"""Codes of findings that make a recording ``partial``: something expected is lost for good."""
+
+
+def _losses(meeting: Meeting, warnings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield each loss for good under the code that says why.
+
+    Mixed audio that was never recorded is no loss, but mixed audio that failed or could not be fetched is.
+    """
+    why = {p.part_id: p.media.problem for p in meeting.parts}
+    for warning in warnings:
+        code: str | None = warning.code
+        if code == "no_audio_mixed":
+            code = meeting.mix.problem if meeting.mix else None
+        elif code == "part_missing":
+            code = why.get(warning.where) or code
+        elif code not in LOSSES:
+            code = None
+        if code is not None:
+            yield replace(warning, code=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,31 +172,52 @@ class Manifest:
         for path in set(before.outputs if before else ()) - set(record.outputs):
             path_in(self.layout.folder, path).unlink(missing_ok=True)
 
+    def ending(self) -> Ending:
+        """Return how the recording ended, by the warnings of the stages so far."""
+        warnings = (f for stage in self.stages for f in stage.warnings)
+        reasons = tuple(_losses(read_meeting(self.layout), warnings))
+        return Ending("partial" if reasons else "complete", reasons)
+
     def finish(self) -> None:
-        """Publish ``run.json``, which marks the recording as done."""
-        self._write(self.layout.run, "done", self.stages)
+        """Publish ``run.json``, which marks the recording as complete or partial."""
+        self._write(self.layout.run, self.ending(), self.stages)
         (self.layout.work / "run.json").unlink(missing_ok=True)
+
+    def fail(self, error: ItemError) -> None:
+        """Publish a ``run.json`` that says why there are no results.
+
+        One that appeared meanwhile is another process's, and stays.
+        """
+        if not self.layout.run.exists():
+            reason = Finding(error.code, str(error))
+            self._write(self.layout.run, Ending("failed", (reason,)), self._all_stages())
 
     def _write_unfinished(self) -> None:
         """Write what is done so far, and what earlier runs left of the other stages."""
-        done = {s.name for s in self.stages}
-        to_come = [s for name, s in self.known.items() if name not in done]
-        self._write(self.layout.work / "run.json", "unfinished", [*self.stages, *to_come])
+        self._write(self.layout.work / "run.json", Ending("unfinished"), self._all_stages())
 
-    def to_json(self, status: str, stages: Sequence[StageRecord] | None = None) -> dict[str, Any]:
-        """Return the plain values of ``run.json``, with the stages so far by default."""
+    def _all_stages(self) -> list[StageRecord]:
+        done = {s.name for s in self.stages}
+        return [*self.stages, *(s for name, s in self.known.items() if name not in done)]
+
+    def to_json(
+        self, ending: Ending | None = None, stages: Sequence[StageRecord] | None = None
+    ) -> dict[str, Any]:
+        """Return the plain values of ``run.json``, by default as the stages so far ended."""
+        ending = ending or self.ending()
         stages = self.stages if stages is None else stages
         return {
             "version": __version__,
-            "status": status,
+            "status": ending.status,
+            "reasons": [reason.to_json() for reason in ending.reasons],
             "parameters": self.parameters,
             "inputs": _inputs(self.layout),
             "stages": [s.to_json() for s in stages],
             "warnings": [f.to_json() for s in stages for f in s.warnings],
         }
 
-    def _write(self, path: Path, status: str, stages: Sequence[StageRecord]) -> None:
-        write_json(path, "run", self.to_json(status, stages))
+    def _write(self, path: Path, ending: Ending, stages: Sequence[StageRecord]) -> None:
+        write_json(path, "run", self.to_json(ending, stages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +272,7 @@ def earlier(layout: Layout, parameters: dict[str, Any]) -> Manifest:
 
 
 def is_done(layout: Layout, keys: Mapping[str, str]) -> bool:
-    """Return whether ``run.json`` has these keys, says done, and every file that it names exists.
+    """Return whether ``run.json`` has these keys and results, and every file that it names exists.
 
     Keys cover every option; the stored parameters may lack an option that a later version added.
     """
@@ -228,7 +281,7 @@ def is_done(layout: Layout, keys: Mapping[str, str]) -> bool:
         stages = [StageRecord.from_json(s) for s in value["stages"]]
         outputs = {n: o for s in stages for n, o in s.outputs.items() if not n.startswith(".work/")}
         has_same_keys = {s.name: s.key for s in stages} == dict(keys)
-        return has_same_keys and value.get("status") == "done" and intact(layout.folder, outputs)
+        return has_same_keys and value.get("status") in WITH_RESULTS and intact(layout.folder, outputs)
     except (ItemError, KeyError, TypeError, AttributeError):
         return False
 

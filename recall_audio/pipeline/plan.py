@@ -96,10 +96,10 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="talk",
-            revision=5,
+            revision=6,
             function="run_talk",
             reads=("people", "align", "speech"),
-            facts=("recording_id", "participants", "presence"),
+            facts=("recording_id", "participants", "parts", "presence", "spoke"),
             step="talk",
             writes=("talk.json", "segments.rttm"),
         ),

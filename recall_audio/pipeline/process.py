@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
@@ -11,20 +10,15 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sweep_parts
+from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import Outcome, StageCallback
+from recall_audio.model.outcome import NO_SPEAKER, Ending, Outcome, StageCallback, ending_of
 from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import Manifest, begin, discard_work, is_done
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
-
-LOSSES = frozenset(
-    {"no_audio_separate", "no_audio", "not_audio", "duration_mismatch", "too_long", "part_missing"}
-)
-"""Codes of findings that make an outcome ``partial``: something expected is lost for good."""
-
 
 _LATEST_END_S = 7 * 86_400.0
 """Latest end of a recording without a mix, whose length only the API's times give, seconds: a week."""
@@ -59,7 +53,8 @@ def process(
         How it ended; ``partial`` where something was missing or damaged for good.
 
     Raises:
-        ItemError: nothing in the folder can be processed.
+        ItemError: nothing in the folder can be processed, or none there has a label that was asked for; what
+            earlier runs left is then as before.
         MachineError: the disk is full, or this machine lacks a decoder.
     """
     started = time.monotonic()
@@ -76,18 +71,37 @@ def process(
             code="pseudonymised",
         )
     _check_times(meeting)
+    _check_speakers(meeting, options)
     sweep_parts(folder)
     manifest = begin(layout, parameters, force=force)
     pieces = Pieces(executor)
     try:
         _run_stages(manifest, meeting, options, progress or (lambda *_: None), pieces)
+    except ItemError as error:
+        manifest.fail(error)
+        raise
     finally:
         pieces.cancel()
     manifest.finish()
     if not keep_work:
         discard_work(layout)
-    warnings = [f.to_json() for stage in manifest.stages for f in stage.warnings]
-    return _outcome(layout, meeting, started, warnings, reused=not manifest.ran)
+    return _outcome(layout, meeting, started, manifest.ending(), reused=not manifest.ran)
+
+
+def _check_speakers(meeting: Meeting, options: Options) -> None:
+    """Refuse labels that no participant has, before anything is changed.
+
+    Raises:
+        ItemError: there is such a label.
+    """
+    labels = list(make_labels(meeting.participants).values())
+    wrong = [label for label in options.stems.speakers if label not in labels]
+    if wrong:
+        raise ItemError(
+            f"No participant is called {', '.join(wrong)}; nothing was changed.",
+            f"There are: {', '.join(labels) or 'none'}.",
+            code=NO_SPEAKER,
+        )
 
 
 def _check_times(meeting: Meeting) -> None:
@@ -118,10 +132,10 @@ def finished(folder: Path, options: Options) -> Outcome | None:
     if not is_done(layout, stage_keys(meeting, options)):
         return None
     try:
-        warnings = read_json(layout.run, "run")["warnings"]
+        ending = ending_of(read_json(layout.run, "run"))
     except ItemError:
         return None  # another process has just started on it
-    return _outcome(layout, meeting, started, warnings, reused=True)
+    return _outcome(layout, meeting, started, ending, reused=True)
 
 
 def _run_stages(
@@ -144,37 +158,16 @@ def _run_stages(
         manifest.run(name, keys[name], partial(run_stage, job, context), pieces)
 
 
-def _outcome(
-    layout: Layout, meeting: Meeting, started: float, warnings: list[dict[str, Any]], *, reused: bool
-) -> Outcome:
-    """Return a finished recording's outcome, by the warnings of its stages."""
-    code, message = next(_losses(meeting, warnings), ("", ""))
+def _outcome(layout: Layout, meeting: Meeting, started: float, ending: Ending, *, reused: bool) -> Outcome:
+    """Return a finished recording's outcome, by how its ``run.json`` says that it ended."""
+    first = next(iter(ending.reasons), None)
     return Outcome(
         bot_id=meeting.bot_id,
         recording_id=meeting.recording_id,
-        status="partial" if code else "done",
+        status="done" if ending.status == "complete" else "partial",
         folder=str(layout.folder),
-        code=code,
-        message=message,
+        code=first.code if first else "",
+        message=first.message if first else "",
         seconds=round(time.monotonic() - started, 3),
         reused=reused,
     )
-
-
-def _losses(meeting: Meeting, warnings: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield code and message of each loss for good.
-
-    For a file that could not be fetched, the code says why. Mixed audio that was never recorded is no loss,
-    but mixed audio that failed or could not be fetched is.
-    """
-    why = {p.part_id: p.media.problem for p in meeting.parts}
-    for warning in warnings:
-        code: str | None = warning["code"]
-        if code == "no_audio_mixed":
-            code = meeting.mix.problem if meeting.mix else None
-        elif code == "part_missing":
-            code = why.get(warning["where"]) or code
-        elif code not in LOSSES:
-            code = None
-        if code is not None:
-            yield code, warning["message"]

@@ -27,7 +27,7 @@ from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.speech import write_posteriors
 from recall_audio.pipeline.stems.export import combine_results, export_stems, select_tracks
-from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
+from recall_audio.pipeline.talk import talk_findings, talk_of, view_of, with_sensitivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,13 @@ def run_talk(job: Job, _context: StageContext) -> StageResult:
     if not job.has_tracks:
         return StageResult(status="skipped")
     documents = read_documents(job.layout.folder)
-    documents.pop("stems", None)  # of an earlier run: stems are written after talk
+    for written_later in ("stems", "run"):  # of an earlier run
+        documents.pop(written_later, None)
     measured = with_sensitivity(talk_of(documents, job.options.talk), documents, job.options.talk)
     path = job.layout.folder / "segments.rttm"
     with atomic(path) as stream:
         stream.write(b"".join(rttm(view_of(documents, measured)).values()))
-    return StageResult((job.write("talk", measured.to_json()), path))
+    return StageResult((job.write("talk", measured.to_json()), path), talk_findings(measured))
 
 
 def run_stems(job: Job, context: StageContext) -> StageResult:
@@ -174,7 +175,7 @@ def run_report(job: Job, context: StageContext) -> StageResult:
     from recall_audio.pipeline.report import render_report
 
     documents = read_documents(job.layout.folder)
-    documents["run"] = context.manifest.to_json("done")
+    documents["run"] = context.manifest.to_json()
     path = job.layout.folder / "report.html"
     write_text(path, render_report(documents))
     return StageResult((path,))

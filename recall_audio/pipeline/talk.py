@@ -1,22 +1,28 @@
 """Measure talk from a recording's files, and collect what the exporters take."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from recall_audio import __version__
 from recall_audio.core.spans import clip, from_seconds, to_seconds
-from recall_audio.core.talk.measure import measure_talk
+from recall_audio.core.talk.annotation import Rows
+from recall_audio.core.talk.measure import measure_talk, with_unknown
 from recall_audio.core.talk.sensitivity import bridge_variants, measure_sensitivity
 from recall_audio.export.recording_view import ExportView, StemFile
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import TalkOptions
+from recall_audio.model.outcome import Finding, ending_of
+from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
 from recall_audio.pipeline.documents import Documents, labels_by_id, need
 from recall_audio.storage import address_of
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
+
+T = TypeVar("T")
 
 
 def talk_of(documents: Documents, options: TalkOptions) -> Talk:
@@ -29,19 +35,120 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
     alignment = Alignment.from_json(need(documents, "alignment"))
     labels = labels_by_id(documents)
     meeting = Meeting.from_json(need(documents, "recording"))
+    unknown = unknown_speakers(documents)
+    presence = presence_of(meeting, alignment, labels)
     measured = measure_talk(
-        segments["speakers"],
+        _without(segments["speakers"], unknown),
         alignment.duration_s,
         options,
-        presence=presence_of(meeting, alignment, labels),
+        presence=_without(presence, unknown),
         raw_segments=segments["raw"],
         uncertainty_ms=uncertainty_of(alignment, labels),
         cuts_s=cuts_of(alignment, labels),
     )
     if segments.get("unassigned") is not None:
         measured = measured.with_unassigned(round(sum(e - s for s, e in segments["unassigned"]), 6))
+    measured = with_unknown(measured, unknown, list(segments["speakers"]))
+    lost_s = {labels[i]: seconds for i, seconds in _lost_s(meeting, alignment).items() if i in labels}
+    measured = measured.with_facts(lost_s, {label: _length_s(rows) for label, rows in presence.items()})
     frame_s = FRAME_SAMPLES / RATE_HZ
     return measured.with_parameters(version=__version__, frame_s=frame_s, speech=segments["parameters"])
+
+
+MIN_UNASSIGNED_S = 2.0
+"""Seconds of speech of the mix on no track that show a further speaker; its finding needs as much."""
+MIN_UNASSIGNED_SHARE = 0.02
+"""The same as a share of the speech found: the 2 points by which a share may be wrong without a warning."""
+
+
+def unknown_speakers(documents: Documents) -> dict[str, str]:
+    """Return label to reason of the participants whose speech is not known.
+
+    It is known where a part of theirs was decoded, silent or not. Where there is none, it is known to be zero
+    if the platform reports who spoke, they are not among these, and the mix holds no speech beyond the
+    tracks::
+
+        a part was decoded                                           known
+        their parts are lost                                         unknown
+        no part, the platform heard them                             unknown
+        no part, speech in the mix is on no track                    unknown
+        no part, the platform heard others and never them            known: 0 s
+        no part, all speech in the mix is on tracks                  known: 0 s
+        no part, and nothing that shows whether they spoke           unknown
+
+    Raises:
+        ItemError: a file is not there.
+    """
+    meeting, segments = Meeting.from_json(need(documents, "recording")), need(documents, "segments")
+    decoded = {p["participant_id"] for p in need(documents, "alignment")["parts"]}
+    speech_s = sum(_length_s(rows) for rows in segments["speakers"].values())
+    rows = segments.get("unassigned")
+    unassigned_s = None if rows is None else _length_s(rows)
+    is_heard = unassigned_s is not None and unassigned_s >= max(
+        MIN_UNASSIGNED_S, MIN_UNASSIGNED_SHARE * speech_s
+    )
+    found = {}
+    for participant_id, label in labels_by_id(documents).items():
+        if participant_id in decoded:
+            continue
+        lost = [
+            "it cannot be decoded" if p.media.problem in (None, LEFT_OUT) else p.media.problem
+            for p in meeting.parts
+            if p.participant_id == participant_id and p.media.duration_s != 0
+        ]
+        if lost:
+            found[label] = f"their separate audio is lost ({', '.join(dict.fromkeys(lost))})"
+        elif participant_id in (meeting.spoke or ()):
+            found[label] = "the platform reports that they spoke, but there is no separate audio of them"
+        elif is_heard:
+            found[label] = (
+                f"there is no separate audio of them, and {unassigned_s:.0f} s of speech in the mix are on "
+                "no track"
+            )
+        elif not meeting.spoke and unassigned_s is None:
+            found[label] = "there is no separate audio of them, and nothing that shows whether they spoke"
+    return found
+
+
+def talk_findings(talk: Talk) -> tuple[Finding, ...]:
+    """Return a warning for each participant whose speech is not known, wholly or in part."""
+    unknown = [
+        Finding("speaker_unknown", f"{label}: how much they spoke is not known: {why}.", label)
+        for label, why in talk.unknown.items()
+    ]
+    incomplete = [
+        Finding(
+            "speaker_incomplete",
+            f"{label}: {'an unknown length' if s.lost_s is None else f'{s.lost_s:.1f} s'} of their separate "
+            "audio is lost; their figures leave it out and are too low by what they said there.",
+            label,
+        )
+        for label, s in talk.speakers.items()
+        if label not in talk.unknown and s.lost_s != 0
+    ]
+    return (*unknown, *incomplete)
+
+
+def _lost_s(meeting: Meeting, alignment: Alignment) -> dict[int, float | None]:
+    """Return the declared length of each participant's parts that are not in the alignment, seconds."""
+    decoded = {part.part_id for part in alignment.parts}
+    found: dict[int, float | None] = {}
+    for part in meeting.parts:
+        if part.part_id not in decoded:
+            before, length_s = found.get(part.participant_id, 0.0), part.media.duration_s
+            is_known = before is not None and length_s is not None
+            found[part.participant_id] = (before or 0.0) + (length_s or 0.0) if is_known else None
+    return found
+
+
+def _length_s(rows: Rows) -> float:
+    """Return the length of disjoint rows, whole samples in seconds."""
+    return sum(to_samples(end_s) - to_samples(start_s) for start_s, end_s in rows) / RATE_HZ
+
+
+def _without(by_label: Mapping[str, T], unknown: Mapping[str, str]) -> dict[str, T]:
+    """Return a mapping without the labels that are not known."""
+    return {label: value for label, value in by_label.items() if label not in unknown}
 
 
 def remeasure_talk(documents: Documents) -> Talk:
@@ -57,10 +164,13 @@ def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> 
     """Return talk with the table that shows whether ranks depend on a parameter."""
     segments = need(documents, "segments")
     bridge_s, shortest_s = (segments["parameters"][k] for k in ("bridge_s", "shortest_s"))
-    variants = bridge_variants(segments["unbridged"], shortest_s, options)
+    variants = bridge_variants(_without(segments["unbridged"], talk.unknown), shortest_s, options)
     chosen = f"bridge {bridge_s:g} s"
-    variants[chosen] = segments["speakers"]
-    thresholds = [OtherThreshold(**other) for other in segments["other_thresholds"]]
+    variants[chosen] = _without(segments["speakers"], talk.unknown)
+    thresholds = [
+        OtherThreshold(**{**other, "talk_s": _without(other["talk_s"], talk.unknown)})
+        for other in segments["other_thresholds"]
+    ]
     return talk.with_sensitivity(measure_sensitivity(variants, chosen, talk.duration_s, thresholds))
 
 
@@ -137,16 +247,21 @@ def view_of(
     return ExportView(
         recording_id=str(recording["recording"]["id"]),
         duration_s=talk.duration_s,
-        segments=need(documents, "segments")["speakers"],
+        segments=_without(need(documents, "segments")["speakers"], talk.unknown),
         names={label: p["name"] for label, p in need(documents, "speakers")["speakers"].items()},
         talk=talk,
-        stems={s["participant"]: StemFile(s["file"], s["rate_hz"], s["n_samples"]) for s in stems},
+        stems={
+            s["participant"]: StemFile(s["file"], s["rate_hz"], s["n_samples"])
+            for s in stems
+            if s["participant"] not in talk.unknown
+        },
         labels=labels_by_id(documents),
         parts=Alignment.from_json(need(documents, "alignment")).parts,
         mix=recording["mix"]["file"] if recording["mix"] else None,
         root=address_of(root) if root else "",
         out=address_of(out) if out else None,
         origin=_origin(documents),
+        ending=ending_of(documents.get("run")),
     )
 
 
@@ -160,6 +275,6 @@ def _origin(documents: Documents) -> dict[str, str | None]:
         "title": recording.get("title"),
         "platform": bot.get("platform"),
         "started_at": recording.get("started_at"),
-        "status": documents.get("run", {}).get("status"),
+        "status": ending_of(documents.get("run")).status,
         "metadata": json.dumps(metadata, sort_keys=True) if metadata else None,
     }

@@ -107,7 +107,7 @@ def _track(name: str, sources: list[tuple[str, float]], s: Speaker | None) -> It
     if sources:
         voices = listing((f"{source} ({quantity(level_db, 'dB', 0)})" for source, level_db in sources), 5)
         sentences.append(f"On this track one also hears {voices}, against their own tracks.")
-    taken_s, own_s = (total(s.taken_out) / 1000.0, s.talk_s) if s else (0.0, 0.0)
+    taken_s, own_s = (total(s.taken_out) / 1000.0, s.talk_s or 0.0) if s else (0.0, 0.0)
     share = taken_s / (taken_s + own_s) if taken_s > 0 else 0.0
     if share >= _NOTEWORTHY_SHARE and taken_s >= _NOTEWORTHY_S:
         kept = f"{clock(own_s)} is" if own_s > 0 else "nothing else was found"

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from recall_audio.model.outcome import ending_of
 from recall_audio.report.formatting import NOTHING, clock, count, items, mapping, number, percent, text
 from recall_audio.report.values import CHECK, Documents, duration_s, speakers, title
 from recall_audio.report.warnings_section import statements
@@ -101,10 +102,11 @@ def relative_url(path: Any) -> str | None:
     return "/".join(quote(step.encode("utf-8", "replace"), safe="") for step in steps)
 
 
-_RANKS = {"done": 0, "partial": 2, "waiting": 1, "transient": 1}
+_RANKS = {"done": 0, "complete": 0, "partial": 2, "waiting": 1, "transient": 1, "not processed": 1}
 _STATUSES = {
-    "done": "done",
-    "partial": "done in part",
+    "done": "complete",
+    "complete": "complete",
+    "partial": "partial",
     "failed": "failed",
     "waiting": "waiting",
     "transient": "to be run again",
@@ -122,11 +124,13 @@ def index_row(documents: Documents, href: str) -> dict[str, Any]:
     recording, talk = mapping(documents.get("recording")), mapping(documents.get("talk"))
     about, people = mapping(recording.get("recording")), speakers(documents)
     length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
+    ending = ending_of(mapping(documents.get("run")))
     return {
         "title": title(documents),
         "bot_id": mapping(recording.get("bot")).get("id"),
         "recording_id": about.get("id"),
-        "status": mapping(documents.get("run")).get("status") or "partial",
+        "status": ending.status,
+        "reason": ending.text,
         "href": href,
         "started_at": about.get("started_at"),
         "duration_s": length_s,
@@ -141,10 +145,10 @@ def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings")
     """Render ``index.html`` of a batch.
 
     Args:
-        rows: one mapping a recording or failed bot: ``bot_id, recording_id, title, status`` (``done, partial,
-            failed, waiting, transient``), ``reason`` (why it is not done), ``href``, ``started_at,
-            duration_s, speakers`` (names) or ``participants`` (how many), ``share_of_meeting,
-            overlap_of_speech, warnings``; anything may be missing.
+        rows: one mapping a recording or failed bot: ``bot_id, recording_id, title, status`` (``complete,
+            partial, failed, not processed, waiting, transient``), ``reason`` (why it is not complete),
+            ``href``, ``started_at, duration_s, speakers`` (names) or ``participants`` (how many),
+            ``share_of_meeting, overlap_of_speech, warnings``; anything may be missing.
         heading: the page's title.
 
     Returns:

@@ -117,7 +117,7 @@ def clock(seconds: float) -> str:
 
 
 def plot_timeline(
-    speakers: Mapping[str, Rows],
+    speakers: Mapping[str, Rows | None],
     duration_s: float,
     ax: "Axes | None" = None,
     names: Names | None = None,
@@ -133,7 +133,7 @@ def plot_timeline(
                              ▄▄
 
     Args:
-        speakers: label to rows ``[start_s, end_s]`` on the mix's clock.
+        speakers: label to rows ``[start_s, end_s]`` on the mix's clock, None where they are not known.
         duration_s: length of the meeting, seconds.
         ax: where to draw; None makes a new figure.
         names: label to the name to show; the label where there is none.
@@ -157,10 +157,11 @@ def plot_timeline(
         _draw_bars(ax, spoken, (lane - 0.38, 0.52), SPEECH)
         _draw_bars(ax, intersect(spoken, others), (lane + 0.17, 0.21), STEP, edge)
         share = f"{100 * total(spoken) / talk_ms:.1f} %" if talk_ms else "–"
-        _write_beside(ax, lane, share if len(spoken) or not talk_ms else "silent")
+        silent = "not known" if speakers[label] is None else "silent" if talk_ms else share
+        _write_beside(ax, lane, share if len(spoken) else silent)
     _name_lanes(ax, [readable(label, names) for label in speakers])
     if speakers:
-        _write_beside(ax, -0.75, "of all talk")
+        _write_beside(ax, -0.75, "of known talk" if None in speakers.values() else "of all talk")
     clock_axis(ax, duration_s)
     handles: list[Any] = [Patch(color=SPEECH, label="speaks"), Patch(color=STEP, label="others speak too")]
     if presence:
@@ -268,8 +269,8 @@ def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names
     return ax
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def _percent(share: float) -> str:

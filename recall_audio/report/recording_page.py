@@ -31,9 +31,10 @@ from recall_audio.report.talk_section import (
     overlap_matrix,
     rows,
     sensitivity_rows,
+    shares_over,
     turn_rows,
 )
-from recall_audio.report.values import Documents, Speaker, duration_s, speakers, time_map, title
+from recall_audio.report.values import Documents, Speaker, duration_s, speakers, spoke, time_map, title
 from recall_audio.report.warnings_section import statements, verdict
 from recall_audio.typing import Spans
 
@@ -100,6 +101,7 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         "duration": clock(duration_s(documents, people)),
         "rows": rows(people),
         "denominators": DENOMINATORS,
+        "over": shares_over(people),
         "overlap": overlap_matrix(documents, people),
         "at_once": at_once(documents),
         "over_time": over_time(documents, people),
@@ -135,7 +137,6 @@ def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str
     """Return the main figures: name, figure, and what it refers to."""
     talk = mapping(documents.get("talk"))
     length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
-    spoke = sum(s.talk_s > 0 for s in people)
     of_meeting = percent(speech_s / length_s, 0) if speech_s is not None and length_s > 0 else ""
     over = number(talk.get("overlap_of_speech"))
     return [
@@ -144,7 +145,7 @@ def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str
             clock(length_s),
             count(len(objects(mapping(documents.get("alignment")).get("parts"))), "part"),
         ),
-        ("People", str(len(people)), f"{spoke} spoke"),
+        ("People", str(len(people)), spoke(people)),
         ("Speech", clock(speech_s), f"{of_meeting} of the meeting" if of_meeting else ""),
         (
             "More than one at once",

@@ -62,9 +62,10 @@ def rows(people: list[Speaker]) -> list[dict[str, Any]]:
                 "name": s.name,
                 "label": s.label,
                 "colour": s.colour,
-                "talk": clock(s.talk_s),
+                "talk": "not known" if s.talk_s is None else clock(s.talk_s),
+                "why": text(s.talk.get("talk_s_reason"), 200),
                 "talk_s": s.talk_s,
-                "raw": clock(raw_s) if raw_s is not None and raw_s - s.talk_s >= 0.5 else "",
+                "raw": clock(raw_s) if raw_s is not None and raw_s - (s.talk_s or 0.0) >= 0.5 else "",
                 "shares": {key: number(s.talk.get(key)) for key, _, _ in DENOMINATORS},
                 "exclusive": clock(s.talk.get("exclusive_s")),
                 "overlapped": clock(s.talk.get("overlapped_s")),
@@ -83,6 +84,15 @@ def _spread(quartiles: Mapping[str, Any]) -> str:
         return ""
     n = number(quartiles.get("n")) or 0
     return f"{seconds(quartiles['q1'])} to {seconds(quartiles['q3'])}, n = {n:.0f}"
+
+
+def shares_over(people: list[Speaker]) -> str:
+    """Return whose talk the shares are of where not everyone's is known, else an empty text."""
+    unknown = [s.name for s in people if s.talk_s is None]
+    known = [s.name for s in people if s.talk_s is not None]
+    if not unknown or not known:
+        return ""
+    return f"Shares are of what the known speakers said ({listing(known)}); {listing(unknown)}: not known."
 
 
 def overlap_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:
@@ -109,7 +119,7 @@ def overlap_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cel
 def _pair(shared_s: float | None, a: Speaker, b: Speaker, top: float) -> Cell:
     if a is b or shared_s is None:
         return Cell("")
-    less_s = min(a.talk_s, b.talk_s)
+    less_s = min(a.talk_s or 0.0, b.talk_s or 0.0)
     return Cell(clock(shared_s), percent(shared_s / less_s, 0) if less_s > 0 else "", heat(shared_s, top))
 
 

@@ -36,6 +36,7 @@ class Speaker:
         speech: what counts as their speech, milliseconds.
         taken_out: what was detected on their track but explained by others' leaked voices, milliseconds.
         talk: their entry in ``talk.json``, or an empty mapping.
+        is_known: whether it is known how much they spoke.
     """
 
     label: str
@@ -45,12 +46,15 @@ class Speaker:
     speech: Spans
     taken_out: Spans
     talk: Mapping[str, Any]
+    is_known: bool = True
 
     @property
-    def talk_s(self) -> float:
-        """Return seconds of speech: the measured figure, else the sum of the segments."""
+    def talk_s(self) -> float | None:
+        """Return seconds of speech: the measured figure, else the sum of the segments, None if unknown."""
         measured = number(self.talk.get("talk_s"))
-        return total(self.speech) / 1000.0 if measured is None else measured
+        if measured is None:
+            return total(self.speech) / 1000.0 if self.is_known else None
+        return measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,9 @@ def speakers(documents: Documents) -> list[Speaker]:
         name = text(entry.get("name")) or text(label)
         taken_out = subtract(spans_ms(raw.get(label)), speech)
         figures = mapping(talk.get(label))
-        found.append(Speaker(label, name, 0, _ids(entry), speech, taken_out, figures))
-    found.sort(key=lambda s: -s.talk_s)
+        is_known = "talk_s_reason" not in figures and (label in talk or label in clean)
+        found.append(Speaker(label, name, 0, _ids(entry), speech, taken_out, figures, is_known))
+    found.sort(key=lambda s: -1.0 if s.talk_s is None else s.talk_s, reverse=True)
     return [replace(s, colour=i % COLOURS) for i, s in enumerate(_told_apart(found))]
 
 
@@ -130,6 +135,14 @@ def _told_apart(found: list[Speaker]) -> list[Speaker]:
         else replace(s, name=f"{s.name} ({text(s.label)})")
         for s in found
     ]
+
+
+def spoke(people: list[Speaker]) -> str:
+    """Return how many spoke, and of how many that is not known."""
+    unknown = sum(s.talk_s is None for s in people)
+    return f"{sum((s.talk_s or 0.0) > 0 for s in people)} spoke" + (
+        f", {unknown} not known" if unknown else ""
+    )
 
 
 def title(documents: Documents) -> str:

@@ -18,7 +18,13 @@ from recall_audio.report.values import (
     name_of_participant,
 )
 
-_MISSING_CODES = {"part_missing", "no_audio_separate", "no_audio_mixed"}
+_MISSING_CODES = {
+    "part_missing",
+    "no_audio_separate",
+    "no_audio_mixed",
+    "speaker_unknown",
+    "speaker_incomplete",
+}
 _COVERED_BY = {
     "nominal_start_kept": "alignment",
     "step": "alignment",
@@ -95,7 +101,14 @@ def _missing_documents(documents: Documents, _people: list[Speaker]) -> Iterator
         "segments": "who speaks when",
         "talk": "who spoke how much",
     }
-    absent = [what for kind, what in wanted.items() if not documents.get(kind)]
+    run = mapping(documents.get("run"))
+    skipped = {s.get("name") for s in objects(run.get("stages")) if s.get("status") == "skipped"}
+    kinds = {"segments": "speech", "talk": "talk"}
+    absent = [
+        what
+        for kind, what in wanted.items()
+        if not documents.get(kind) and kinds.get(kind, kind) not in skipped  # there was nothing to do it on
+    ]
     if absent:
         yield Statement(
             MATTERS,
@@ -130,14 +143,15 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
             )
 
 
-def _silent_participants(documents: Documents, _people: list[Speaker]) -> Iterator[Statement]:
-    """Name the participants without any part."""
+def _silent_participants(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
+    """Name the participants without any part who are known to have been silent."""
     recording = mapping(documents.get("recording"))
     with_part = {key(part.get("participant_id")) for part in objects(recording.get("parts"))}
+    unknown = {i for s in people if s.talk_s is None for i in s.participant_ids}
     silent = [
         text(p.get("name")) or f"participant {text(p.get('participant_id'))}"
         for p in objects(recording.get("participants"))
-        if key(p.get("participant_id")) not in with_part
+        if key(p.get("participant_id")) not in with_part and p.get("participant_id") not in unknown
     ]
     if silent:
         verb = "has" if len(silent) == 1 else "have"

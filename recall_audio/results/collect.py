@@ -3,16 +3,23 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recall_audio.errors import ItemError, UsageError
-from recall_audio.export.collect import ALL_TABLES, Loaded, collect_rows
+from recall_audio.export.collect import ALL_TABLES, Ended, Loaded, collect_rows
 from recall_audio.export.tables import TABLE_WRITERS
-from recall_audio.files import atomic
-from recall_audio.model.outcome import CountCallback
+from recall_audio.files import atomic, read_json
+from recall_audio.model.outcome import WITH_RESULTS, CountCallback, Ending, Finding, ending_of
 from recall_audio.model.pseudonyms import Pseudonyms
-from recall_audio.pipeline.documents import as_this_version_writes, need, read_documents, recording_folders
+from recall_audio.pipeline.documents import (
+    Layout,
+    as_this_version_writes,
+    need,
+    read_documents,
+    recording_folders,
+)
 from recall_audio.pipeline.talk import remeasure_talk, view_of
 from recall_audio.results.locations import folders_at, root_of, upload_written
 from recall_audio.results.pseudonymise import recode_documents
@@ -69,7 +76,7 @@ def _load_each(
     left_out: list[ItemError],
     progress: CountCallback,
     pseudonyms: Pseudonyms | None,
-) -> Iterator[Loaded]:
+) -> Iterator[Loaded | Ended]:
     """Load recordings one by one, and append to `left_out` why one cannot be loaded."""
     for n_done, folder in enumerate(folders, 1):
         try:
@@ -77,9 +84,27 @@ def _load_each(
                 loaded = _load(folder, pseudonyms)
         except ItemError as error:
             left_out.append(ItemError(f"{folder}: {error.message}", error.hint, code=error.code))
+            yield _ended(folder, pseudonyms, error)
         else:
             yield loaded
         progress(n_done, len(folders))
+
+
+def _ended(folder: Path, pseudonyms: Pseudonyms | None, error: ItemError) -> Ended:
+    """Return how a recording ended that cannot be loaded: as its ``run.json`` says, else for this error."""
+    ending = Ending("failed", (Finding(error.code, error.message),))
+    with contextlib.suppress(ItemError), as_this_version_writes():
+        found = ending_of(read_json(Layout(folder).run, "run"))
+        # Without separate audio there is no talk, and nothing is damaged.
+        if found.status not in WITH_RESULTS or error.code == "missing_file":
+            ending = found
+    if not Layout(folder).run.is_file():
+        ending = ending_of(None)
+    bot_id, recording_id = folder.parent.name, folder.name
+    if pseudonyms is not None:  # a message may name people
+        bot_id, recording_id = pseudonyms.code("id", bot_id), pseudonyms.code("id", recording_id)
+        ending = replace(ending, reasons=tuple(replace(r, message="", where="") for r in ending.reasons))
+    return Ended(bot_id, recording_id, ending)
 
 
 def _load(folder: Path, pseudonyms: Pseudonyms | None) -> Loaded:
@@ -87,7 +112,10 @@ def _load(folder: Path, pseudonyms: Pseudonyms | None) -> Loaded:
     if pseudonyms is not None:
         documents, _ = recode_documents(documents, pseudonyms)
     people = {label: dict(p) for label, p in need(documents, "speakers")["speakers"].items()}
-    return Loaded(view_of(documents, remeasure_talk(documents)), people)
+    view = view_of(documents, remeasure_talk(documents))
+    return Loaded(
+        Ended(str(documents["recording"]["bot"]["id"]), view.recording_id, view.ending), view, people
+    )
 
 
 def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.DataFrame]":
@@ -101,7 +129,7 @@ def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.Da
 
     Returns:
         Name to table: meetings, segments, turns, transitions, overlaps, speakers, pairs, directed, parts, and
-        over all of them people, merges, persons. A warning names each recording that was left out.
+        over all of them recordings, people, merges, persons. A warning names each recording left out.
 
     Raises:
         UsageError: there is no recording.

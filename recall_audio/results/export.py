@@ -1,5 +1,6 @@
 """Write a recording's results, and transcripts of its stems, in other tools' formats."""
 
+import contextlib
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from recall_audio.export.transcripts import (
     recall_segments,
     write_transcript,
 )
-from recall_audio.files import atomic, create_file, path_in
+from recall_audio.files import atomic, create_file, path_in, read_json, write_json
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import (
@@ -61,7 +62,7 @@ def export_recording(
         clips: how long the clips for a transcriber may be, and which silences they join.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: there is no such format, or the target folder holds another recording's files.
         ItemError: the recording has no results to export.
         MachineError: the format needs a package that is not installed, or the disk is full.
     """
@@ -72,17 +73,25 @@ def export_recording(
     written = list[Path]()
     if pseudonyms is None:
         target = into or folder / "export" / form
-        view = _view(documents, folder, target)
+        view = replace(_view(documents, folder, target), clips=clips)
+        files = chosen.write(view)
+        stems = [s.file for s in view.stems.values()] if chosen.needs_audio else []
+        if into is not None:
+            _claim(target, view.recording_id, [*files, *stems])
         if chosen.needs_audio:
             written += [_link(path_in(folder, s.file), path_in(target, s.file)) for s in view.stems.values()]
     else:
         target = into or folder / "export" / f"{form}-pseudonymised"
         with as_this_version_writes():
             coded, recoded = recode_documents(documents, pseudonyms)
-        view = _view(coded)
+        view = replace(_view(coded), clips=clips)
+        files = chosen.write(view)
+        stems = [s.file for s in view.stems.values()] if chosen.names_audio else []
+        if into is not None:
+            _claim(target, view.recording_id, [*files, *stems])
         if chosen.names_audio:
             written += copy_stems(documents, recoded, folder, target)
-    for name, content in sorted(chosen.write(replace(view, clips=clips)).items()):
+    for name, content in sorted(files.items()):
         written.append(_write(path_in(target, name), content))
     return written
 
@@ -90,6 +99,30 @@ def export_recording(
 def _view(documents: Documents, folder: Path | None = None, target: Path | None = None) -> ExportView:
     with as_this_version_writes():
         return view_of(documents, remeasure_talk(documents), folder, target)
+
+
+CLAIMS_FILE = ".export.json"
+"""Which recording each file of a target folder is of, so that no other overwrites it."""
+
+
+def _claim(target: Path, recording_id: str, names: Sequence[str]) -> None:
+    """Note that files of a target folder are a recording's.
+
+    Raises:
+        UsageError: one of them is another recording's; nothing was written.
+        MachineError: the disk is full.
+    """
+    claims: dict[str, str] = {}
+    with contextlib.suppress(ItemError, AttributeError, TypeError, KeyError):
+        found = read_json(target / CLAIMS_FILE, "export")["files"]
+        claims = {str(name): str(owner) for name, owner in found.items()}
+    taken = [n for n in names if claims.get(n, recording_id) != recording_id and (target / n).is_file()]
+    if taken:
+        raise UsageError(
+            f"{target / taken[0]} is recording {claims[taken[0]]}'s; nothing was written.",
+            "Give each recording a folder of its own: --into FOLDER/RECORDING_ID.",
+        )
+    write_json(target / CLAIMS_FILE, "export", {"files": claims | dict.fromkeys(names, recording_id)})
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -130,7 +163,8 @@ def merge_files(
         pseudonyms: codes that replace the speakers' names; what they said does not change.
 
     Raises:
-        UsageError: a file belongs to no stem, or there is no such format.
+        UsageError: a file belongs to no stem, there is no such format, or the target folder holds another
+            recording's transcript.
         ItemError: a file is no transcript.
         MachineError: the disk is full.
     """
@@ -146,12 +180,10 @@ def merge_files(
         utterances = tuple(replace(u, speaker=recoded.labels[u.speaker]) for u in utterances)
     names = {label: p["name"] for label, p in need(documents, "speakers")["speakers"].items()}
     target = into or folder / "transcript"
-    return [
-        _write(
-            target / f"transcript{TRANSCRIPT_FORMATS[form].suffix}", write_transcript(utterances, names, form)
-        )
-        for form in forms or TRANSCRIPT_FORMATS
-    ]
+    named = {f"transcript{TRANSCRIPT_FORMATS[f].suffix}": f for f in forms or TRANSCRIPT_FORMATS}
+    if into is not None:
+        _claim(target, str(need(documents, "recording")["recording"]["id"]), list(named))
+    return [_write(target / name, write_transcript(utterances, names, form)) for name, form in named.items()]
 
 
 def read_utterances(documents: Documents, files: Sequence[Path]) -> tuple[Utterance, ...]:

@@ -144,6 +144,7 @@ def _run(run: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
     return {
         "version": run["version"],
         "status": run["status"],
+        "reasons": _plain_findings(run.get("reasons", []), recoded),
         "parameters": parameters,
         "inputs": {},
         "stages": stages,

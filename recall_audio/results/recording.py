@@ -8,6 +8,7 @@
     y, sr = rec.stem("Ann_Lee").load(60, 90)   # float32, librosa's conventions
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -38,7 +39,7 @@ SEGMENT_COLUMNS = ("speaker", "start_s", "end_s")
 TALK_COLUMNS = (
     "talk_s", "exclusive_s", "overlapped_s", "presence_s",
     "share_of_talk", "share_of_speech", "share_of_meeting", "share_of_presence",
-    "turns", "longest_monologue_s",
+    "turns", "longest_monologue_s", "shares_over", "reasons",
 )  # fmt: skip
 """Columns of ``Recording.talk``, indexed by speaker."""
 PART_COLUMNS = (
@@ -110,15 +111,19 @@ class Recording:
 
     @property
     def overlap(self) -> "pd.DataFrame":
-        """Return the overlap of each pair in seconds, with talk time on the diagonal."""
+        """Return the overlap of each pair in seconds, with talk time on the diagonal.
+
+        NaN stands where a speaker's audio is not known.
+        """
         talk = documents.need(self.documents, "talk")
         talk_s = {label: figures["talk_s"] for label, figures in talk["speakers"].items()}
         table = data_frame((list(talk_s), [[0.0] * len(talk_s) for _ in talk_s]))
         table.index = table.columns.copy()
         for label, seconds in talk_s.items():
-            table.loc[label, label] = seconds
+            table.loc[label, label] = math.nan if seconds is None else seconds
         for pair in talk["pairs"]:
-            table.loc[pair["a"], pair["b"]] = table.loc[pair["b"], pair["a"]] = pair["overlap_s"]
+            shared_s = math.nan if pair["overlap_s"] is None else pair["overlap_s"]
+            table.loc[pair["a"], pair["b"]] = table.loc[pair["b"], pair["a"]] = shared_s
         return table
 
     @property
@@ -207,7 +212,9 @@ class Recording:
         from recall_audio.pipeline.talk import presence_in
         from recall_audio.report.plots import plot_timeline
 
-        spoken = documents.need(self.documents, "segments")["speakers"]
+        unknown = self.documents.get("talk", {}).get("unknown", {})
+        segments = documents.need(self.documents, "segments")["speakers"]
+        spoken = {label: None if label in unknown else rows for label, rows in segments.items()}
         return plot_timeline(spoken, self.duration_s, ax, self.speakers, presence_in(self.documents))
 
     def plot_overlap(self, ax: "Axes | None" = None) -> "Axes":

@@ -11,6 +11,7 @@ from recall_audio.core.talk.measure import slide_talk
 from recall_audio.export.tables import joined_reasons
 from recall_audio.model.options import TalkOptions
 from recall_audio.pipeline.documents import Documents, labels_by_id, need
+from recall_audio.pipeline.talk import unknown_speakers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,13 +50,22 @@ def part_records(documents: Documents) -> list[Record]:
 
 
 def speaker_records(documents: Documents) -> list[Record]:
-    """Return the speakers of ``talk.json``, each with its label as ``speaker``.
+    """Return the speakers of ``talk.json``, each with its label as ``speaker``, and ``reasons`` in one text.
 
     Raises:
         ItemError: the recording has no talk.
     """
     speakers = need(documents, "talk")["speakers"]
-    return [{**figures, "speaker": label} for label, figures in speakers.items()]
+    return [{**_with_reasons(figures), "speaker": label} for label, figures in speakers.items()]
+
+
+def _with_reasons(figures: Record) -> Record:
+    """Return figures with the reasons of those that are null joined to one text."""
+    named = {name.removesuffix("_reason"): why for name, why in figures.items() if name.endswith("_reason")}
+    alike = set(named.values())
+    # One reason for many figures, such as an unknown speaker's, is said once.
+    reasons = alike.pop() if len(alike) == 1 and len(named) > 1 else joined_reasons(named)
+    return {**figures, "reasons": reasons}
 
 
 def pair_records(documents: Documents) -> list[Record]:
@@ -64,7 +74,7 @@ def pair_records(documents: Documents) -> list[Record]:
     Raises:
         ItemError: the recording has no talk.
     """
-    return list(need(documents, "talk")["pairs"])
+    return [_with_reasons(pair) for pair in need(documents, "talk")["pairs"]]
 
 
 def segment_records(documents: Documents) -> list[Record]:
@@ -81,23 +91,28 @@ def segment_records(documents: Documents) -> list[Record]:
 def window_records(documents: Documents, options: TalkOptions) -> list[Record]:
     """Measure talk in sliding windows of ``options.window_s``, one record a window.
 
-    A record holds ``start_s``, ``end_s``, ``speech_s``, ``overlap_s``, ``gini_normalised``, ``entropy``,
-    ``reasons`` and, for each speaker, the column of :func:`window_talk_columns`.
+    A record holds ``start_s``, ``end_s``, ``length_s``, ``speech_s``, ``overlap_s``, ``gini_normalised``,
+    ``entropy``, ``reasons`` and, for each speaker, the column of :func:`window_talk_columns`, None where
+    their audio is not known.
 
     Raises:
         ItemError: the recording has no segments or no alignment.
     """
-    segments = need(documents, "segments")["speakers"]
+    unknown = unknown_speakers(documents)
+    speakers = need(documents, "segments")["speakers"]
+    segments = {label: rows for label, rows in speakers.items() if label not in unknown}
+    not_known = {_talk_column(label): why for label, why in unknown.items()}
     duration_s = need(documents, "alignment")["mix"]["duration_s"]
     return [
         {
             "start_s": window.start_s,
             "end_s": window.end_s,
+            "length_s": window.length_s,
             "speech_s": window.speech_s,
             "overlap_s": window.overlap_s,
             "gini_normalised": window.equality.gini_normalised,
             "entropy": window.equality.entropy,
-            "reasons": joined_reasons(window.equality.reasons),
+            "reasons": joined_reasons({**window.equality.reasons, **not_known}),
             **{_talk_column(label): talk_s for label, talk_s in window.talk_s.items()},
         }
         for window in slide_talk(segments, duration_s, options)

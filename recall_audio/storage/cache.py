@@ -15,6 +15,7 @@ from pathlib import Path
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import atomic, path_in, sha256
+from recall_audio.model.outcome import WITH_RESULTS
 from recall_audio.storage.store import Facts, Store, Url
 from recall_audio.storage.workspace import (
     MANIFEST,
@@ -252,7 +253,7 @@ def _is_of_one_run(folder: Path) -> bool:
     if not (folder / MANIFEST).is_file():
         _drop_results(folder)
         return True
-    if not expected or _status(folder) != "done":
+    if not expected or _status(folder) not in WITH_RESULTS:
         return False
     return all((folder / n).is_file() and sha256(folder / n) == expected[n] for n in documents)
 

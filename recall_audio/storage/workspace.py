@@ -26,6 +26,7 @@ from typing import Any
 
 from recall_audio.errors import ItemError, TransientError
 from recall_audio.files import PART_SUFFIX, path_in, sha256, write_text
+from recall_audio.model.outcome import WITH_RESULTS
 from recall_audio.storage.store import ABSENT, Conflict, Facts, Store, Url
 
 MANIFEST = "run.json"
@@ -354,7 +355,7 @@ def _read_manifest(store: Store, objects: Mapping[str, Facts] | None = None) -> 
 
 def _is_same_result(theirs: Mapping[str, Any] | None, ours: Mapping[str, Any]) -> bool:
     """Tell whether another process's manifest is finished and names the same bytes."""
-    return theirs is not None and theirs.get("status") == "done" and digests(theirs) == digests(ours)
+    return theirs is not None and theirs.get("status") in WITH_RESULTS and digests(theirs) == digests(ours)
 
 
 def digests(manifest: Mapping[str, Any] | None) -> dict[str, str]:

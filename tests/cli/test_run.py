@@ -76,7 +76,7 @@ def test_an_unknown_bot_fails_alone(serve: Serve, command: Command) -> None:
     code, told, _ = command("run", unknown, server.bot_ids[0], unknown, "--out", "data", "--json")
     assert code == 1
     assert [json.loads(line)["status"] for line in told.splitlines()] == ["failed", "done"]
-    assert load(only_folder(Path("data")), "run")["status"] == "done"
+    assert load(only_folder(Path("data")), "run")["status"] == "complete"
     assert len(Path("data/journal.jsonl").read_text().splitlines()) == 2
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from recall_audio.core.talk.measure import measure_talk
 from recall_audio.export import ExportView, export
-from recall_audio.export.collect import ALL_TABLES, Loaded, collect_rows
+from recall_audio.export.collect import ALL_TABLES, Ended, Loaded, collect_rows
 from recall_audio.export.tables import TABLES, CsvTables, ParquetTables
 from recall_audio.model.labels import lasting_keys
+from recall_audio.model.outcome import Ending
 
 ZOOM = {"zoom": {"conf_user_id": "CUI-1", "user_id": 16778240}}
 TEAMS = {"microsoft_teams": {"user_id": "T-1"}}
@@ -23,7 +24,7 @@ def loaded(
     presence = {label: [[0.0, duration_s]] for label in segments}
     talk = measure_talk(segments, duration_s, presence=presence)
     view = ExportView(recording_id, duration_s, segments, {label: label for label in segments}, talk)
-    return Loaded(view, people)
+    return Loaded(Ended("b", view.recording_id, Ending("complete")), view, people)
 
 
 def meetings() -> Iterator[Loaded]:

@@ -198,3 +198,35 @@ def test_a_weak_etag_is_never_resumed_on(etag: str) -> None:
     step = resume.next_step(200, {"ETag": etag, "Content-Length": "9"}, resume.Have(), 100)
     assert step is not None
     assert resume.range_headers(resume.Have(5, step.have.etag, 9)) == {}
+
+
+def bot_with(code: str, *recordings: str) -> payloads.Bot:
+    """A bot with a last status, and recordings with theirs."""
+    rows = [{"id": f"r{i}", "status": {"code": status}} for i, status in enumerate(recordings)]
+    return payloads.bot({"id": "b", "status_changes": [{"code": code}], "recordings": rows})
+
+
+@pytest.mark.parametrize(
+    ("code", "recordings", "is_over"),
+    [
+        ("done", ("done",), True),
+        ("fatal", (), True),
+        ("media_expired", (), True),
+        ("analysis_done", ("done",), True),
+        ("analysis_failed", ("done",), True),
+        ("call_ended", ("done", "failed"), True),
+        ("call_ended", ("done", "processing"), False),
+        ("call_ended", (), False),
+        ("recording_permission_denied", (), True),
+        ("recording_permission_denied", ("done",), False),
+        ("in_call_recording", ("processing",), False),
+        ("breakout_room_entered", (), False),
+        ("participant_in_waiting_room", ("done",), False),
+        ("a_code_of_next_year", ("done",), False),
+    ],
+)
+def test_only_codes_known_to_be_final_end_a_bot(
+    code: str, recordings: tuple[str, ...], is_over: bool
+) -> None:
+    found = bot_with(code, *recordings)
+    assert (not found.is_under_way, found.facts["is_over"]) == (is_over, is_over)

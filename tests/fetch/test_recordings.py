@@ -358,3 +358,82 @@ def test_create_bot_refuses_what_cannot_be_right(lab: Lab, wrong: dict[str, str]
     with lab.serve(), pytest.raises(UsageError):
         create_bot(lab.settings, NewBot(**{"meeting_url": "https://zoom.us/j/1", **wrong}))  # type: ignore[arg-type]
     assert lab.server.requests == []
+
+
+# One bad row costs itself ---------------------------------------------------------------------------------
+
+
+def event(person: object, action: str, relative: object) -> dict[str, object]:
+    """A row of the participant events."""
+    return {"participant": person, "action": action, "timestamp": {"relative": relative}}
+
+
+def spoke(person: object, start_s: object, end: object) -> dict[str, object]:
+    """A row of the speaker timeline."""
+    return {"participant": person, "start_timestamp": {"relative": start_s}, "end_timestamp": end}
+
+
+@pytest.mark.parametrize("odd", [event({**BOB, "id": None}, "join", 0.5), event(BOB, "leave", None), 7])
+def test_a_row_of_events_that_cannot_be_used_is_left_out_alone_and_said(lab: Lab, odd: object) -> None:
+    make_meeting(lab.folder)
+    rows = [event(ANN, "join", 0.5), odd, event(BOB, "join", 0.2), event(ANN, "leave", 2.0)]
+    after(lab.folder / "meeting.json", lambda content: content.update(events=rows))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    assert recording.meeting.presence == (Presence(101, 0.2, None), Presence(100, 0.5, 2.0))
+    (note,) = recording.meeting.findings
+    assert (note.code, note.severity) == ("rows_dropped", "note")
+    assert (
+        note.message == "Left out of the participant events: 1 row that cannot be used; the others were read."
+    )
+
+
+@pytest.mark.parametrize("odd", [spoke({**ANN, "id": None}, 1.0, None), spoke(BOB, 1.0, {"relative": None})])
+def test_a_row_of_the_timeline_that_cannot_be_used_is_left_out_alone_and_said(lab: Lab, odd: object) -> None:
+    make_meeting(lab.folder)
+    rows = [spoke(ANN, 0.5, None), odd, spoke(ANN, 2.0, {"relative": 2.5})]
+    after(lab.folder / "meeting.json", lambda content: content.update(speaker_timeline=rows))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    kept = read_json(recording.folder / "source/speaker_timeline.json", "speaker_timeline")["timeline"]
+    assert [(row["start_s"], row["end_s"]) for row in kept] == [(0.5, None), (2.0, 2.5)]
+    assert [f.code for f in recording.meeting.findings] == ["rows_dropped"]
+    assert recording.meeting.spoke == (100,)
+
+
+def test_who_spoke_is_known_by_events_and_timeline_together(lab: Lab) -> None:
+    make_meeting(lab.folder)
+    cem = {**BOB, "id": 102, "name": "Cem"}
+    rows = {"events": [event(BOB, "speech_on", 0.5)], "speaker_timeline": [spoke(cem, 1.0, None)]}
+    after(lab.folder / "meeting.json", lambda content: content.update(rows))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    assert recording.meeting.spoke == (101, 102)
+    assert [p.name for p in recording.meeting.participants] == ["Ann", "Bob", "Cem"], "named by it alone, too"
+
+
+@pytest.mark.parametrize("change", [{"duration": -1}, {"duration": "x"}, {"participant": None}, {"id": ""}])
+def test_a_part_whose_row_cannot_be_used_is_lost_alone_and_said(lab: Lab, change: dict[str, object]) -> None:
+    make_meeting(lab.folder)
+    after(lab.folder / "meeting.json", lambda content: content["parts"][1].update(change))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    good, *lost = recording.meeting.parts
+    assert good.media.file
+    assert [p.media.problem for p in lost] == ([] if "participant" in change else ["bad_payload"])
+    assert (recording.status, recording.code) == ("partial", "bad_payload")
+    assert [f.code for f in recording.meeting.findings] == ["part_missing"]
+
+
+def test_an_empty_list_of_parts_is_a_loss_and_said_plainly(lab: Lab) -> None:
+    make_meeting(lab.folder)
+    after(lab.folder / "meeting.json", lambda content: content.update(parts=[]))
+    with lab.serve():
+        (recording,) = lab.fetch().recordings
+    assert (recording.status, recording.code) == ("partial", "no_parts")
+    assert "The list of separate audio is empty" in recording.reason
+    with (
+        lab.serve(state=State(mixed="missing")),
+        pytest.raises(ItemError, match="list of separate audio is empty"),
+    ):
+        lab.fetch()

@@ -46,6 +46,7 @@ REDONE: Mapping[str, tuple[Meeting, list[str]]] = MappingProxyType({
         replace(MEETING, mix=MediaFile("source/mixed.mp3", "mp3", 20, "cc", 60.0)),
         ["decode", "align", "speech", "talk", "stems", "report"],
     ),
+    "spoke": (replace(MEETING, spoke=(1,)), ["talk", "report"]),
     "presence": (replace(MEETING, presence=(Presence(1, 0.0, 59.0),)), ["talk", "report"]),
     "findings": (replace(MEETING, findings=()), ["people", "talk", "report"]),
 })  # fmt: skip

@@ -19,12 +19,13 @@ from typing import Any
 import pytest
 
 from recall_audio import __version__
+from recall_audio.core.talk.measure import measure_talk
 from recall_audio.model.alignment import Alignment, PartAlignment, TimeMap
 from recall_audio.model.labels import make_labels, speakers_json
 from recall_audio.model.meeting import MediaFile, Meeting, Part, Participant, Presence
 from recall_audio.model.options import SpeechOptions, TalkOptions
 from recall_audio.pipeline.documents import Documents
-from recall_audio.pipeline.talk import talk_of, with_sensitivity
+from recall_audio.pipeline.talk import talk_findings, talk_of, with_sensitivity
 
 DURATION_S = 120.0
 
@@ -75,7 +76,8 @@ def meeting_documents() -> Documents:
         ],
         "parameters": asdict(SpeechOptions()),
     }  # fmt: skip
-    recording = Meeting({"id": "b"}, {"id": "r"}, people, parts, None, PRESENCE)
+    spoke = (1, 2, 3, 4)  # by the platform's events, which report others than Eve
+    recording = Meeting({"id": "b"}, {"id": "r"}, people, parts, None, PRESENCE, spoke=spoke)
     return {
         "recording": recording.to_json(),
         "speakers": speakers_json(people, make_labels(people)),
@@ -113,6 +115,7 @@ def shares(label: str, presence_s: float) -> dict[str, Any]:
         "share_of_speech": talk_s / SPEECH_S,
         "share_of_meeting": talk_s / DURATION_S,
         "share_of_presence": talk_s / presence_s,
+        "lost_s": 0.0,
     }
 
 
@@ -265,7 +268,8 @@ EXPECTED = {
     "overlap_s": OVERLAP_S, "overlap_of_speech": 6.9 / 54.0, "overlap_of_meeting": 6.9 / 120.0,
     "talk_raw_s": 63.9, "speech_raw_s": 56.0, "overlap_raw_s": 7.9,
     "time_by_speakers_s": [66.0, 47.1, 6.9],
-    "speakers": SPEAKERS, "pairs": PAIRS, "equality": EQUALITY, "turn_taking": TURN_TAKING,
+    "n_known": 5, "n_unknown": 0, "speakers": SPEAKERS, "pairs": PAIRS,
+    "equality": EQUALITY, "turn_taking": TURN_TAKING,
     "sensitivity": SENSITIVITY,
 }  # fmt: skip
 
@@ -338,3 +342,97 @@ def test_the_words_name_the_choices(published: dict[str, Any]) -> None:
         tuple(pair) for pair in ("AB", "AD", "BA", "BD", "DA", "DC")
     ]
     assert (published["parameters"]["definitions"], published["parameters"]["version"]) == ("1", __version__)
+
+
+# Unknown is not zero --------------------------------------------------------------------------------------
+
+HEARD = "the platform reports that they spoke, but there is no separate audio of them"
+KNOWN = ("Ann", "Bob", "Cem", "Dee")
+
+
+def documents_where(
+    spoke: tuple[int, ...] | None, unassigned: list[list[float]] | None = None, *parts: Part
+) -> Documents:
+    """The meeting's files where the platform reports these speakers, with speech of the mix on no track."""
+    found = meeting_documents()
+    found["recording"] |= {"spoke": spoke, "parts": [*found["recording"]["parts"], *map(asdict, parts)]}
+    found["segments"] |= {} if unassigned is None else {"unassigned": unassigned}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("documents", "why"),
+    [
+        (documents_where((1, 2)), ""),
+        (documents_where((1, 2, 5)), "the platform reports that they spoke"),
+        (documents_where(None), "nothing that shows whether they spoke"),
+        (documents_where(None, []), ""),
+        (documents_where((1, 2), [[70, 96]]), "26 s of speech in the mix are on no track"),
+        (documents_where((1, 2), [[70, 70.9]]), ""),
+        (
+            documents_where((1, 2), None, Part("x", 5, 0.0, MediaFile(problem="gone", duration_s=9.0))),
+            "(gone)",
+        ),
+        (documents_where((1, 2), None, Part("x", 5, 0.0, MediaFile("source/x.mp3"))), "cannot be decoded"),
+        (documents_where((1, 2), None, Part("x", 5, 0.0, MediaFile(problem="gone", duration_s=0.0))), ""),
+    ],
+    ids=[
+        "never-heard",
+        "heard",
+        "no-events",
+        "all-assigned",
+        "unassigned",
+        "a-breath",
+        "gone",
+        "bad",
+        "empty",
+    ],
+)
+def test_someone_without_audio_is_silent_only_where_something_shows_it(
+    documents: Documents, why: str
+) -> None:
+    talk = talk_of(documents, TalkOptions())
+    assert list(talk.speakers) == ["Ann", "Bob", "Cem", "Dee", "Eve"]
+    assert list(talk.unknown) == (["Eve"] if why else [])
+    assert why in talk.unknown.get("Eve", "")
+    assert talk.speakers["Eve"].talk_s == (None if why else 0.0)
+    assert [f.code for f in talk_findings(talk)] == (["speaker_unknown"] if why else [])
+    assert talk.speakers["Eve"].presence_s == 40.0  # by events: it does not rest on audio
+
+
+def test_every_figure_of_an_unknown_speaker_is_null_and_the_others_are_over_the_known() -> None:
+    found = documents_where((1, 2, 3, 4, 5))
+    talk = with_sensitivity(talk_of(found, TalkOptions()), found, TalkOptions())
+    eve = talk.speakers["Eve"].to_json()
+    reasons = {name for name in eve if name.endswith("_reason")}
+    kept = {"presence_s", "shares_over", "lost_s"}
+    for name, value in eve.items():
+        if name not in kept | reasons:
+            assert (
+                (value["median"], value["n"], value["reason"]) == (None, None, HEARD)
+                if isinstance(value, dict)
+                else (value is None and eve[f"{name}_reason"] == HEARD)
+            ), name
+    without = {k: v for k, v in SPEECH.items() if k != "Eve"}
+    alone = measure_talk(without, DURATION_S, raw_segments={k: RAW[k] for k in without})
+    assert (talk.talk_s, talk.speech_s, talk.overlap_s) == (alone.talk_s, alone.speech_s, alone.overlap_s)
+    assert talk.equality == alone.equality
+    assert talk.over == KNOWN
+    assert (talk.n_known, talk.n_unknown) == (4, 1)
+    assert {s.shares_over for s in talk.speakers.values()} == {"known speakers"}
+    shares = [talk.speakers[label].share_of_talk for label in KNOWN]
+    assert shares == [alone.speakers[label].share_of_talk for label in KNOWN]
+    assert math.isclose(sum(s for s in shares if s is not None), 1.0)
+    with_eve = [pair for pair in talk.pairs if "Eve" in (pair.a, pair.b)]
+    assert [(p.overlap_s, p.overlap_of_shorter) for p in with_eve] == [(None, None)] * 4
+    assert talk.sensitivity is not None
+    assert all(set(v.talk_s) == set(KNOWN) for v in talk.sensitivity.variants)
+
+
+def test_a_lost_part_of_a_known_speaker_is_said_with_its_length() -> None:
+    lost = Part("x", 2, 70.0, MediaFile(problem="gone", duration_s=12.5))
+    talk = talk_of(documents_where((1, 2), None, lost), TalkOptions())
+    assert (talk.speakers["Bob"].lost_s, talk.speakers["Ann"].lost_s) == (12.5, 0.0)
+    (finding,) = talk_findings(talk)
+    assert (finding.code, finding.where) == ("speaker_incomplete", "Bob")
+    assert "12.5 s" in finding.message

@@ -35,7 +35,11 @@ def test_title_metadata_and_status_of_a_meeting_are_collected_and_shown(
     file.write_text(json.dumps(recording), "utf-8")
     meeting = ra.collect(processed.parent.parent)["meetings"].iloc[0]
     assert (meeting["bot_id"], meeting["recording_id"]) == (processed.parent.name, processed.name)
-    assert (meeting["title"], meeting["platform"], meeting["status"]) == ("Budget, part 2", "zoom", "done")
+    assert (meeting["title"], meeting["platform"], meeting["status"]) == (
+        "Budget, part 2",
+        "zoom",
+        "complete",
+    )
     assert json.loads(meeting["metadata"]) == {"team": "sales", "room": "7"}
     facts = ra.open(processed).facts
     assert (facts["title"], facts["bot_metadata"], facts["started_at"]) == (

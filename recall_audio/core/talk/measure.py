@@ -14,6 +14,7 @@ Definitions of turn-taking, with their sources: :mod:`recall_audio.core.talk.tur
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from recall_audio.core.talk.turn_taking import (
 )
 from recall_audio.core.talk.turns import distribution, longest_monologue
 from recall_audio.errors import UsageError
+from recall_audio.model.figures import Distribution
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.talk import DEFINITIONS, Equality, PairTalk, SpeakerTalk, Talk, TalkWindow
 from recall_audio.units import to_samples
@@ -85,7 +87,10 @@ def slide_talk(
 ) -> tuple[TalkWindow, ...]:
     """Measure talk, overlap and equality in sliding windows.
 
-    Windows are ``options.window_s`` long, and one starts every ``options.step_s``.
+    Windows are ``options.window_s`` long, and one starts every ``options.step_s``. The last one ends with the
+    meeting and may be shorter::
+
+        |──────|      |──────|      |────|     meeting of 78 s, window and step 30 s: 30, 30 and 18 s
 
     Args:
         segments: label to ``[[start_s, end_s], ...]``; an empty list for a silent participant.
@@ -100,13 +105,18 @@ def slide_talk(
         raise UsageError("A window's length and step must be above 0 s.", "Try --window 150 --step 30.")
     annotation = make_annotation(segments, duration_s)
     width = min(window, annotation.duration)
-    starts = np.arange(0, annotation.duration - width + 1, step, dtype=np.int64)
+    # One more start where the whole windows end before the meeting does.
+    starts = np.arange(0, max(annotation.duration - width + step, 1), step, dtype=np.int64)
+    starts = starts[starts < max(annotation.duration, 1)]
+    ends = np.minimum(starts + width, annotation.duration)
     sets = [*annotation.speech.values(), *(at_least(list(annotation.speech.values()), k) for k in (1, 2))]
-    held = np.array([covered(s, starts + width) - covered(s, starts) for s in sets]).reshape(len(sets), -1)
+    held = np.array([covered(s, ends) - covered(s, starts) for s in sets]).reshape(len(sets), -1)
     windows = []
-    for start, (*talk, speech, overlap) in zip(starts.tolist(), held.T.tolist(), strict=True):
+    for start, end, (*talk, speech, overlap) in zip(
+        starts.tolist(), ends.tolist(), held.T.tolist(), strict=True
+    ):
         talk_s = {label: to_s(t) for label, t in zip(annotation.speech, talk, strict=True)}
-        times = to_s(start), to_s(start + width)
+        times = to_s(start), to_s(end), to_s(end - start)
         windows.append(TalkWindow(*times, to_s(speech), to_s(overlap), talk_s, measure_equality(talk)))
     return tuple(windows)
 
@@ -185,8 +195,65 @@ def _talk(
         turn_taking=measure_turn_taking(found, annotation),
         sensitivity=None,
         events=found.events,
+        over=tuple(annotation.speech),
+        n_known=len(annotation.speech),
         reasons=reasons if duration else {**reasons, "overlap_of_meeting": NO_TIME},
     )
+
+
+def with_unknown(talk: Talk, unknown: Mapping[str, str], labels: Sequence[str]) -> Talk:
+    """Add participants whose audio is not known to the figures of the others.
+
+    Every figure that rests on their speech is None with the reason, never 0. The figures of the meeting stay
+    as they are, over the speakers in ``over``::
+
+        known      A ▬▬▬▬   B ▬▬          T, S, U, O, D_k and every share: over A and B
+        unknown    C ?                    T_C, its shares, O_AC, O_BC: None
+
+    Args:
+        talk: the figures of the known speakers.
+        unknown: label to the reason.
+        labels: everyone, in the order of the result; further labels follow.
+    """
+    if not unknown:
+        return talk
+    known = {
+        label: replace(speaker, shares_over="known speakers") for label, speaker in talk.speakers.items()
+    }
+    order = [x for x in dict.fromkeys([*labels, *known, *unknown]) if x in known or x in unknown]
+    measured = {(pair.a, pair.b): pair for pair in talk.pairs}
+    pairs = [
+        measured.get((a, b)) or _unknown_pair(a, b, unknown)
+        for i, a in enumerate(order)
+        for b in order[i + 1 :]
+    ]
+    return replace(
+        talk,
+        speakers={x: known[x] if x in known else unknown_speaker(unknown[x]) for x in order},
+        pairs=tuple(pairs),
+        unknown=dict(unknown),
+        n_unknown=len(unknown),
+    )
+
+
+def unknown_speaker(reason: str) -> SpeakerTalk:
+    """Return the figures of a participant whose audio is not known: each None with the reason."""
+    figures: dict[str, Any] = {}
+    for field in fields(SpeakerTalk):
+        if field.type is Distribution:
+            figures[field.name] = Distribution(None, None, None, None, None, reason)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            figures[field.name] = None
+    missing = [name for name, value in figures.items() if value is None]
+    return SpeakerTalk(
+        **figures, shares_over="known speakers", lost_s=None, reasons=dict.fromkeys(missing, reason)
+    )
+
+
+def _unknown_pair(a: str, b: str, unknown: Mapping[str, str]) -> PairTalk:
+    label = a if a in unknown else b
+    reason = f"{label}: {unknown[label]}"
+    return PairTalk(a, b, None, None, dict.fromkeys(("overlap_s", "overlap_of_shorter"), reason))
 
 
 def _speakers(

@@ -6,8 +6,8 @@
                          ├─ media_shortcuts.participant_events ─── URLs of three documents
                          └─ (by its own list) audio_separate ───── URL of a document: parts[], a URL each
 
-A field of the wrong type, or out of bounds, raises ItemError ``bad_payload``. Unknown fields are never read,
-and a status code is any string, because both grow without notice.
+A field of the wrong type, or out of bounds, raises ItemError ``bad_payload``; in a list of parts it costs its
+own part. Unknown fields are never read, and a status code is any string: both grow without notice.
 """
 
 from collections.abc import Mapping
@@ -109,18 +109,11 @@ def boolean(value: Any) -> bool | None:
 
 Kind = Literal["audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript"]
 
-_UNDER_WAY = frozenset(
-    {
-        "ready",
-        "joining_call",
-        "in_waiting_room",
-        "in_call_not_recording",
-        "recording_permission_allowed",
-        "in_call_recording",
-        "recording_done",
-        "call_ended",
-    }
-)
+_FINAL = frozenset({"done", "fatal", "media_expired", "analysis_done", "analysis_failed"})
+"""Status codes of a bot after which no recording appears; any other, known or new, may go on."""
+
+_SETTLED = frozenset({"done", "failed", "deleted"})
+"""Status codes of a recording that changes no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +201,16 @@ class Bot:
 
     @property
     def is_under_way(self) -> bool:
-        """Return whether recordings may still appear."""
-        return self.code in _UNDER_WAY
+        """Return whether recordings may still appear or grow.
+
+        Codes are an open set: only those that are known to be final end a bot. A call that has ended is final
+        once all its recordings are settled, a refused permission where there is none.
+        """
+        if self.code == "call_ended":
+            return not self.recordings or any(r.code not in _SETTLED for r in self.recordings)
+        if self.code == "recording_permission_denied":
+            return bool(self.recordings)
+        return bool(self.code) and self.code not in _FINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,28 +319,62 @@ def artifact(kind: Kind, value: Any) -> Artifact:
     )
 
 
-def parts(value: Any) -> list[PartEntry]:
-    """Read the entries of the separate audio's document, in its order."""
+@dataclass(frozen=True, slots=True)
+class PartList:
+    """The separate audio's document.
+
+    Attributes:
+        entries: what can be fetched, in the document's order.
+        unusable: key, participant (None if that is unusable) and error of every other row.
+    """
+
+    entries: tuple[PartEntry, ...] = ()
+    unusable: tuple[tuple[str, Participant | None, ItemError], ...] = ()
+
+
+def parts(value: Any) -> PartList:
+    """Read the separate audio's document: a row that cannot be used costs its own part alone.
+
+    Raises:
+        ItemError: it is no list, or none of its rows can be used.
+    """
+    if not isinstance(value, list):
+        raise bad_payload("list of parts", "a list")
     entries: list[PartEntry] = []
+    unusable: list[tuple[str, Participant | None, ItemError]] = []
     keys: set[str] = set()
-    for index, row in enumerate(rows(value, "list of parts")):
-        key = identifier(row.get("id", f"part_{index}"), "part")
-        key = f"{key}#{index}" if key in keys else key
-        keys.add(key)
-        what = f"part {key}"
-        url = url_text(row.get("download_url"))
-        start = mapping(row.get("start_timestamp"), f"{what}, start")
-        entries.append(
-            PartEntry(
-                key,
-                participant(row.get("participant"), what),
-                seconds(start.get("relative"), f"{what}, start"),
-                duration_s(row.get("duration"), f"{what}, duration"),
-                text(row.get("format")) or ("raw" if urls.claims_raw(url) else None),
-                url,
-            )
-        )
-    return entries
+    for index, row in enumerate(value):
+        try:
+            key = identifier(mapping(row, f"part {index}").get("id", f"part_{index}"), f"part {index}")
+            key = f"{key}#{index}" if key in keys else key
+            keys.add(key)
+            entries.append(_part(row, key))
+        except ItemError as error:
+            unusable.append((f"part_{index}", _participant_of(row), error))
+    if unusable and not entries:
+        raise unusable[0][2]
+    return PartList(tuple(entries), tuple(unusable))
+
+
+def _part(row: Json, key: str) -> PartEntry:
+    what = f"part {key}"
+    url = url_text(row.get("download_url"))
+    start = mapping(row.get("start_timestamp"), f"{what}, start")
+    return PartEntry(
+        key,
+        participant(row.get("participant"), what),
+        seconds(start.get("relative"), f"{what}, start"),
+        duration_s(row.get("duration"), f"{what}, duration"),
+        text(row.get("format")) or ("raw" if urls.claims_raw(url) else None),
+        url,
+    )
+
+
+def _participant_of(row: Any) -> Participant | None:
+    try:
+        return participant(optional_mapping(row).get("participant"), "part")
+    except ItemError:
+        return None
 
 
 def participant(value: Any, what: str) -> Participant:

@@ -21,7 +21,7 @@ def cut(start_s: float, end_s: float) -> dict[str, list[list[float]]]:
 
 def test_a_window_has_the_figures_of_its_stretch_alone() -> None:
     windows = slide_talk(SEGMENTS, 200.0, TalkOptions(window_s=70.0, step_s=20.0))
-    assert [w.start_s for w in windows] == [0, 20, 40, 60, 80, 100, 120]
+    assert [w.start_s for w in windows] == [0, 20, 40, 60, 80, 100, 120, 140]
     for w in windows:
         alone = measure_talk(cut(w.start_s, w.end_s), w.end_s - w.start_s)
         assert (w.speech_s, w.overlap_s) == (alone.speech_s, alone.overlap_s)
@@ -101,3 +101,22 @@ def test_variants_must_be_of_the_same_people() -> None:
         measure_sensitivity({"a": {"A": []}}, "c", 1.0)
     with pytest.raises(UsageError, match="different speakers"):
         measure_sensitivity({"a": {"A": []}}, "a", 1.0, (OtherThreshold(0.3, {"A": 0.0, "B": 0.0}, 0.0),))
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "window_s", "step_s", "lengths_s"),
+    [
+        (78.0, 30.0, 30.0, [30.0, 30.0, 18.0]),
+        (90.0, 30.0, 30.0, [30.0, 30.0, 30.0]),
+        (78.0, 30.0, 20.0, [30.0, 30.0, 30.0, 18.0]),
+        (78.0, 10.0, 50.0, [10.0, 10.0]),
+        (78.0, 10.0, 35.0, [10.0, 10.0, 8.0]),
+    ],
+)
+def test_the_last_window_ends_with_the_meeting_and_says_its_length(
+    duration_s: float, window_s: float, step_s: float, lengths_s: list[float]
+) -> None:
+    windows = slide_talk({"A": [[0, duration_s]]}, duration_s, TalkOptions(window_s=window_s, step_s=step_s))
+    assert [w.length_s for w in windows] == lengths_s
+    assert [w.start_s for w in windows] == [step_s * i for i in range(len(lengths_s))]
+    assert [w.talk_s["A"] for w in windows] == lengths_s
