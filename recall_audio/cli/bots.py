@@ -36,6 +36,23 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             self.fail(f"{value!r} is neither like 7d, 12h, 30m, 2w nor like 2026-01-31T09:00", param, ctx)
 
 
+class Span(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A length of time (``7d``, ``12h``)."""
+
+    name = "SPAN"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.timedelta:
+        """Convert text to a length of time."""
+        if isinstance(value, datetime.timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,6})([mhdw])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is not like 7d, 12h, 30m or 2w", param, ctx)
+        return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
 @click.command()
 @click.option(
     "--since", type=Moment(), help="List bots that joined after this: 7d, 12h, 30m, 2w ago, or a time."
@@ -48,6 +65,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
               help="List bots on this platform, e.g. zoom, microsoft_teams. May be repeated.")  # fmt: skip
 @click.option("--metadata", type=shared.KeyValue(), multiple=True,
               help="List bots with this key and value in their metadata. May be repeated.")  # fmt: skip
+@click.option("--expiring", type=Span(), help="List bots whose media are deleted within this time, e.g. 7d.")
 @shared.region_option
 @click.option("--json", "as_json", is_flag=True, help="Print bots as JSON lines on stdout.")
 @log_options

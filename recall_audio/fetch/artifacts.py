@@ -1,6 +1,8 @@
 """Find a recording's artifacts, and wait for those that the API is still making."""
 
 import contextlib
+import datetime
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -12,6 +14,11 @@ from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
 from recall_audio.fetch.context import FetchContext
 from recall_audio.fetch.http.retry import Cancellation, Policy
 from recall_audio.model.outcome import Finding
+
+_EXPIRES_SOON_S = 2 * 86_400.0
+"""Seconds before media are deleted from which a fetch warns of it."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +214,24 @@ def lost(artifact: Artifact) -> Finding:
         f"The {_LABEL.get(artifact.kind, artifact.kind)} of this recording is {artifact.code}{why}: "
         f"{_CONSEQUENCE.get(artifact.kind, 'it is not available')}.",
     )
+
+
+def time_of(text: str | None) -> datetime.datetime | None:
+    """Return an ISO 8601 time, UTC where it names no zone, or None."""
+    try:
+        time = None if text is None else datetime.datetime.fromisoformat(text)
+        return (
+            None
+            if time is None
+            else time.replace(tzinfo=time.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+        )
+    except (ValueError, OverflowError):
+        return None
+
+
+def warn_of_deletion(name: str, recording: Recording, now: float) -> None:
+    """Log a warning where the API soon deletes a recording's media for good."""
+    ends_at = time_of(recording.facts["expires_at"])
+    if ends_at is not None and 0.0 < ends_at.timestamp() - now <= _EXPIRES_SOON_S:
+        when = ends_at.isoformat(timespec="minutes")
+        _log.warning("%s: its media are deleted for good at %s: keep this copy", name, when)

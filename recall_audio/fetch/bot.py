@@ -13,7 +13,7 @@ from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, Transie
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.payloads import Bot, Recording
 from recall_audio.fetch.api.settings import REGIONS, Settings
-from recall_audio.fetch.artifacts import TRANSCRIPT_FILE
+from recall_audio.fetch.artifacts import TRANSCRIPT_FILE, time_of
 from recall_audio.fetch.context import FetchContext, open_context
 from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
 from recall_audio.fetch.ledger import read_meeting
@@ -140,10 +140,8 @@ def _wait_for_recordings(context: FetchContext, bot_id: str, until: float) -> Bo
 
 
 def _is_in_future(join_at: str | None, now: float) -> bool:
-    try:
-        return join_at is not None and datetime.datetime.fromisoformat(join_at).timestamp() > now
-    except (ValueError, OverflowError):
-        return False
+    joins_at = time_of(join_at)
+    return joins_at is not None and joins_at.timestamp() > now
 
 
 def create_bot(settings: Settings, new_bot: NewBot) -> str:
@@ -172,6 +170,7 @@ class BotFilter:
         statuses: only bots with one of these statuses; empty for any.
         platforms: only bots on one of these platforms; empty for any.
         metadata: only bots with all of these keys and values in their metadata.
+        expiring: only bots with media that are deleted for good within this time from now, or None.
     """
 
     since: datetime.datetime | None = None
@@ -179,6 +178,14 @@ class BotFilter:
     statuses: Sequence[str] = ()
     platforms: Sequence[str] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    expiring: datetime.timedelta | None = None
+
+    def matches(self, bot: "ListedBot", now: datetime.datetime) -> bool:
+        """Return whether a bot passes what the API cannot filter by."""
+        if self.expiring is None:
+            return True
+        ends_at = time_of(bot.expires_at)
+        return ends_at is not None and now < ends_at and ends_at - now <= self.expiring
 
     def query(self) -> dict[str, str | list[str]]:
         """Return the query parameters of the API's list."""
@@ -207,7 +214,7 @@ class ListedBot:
         recordings: number of its recordings.
         title: the meeting's title, by the first recording that has one, or None.
         metadata: the bot's metadata.
-        expires_at: when the first of its media are deleted, ISO 8601, or None.
+        expires_at: when the next of its media are deleted for good, ISO 8601, or None.
     """
 
     bot_id: str
@@ -229,19 +236,22 @@ def list_bots(settings: Settings, bot_filter: BotFilter) -> Iterator[ListedBot]:
         KeyRefused, ItemError, TransientError: as the API answers.
     """
     seen: set[str] = set()
+    now = datetime.datetime.now(datetime.UTC)
     with open_context(settings) as context:
         for row in context.api.list_rows("bot", **bot_filter.query()):
-            bot = _listed_bot(row)
-            if bot.bot_id not in seen:  # a bot created meanwhile moves others on to the next page
+            bot = _listed_bot(row, now)
+            # A bot created meanwhile moves others on to the next page.
+            if bot.bot_id not in seen and bot_filter.matches(bot, now):
                 seen.add(bot.bot_id)
                 yield bot
 
 
-def _listed_bot(row: Any) -> ListedBot:
+def _listed_bot(row: Any, now: datetime.datetime) -> ListedBot:
     bot = payloads.bot(row)
     facts, n_recordings = bot.facts, len(bot.recordings)
     titles = (r.facts["title"] for r in bot.recordings)
     kept = [r.facts["expires_at"] for r in bot.recordings if r.code != "deleted"]
+    ends = [(ends_at, end) for end in kept if (ends_at := time_of(end)) is not None and ends_at > now]
     return ListedBot(
         bot.bot_id,
         bot.code,
@@ -252,7 +262,7 @@ def _listed_bot(row: Any) -> ListedBot:
         n_recordings,
         next((title for title in titles if title), None),
         facts["metadata"],
-        min((end for end in kept if end), default=None),
+        min(ends)[1] if ends else None,
     )
 
 

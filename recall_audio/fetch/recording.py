@@ -22,6 +22,7 @@ from recall_audio.fetch.artifacts import (
     retrieve_artifact,
     wait_for_transcript,
     wait_until_settled,
+    warn_of_deletion,
 )
 from recall_audio.fetch.context import FetchContext
 from recall_audio.fetch.download.file import FileRequest, download
@@ -104,6 +105,7 @@ def fetch_recording(
     """
     bare = Meeting(bot.facts, recording.facts, (), (), None)
     name = f"recording {recording.recording_id}"
+    warn_of_deletion(name, recording, context.policy.now())
     if recording.code in ("failed", "deleted"):
         raise _gone(name, recording.code, recording.sub_code)
     known = {kind: i for r, kind, i in context.options.known_artifacts if r == recording.recording_id}

@@ -7,7 +7,8 @@ artifacts.
 
     FOLDER/meeting.json     recording_id, duration, participants[], parts[]; optional: bot_id, platform,
                             bot_name, mix (file), events[], speaker_timeline[], title, bot_metadata{},
-                            recording_metadata{}, video (file), transcript[]
+                            recording_metadata{}, video (file), transcript[],
+                            expires_at
     FOLDER/mix.mp3          the mixed recording
     FOLDER/parts/...        the parts, as meeting.json's ``parts[].file`` names them
 """
@@ -236,7 +237,7 @@ def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], 
         "created_at": stamp(),
         "started_at": stamp(),
         "completed_at": stamp(duration_s),
-        "expires_at": stamp(7 * 86_400.0),
+        "expires_at": meeting.content.get("expires_at", stamp(7 * 86_400.0)),
         "status": status(has.recording, has.sub_code),
         "media_shortcuts": shortcuts if has.shortcuts else None,
         "metadata": meeting.content.get("recording_metadata", {}),

@@ -1,5 +1,6 @@
 """Options of log lines: requests appear with -v, and every line is JSON where that is asked for."""
 
+import datetime
 import json
 import logging
 import re
@@ -94,6 +95,34 @@ def test_bots_are_filtered_and_listed_as_ids_or_json(
     code, _, said = command("bots", "--region", "No such!")
     assert code == 2
     assert "No such!" in said
+
+
+@covers("bots", "--expiring")
+@pytest.mark.parametrize(
+    ("left", "week", "hours"),
+    [
+        ({"days": 6}, True, False),
+        ({"days": 8}, False, False),
+        ({"hours": 3}, True, True),
+        ({"hours": -1}, False, False),
+    ],
+)
+def test_bots_whose_media_are_deleted_soon_are_listed(
+    serve: Serve, command: Command, left: dict[str, int], week: bool, hours: bool
+) -> None:
+    ends_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(**left)
+    server = serve(expires_at=ends_at.isoformat())
+    assert command("bots", "--expiring", "7d")[1].split() == (server.bot_ids if week else [])
+    assert command("bots", "--expiring", "12h")[1].split() == (server.bot_ids if hours else [])
+    assert command("bots", "--expiring", "soon")[0] == 2
+    said = command("fetch", *server.bot_ids, "--out", "data", "-q")[2]
+    assert ("deleted for good at" in said) is hours
+
+
+def test_media_that_are_kept_for_ever_never_expire(serve: Serve, command: Command) -> None:
+    serve(expires_at=None)
+    assert command("bots", "--expiring", "2w")[1] == ""
+    assert json.loads(command("bots", "--json")[1])["expires_at"] is None
 
 
 @covers("bots", "--metadata")
