@@ -238,6 +238,17 @@ def test_row_22_an_address_that_has_ended_is_never_asked(lab: Lab) -> None:
     assert len(lab.asked("mix.mp3")) == 1
 
 
+@pytest.mark.parametrize(("life_s", "renewed"), [(30.0, 1), (300.0, 0)])
+def test_row_22_an_address_that_ends_within_a_minute_is_renewed_before_it_is_asked(
+    lab: Lab, life_s: float, renewed: int
+) -> None:
+    with lab.serve(options=StandInOptions(url_life_s=life_s)):
+        (recording,) = lab.fetch().recordings
+    assert recording.status == "complete"
+    assert len(lab.asked("mix.mp3")) == 1
+    assert len(lab.asked("/audio_mixed/")) == renewed
+
+
 def test_a_clock_that_is_hours_ahead_stops_nothing(lab: Lab) -> None:
     """By such a clock every address has ended; each artifact is renewed once and then used."""
     import time

@@ -48,6 +48,15 @@ def test_row_3_a_hold_is_seen_by_every_process_and_every_kind_of_call(tmp_path: 
     assert granted(tmp_path, NOW + 7.1, n_processes=1) == 40
 
 
+@pytest.mark.parametrize("is_shared", [False, True], ids=["in memory", "in a folder"])
+def test_the_later_end_of_two_holds_stays(is_shared: bool, tmp_path: Path) -> None:
+    for ends in ((7.0, 2.0), (2.0, 7.0)):
+        rate_limit = RateLimit(tmp_path / str(ends) if is_shared else None, lambda: NOW)
+        for end_s in ends:
+            rate_limit.hold_until(NOW + end_s)
+        assert rate_limit.acquire("list") == 7.0
+
+
 def test_kinds_of_calls_are_counted_each_by_itself(tmp_path: Path) -> None:
     rate_limit = RateLimit(tmp_path, lambda: NOW)
     assert [sum(rate_limit.acquire(k) == 0.0 for _ in range(300)) for k in ("list", "create")] == [55, 55]
