@@ -144,6 +144,10 @@ def lasting_keys(email: str | None, extra_data: Mapping[str, Any] | None) -> tup
     return tuple(keys)
 
 
+def _is_email(key: str) -> bool:
+    return key.startswith("email:")
+
+
 @dataclass(frozen=True, slots=True)
 class Merge:
     """One merge of two participants into one person.
@@ -175,22 +179,33 @@ class PersonIndex:
         self._who: list[tuple[str, str]] = []
         self._keys: list[tuple[str, ...]] = []
         self._parent: list[int] = []
+        self._ids: list[dict[str, set[str]]] = []  # of each root: ids of platforms by their kind
         self._first: dict[str, int] = {}
 
     def add(self, recording_id: str, speaker: str, keys: tuple[str, ...]) -> int:
         """Add one participant of one meeting and return a number for :meth:`persons`."""
         number = len(self._parent)
         self._parent.append(number)
+        self._ids.append({key.partition(":")[0]: {key} for key in keys if not _is_email(key)})
         self._who.append((recording_id, speaker))
         self._keys.append(keys)
-        for key in keys:
+        for key in sorted(keys, key=_is_email):  # ids of the platform before emails
             first = self._first.setdefault(key, number)
+            if _is_email(key) and self._contradict(self._root(first), self._root(number)):
+                continue
             if self._root(first) != self._root(number):
                 self.merges.append(Merge(key, recording_id, speaker, *self._who[first]))
                 # The earliest stays the root, so that the result does not hang on who was merged when.
                 low, high = sorted((self._root(first), self._root(number)))
                 self._parent[high] = low
+                for kind, ids in self._ids[high].items():
+                    self._ids[low].setdefault(kind, set()).update(ids)
         return number
+
+    def _contradict(self, one: int, other: int) -> bool:
+        """Return whether two persons have different ids of one platform: an email may be wrong."""
+        first, second = self._ids[one], self._ids[other]
+        return any(kind in second and ids.isdisjoint(second[kind]) for kind, ids in first.items())
 
     def persons(self) -> list[str]:
         """Return each participant's person code, by the numbers that :meth:`add` returned.
@@ -200,7 +215,8 @@ class PersonIndex:
         lowest: dict[int, str] = {}
         for number, keys in enumerate(self._keys):
             root = self._root(number)
-            for key in keys:
+            # An email that did not merge belongs to the person who had it first.
+            for key in (k for k in keys if self._root(self._first[k]) == root):
                 lowest[root] = min(key, lowest.get(root, key))
         named = (lowest.get(self._root(n), "at:" + "/".join(self._who[n])) for n in range(len(self._parent)))
         return [hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:12] for name in named]
