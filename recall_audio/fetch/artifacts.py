@@ -45,6 +45,11 @@ class FoundArtifacts:
             return self.recording.code in ("processing", "paused")
         return any(a.is_under_way for a in audio)
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Return whether audio or participant events are still being made."""
+        return self.is_under_way or (self.events is not None and self.events.is_under_way)
+
 
 MIX_SOURCES: tuple[Kind, ...] = ("audio_mixed", "video_mixed")
 """What the mix is taken from, in the order of preference.
@@ -112,7 +117,7 @@ def wait_until_settled(
 
     `until` is a time on the policy's monotonic clock.
     """
-    while found.is_under_way and policy.monotonic() + policy.poll_s <= until:
+    while found.is_incomplete and policy.monotonic() + policy.poll_s <= until:
         cancellation.sleep(policy.poll_s, policy.retry)
         found = _poll(api, found)
     return found
@@ -125,8 +130,14 @@ def _poll(api: Api, found: FoundArtifacts) -> FoundArtifacts:
         if recording.code == "processing":
             return replace(found, recording=recording)
         return find_artifacts(api, recording)
+    events = found.events
+    with contextlib.suppress(ItemError):  # who joined and left is useful, not required
+        events = _poll_artifact(api, events)
     return replace(
-        found, mixed=_poll_artifact(api, found.mixed), separate=_poll_artifact(api, found.separate)
+        found,
+        mixed=_poll_artifact(api, found.mixed),
+        separate=_poll_artifact(api, found.separate),
+        events=events,
     )
 
 

@@ -11,7 +11,7 @@ from recall_audio.fetch.api.payloads import Artifact
 from recall_audio.fetch.artifacts import retrieve_artifact
 from recall_audio.fetch.download.media_host import MediaHost, SignedUrls
 from recall_audio.model.meeting import Participant, Presence
-from recall_audio.model.outcome import Finding
+from recall_audio.model.outcome import EVENTS_WAITING, Finding
 
 T = TypeVar("T")
 
@@ -154,6 +154,9 @@ def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None)
 
     A missing one becomes a note.
     """
+    if artifact is not None and artifact.is_under_way:
+        message = "The participant events are still being made: the next run asks for them again."
+        return Attendance(findings=(Finding(EVENTS_WAITING, message, severity="note"),))
     if artifact is None or not artifact.is_done:
         message = (
             "The API has no participant events of this recording: participants who only listened are unknown."

@@ -85,6 +85,9 @@ def ending_of(run: Mapping[str, Any] | None) -> Ending:
     return Ending({"done": "complete", "unfinished": "not processed"}.get(status, status), reasons)
 
 
+EVENTS_WAITING = "events_waiting"
+"""Code of the note on participant events that are still being made: the next run asks for them again."""
+
 NO_SPEAKER = "no_speaker"
 """Code of the error for a recording without the speakers that were asked for."""
 

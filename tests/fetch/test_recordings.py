@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fetch.lab import ANN, BOB, Lab, after, make_meeting, replies
 
+from recall_audio.batch.previous_runs import has_media
 from recall_audio.errors import ItemError, TransientError, UsageError
 from recall_audio.fetch import create_bot, fetch_bot, known_recordings
 from recall_audio.fetch.api import payloads
@@ -437,3 +438,23 @@ def test_an_empty_list_of_parts_is_a_loss_and_said_plainly(lab: Lab) -> None:
         pytest.raises(ItemError, match="list of separate audio is empty"),
     ):
         lab.fetch()
+
+
+def test_events_that_are_still_being_made_are_asked_for_again_without_another_download(lab: Lab) -> None:
+    with lab.serve(state=State(events="processing")):
+        (first,) = lab.fetch(is_fetched=has_media).recordings
+    assert (first.status, first.meeting.presence) == ("complete", ())
+    assert [f.code for f in first.meeting.findings] == ["events_waiting"]
+    with lab.serve():
+        (second,) = lab.fetch(is_fetched=has_media).recordings
+        assert not lab.asked(".ogg"), "the audio is here"
+        assert second.meeting.presence == (Presence(100, 0.0, 3.0), Presence(101, 0.0, 3.0))
+        assert second.meeting.findings == ()
+        (third,) = lab.fetch(is_fetched=has_media).recordings
+    assert third.reused
+
+
+def test_events_that_are_still_being_made_are_waited_for(lab: Lab) -> None:
+    with lab.serve(state=State(looks=2)):
+        (recording,) = lab.fetch(options=FetchOptions(wait_s=5.0)).recordings
+    assert recording.meeting.presence == (Presence(100, 0.0, 3.0), Presence(101, 0.0, 3.0))
