@@ -192,6 +192,7 @@ class PartAlignment:
         drift_bound_ppm: where drift is not observable, how large it may be.
         drift_from: part id whose drift was borrowed (one device, one clock), or None.
         residuals: ``((mix_s, lag_error_ms, weight), ...)`` of the windows about the map, for the report.
+        opposite: its polarity is opposite to the mix's.
     """
 
     part_id: str
@@ -206,6 +207,7 @@ class PartAlignment:
     drift_bound_ppm: float | None = None
     drift_from: str | None = None
     residuals: tuple[tuple[float, float, float], ...] = ()
+    opposite: bool = False
 
     @property
     def start_s(self) -> float:
@@ -228,6 +230,7 @@ class PartAlignment:
             "drift_from": self.drift_from,
             "time_map": self.time_map.to_json(),
             "residuals": [list(r) for r in self.residuals],
+            "opposite": self.opposite,
         }
 
     @staticmethod

@@ -78,7 +78,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="align",
-            revision=2,
+            revision=3,
             function="run_align",
             reads=("decode",),
             step="align",

@@ -9,7 +9,7 @@
     decision      aligned or not, how sure, and the time map                          here, confidence
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ from recall_audio.core.alignment.confidence import (
     share_drift,
     uncertainty_ms,
 )
+from recall_audio.core.alignment.correlation import inverted
 from recall_audio.core.alignment.lag_path import LagPath, find_lag_path, locate_steps
 from recall_audio.core.alignment.search import PartSearch, search_part
 from recall_audio.model.alignment import Alignment, PartAlignment, PartAudio, Status, TimeMap
@@ -62,6 +63,9 @@ MOST_RESIDUALS = 600
 """Windows of a part whose residuals are kept for the report."""
 
 KEPT = "the nominal start stands"
+
+FAR_S = 3.0
+"""Distance from its nominal start at which a part is named, seconds: starts are wrong by up to 2."""
 
 DELAY_UNKNOWN = Finding(
     "encoder_delay_unknown",
@@ -128,7 +132,7 @@ def reconcile(
 
 def findings_of(parts: Sequence[PartAlignment], encoder_delay_known: bool | None) -> tuple[Finding, ...]:
     """Return the findings on the parts, in their order, and on the mix."""
-    found = [f for f in map(_finding_of, parts) if f is not None]
+    found = [f for part in parts for f in (_finding_of(part), *_notes_of(part)) if f is not None]
     return (*found, DELAY_UNKNOWN) if encoder_delay_known is False else tuple(found)
 
 
@@ -145,6 +149,22 @@ def _finding_of(part: PartAlignment) -> Finding | None:
         code = "drift_borrowed" if part.drift_from else "drift_unobservable"
         return Finding(code, text, part.part_id, severity="note")
     return None
+
+
+def _notes_of(part: PartAlignment) -> Iterator[Finding]:
+    """Yield what is odd about a part that was placed: far from its nominal start, or upside down."""
+    if part.status in {"no_match", "no_mix", "silent"}:
+        return
+    off_s = part.start_s - part.nominal_start_s
+    if abs(off_s) > FAR_S:
+        side = "after" if off_s > 0 else "before"
+        text = f"It was found {abs(off_s):.1f} s {side} its nominal start, in a search of the whole mix."
+        yield Finding("found_far", text, part.part_id)
+    if part.opposite:
+        text = (
+            "Its polarity is opposite to the mix's: it was aligned upside down, and its stem is as recorded."
+        )
+        yield Finding("opposite_polarity", text, part.part_id, severity="note")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,6 +239,8 @@ def _examine(part: PartAudio, search: PartSearch, competing_db: FloatArray, own_
             if leaked
             else "nothing in it was found in the mix"
         )
+        if search.whole_mix:
+            found += ", which was searched from end to end, upright and upside down"
         return _PartCase(part, search, None, 0.0, "no_match", f"{found}; {KEPT}")
     share = explained_share(search, path)
     if share < EXPLAINED_SHARE and not _at_one_lag(search, path, share):
@@ -270,7 +292,8 @@ def _place_part(mix: Samples, case: _PartCase, path: LagPath, shared: SharedDrif
         bound_ppm = own.sigmas_95 * own.slope_sigma * 1e6
     else:
         bound_ppm = shared.bound_ppm if shared else drift_bound_ppm(own)
-    steps = locate_steps(part.samples, mix, path, case.search.candidates)
+    samples = inverted(part.samples) if case.search.opposite else part.samples
+    steps = locate_steps(samples, mix, path, case.search.candidates)
     return PartAlignment(
         part_id=part.part_id,
         participant_id=part.participant_id,
@@ -284,6 +307,7 @@ def _place_part(mix: Samples, case: _PartCase, path: LagPath, shared: SharedDrif
         drift_bound_ppm=None if observable else round(bound_ppm, 2),
         drift_from=shared.part_id if shared else None,
         residuals=_residuals(path),
+        opposite=case.search.opposite,
     )
 
 

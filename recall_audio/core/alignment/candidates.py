@@ -12,6 +12,7 @@ and the path through all cells (:mod:`~recall_audio.core.alignment.lag_path`) de
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -269,3 +270,31 @@ def _above(gain_db: FloatArray, reference_db: FloatArray, full_db: float, none_d
     """Return 1 down to `full_db` under the reference, falling to 0 at `none_db` under it."""
     above_db = gain_db - np.maximum(reference_db, LEAST_GAIN_DB)
     return np.clip((above_db + none_db) / (none_db - full_db), 0.0, 1.0)
+
+
+def choose_spread(score: FloatArray, wanted: int, apart: int) -> IntArray:
+    """Choose indices of high scores, apart from one another and spread over the whole.
+
+    Half of them are the best of all, half the best of equal stretches: a voice that is heard once in an hour
+    is found, and so is a clock that drifts over that hour.
+
+    Args:
+        score: shape (n,); indices of scores ≤ 0 are never chosen.
+        wanted: largest number of indices.
+        apart: least distance of two indices.
+
+    Returns:
+        Sorted indices.
+    """
+    best = np.argsort(-score, kind="stable")
+    edges = np.linspace(0, len(score), max(wanted // 2, 1) + 1).astype(int)
+    local = [a + int(np.argmax(score[a:b])) for a, b in pairwise(edges) if b > a]
+    local.sort(key=lambda i: -score[i])
+    chosen: list[int] = []
+    for limit, order in ((wanted // 2, best), (wanted, np.array(local, dtype=np.int64)), (wanted, best)):
+        for i in order[: 8 * wanted].tolist():
+            if len(chosen) >= limit:
+                break
+            if score[i] > 0 and all(abs(i - j) >= apart for j in chosen):
+                chosen.append(i)
+    return np.array(sorted(chosen), dtype=np.int64)

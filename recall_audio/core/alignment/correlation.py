@@ -8,6 +8,7 @@ A lag is in samples of the 16 kHz clock: sample t of the part lies at t + lag of
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,18 @@ HIGHEST_HZ = 6800.0
 
 WHITENING = 0.8
 """Exponent of the cross-spectrum's magnitude that is divided out: 1 is PHAT (Knapp & Carter 1976)."""
+
+
+class _Inverted(np.ndarray[tuple[int], np.dtype[np.int16]]):
+    """A view of samples that gives its slices upside down."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return -np.maximum(self.view(np.ndarray)[key], -32767)
+
+
+def inverted(samples: Samples) -> Samples:
+    """Return samples of the opposite polarity, shape (n,), turned over as they are read in slices."""
+    return samples.view(_Inverted)
 
 
 def read_windows(samples: Samples, starts: IntArray, n: int) -> Float32Array:

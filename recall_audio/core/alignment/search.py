@@ -10,8 +10,7 @@ One anchor alone can put a part in its place. Where anchors disagree (leaked voi
 between them decide later.
 """
 
-from dataclasses import dataclass, fields
-from itertools import pairwise
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from recall_audio.core.alignment.candidates import (
     REACH,
     Candidates,
     Cells,
+    choose_spread,
     gather_candidates,
     measure_cells,
     no_candidates,
@@ -87,6 +87,9 @@ MOST_STRETCHES = 3
 WINDOWS_A_STRETCH = 3
 """Windows of each such stretch that are searched."""
 
+WORTH_DB = 15.0
+"""A part that is never this far above its floor is not looked for in the whole mix: it holds no speech."""
+
 WHOLE_MIX_WINDOWS = 6
 """Windows that are searched over the whole mix."""
 
@@ -109,12 +112,14 @@ class Anchors:
         lag: shape (n,), samples to the mix's clock.
         height: shape (n,), the peak, in root mean squares.
         ratio: shape (n,), the peak over the runner-up.
+        depth: shape (n,), the highest peak of the window upside down.
     """
 
     at: IntArray
     lag: IntArray
     height: FloatArray
     ratio: FloatArray
+    depth: FloatArray
 
     def take(self, which: BoolArray | IntArray) -> "Anchors":
         """Return the chosen windows."""
@@ -128,10 +133,14 @@ class PartSearch:
     Attributes:
         cells: levels of its cells.
         candidates: candidate lags of the loud ones; none where no anchor was found.
+        opposite: its polarity is opposite to the mix's: it was searched upside down.
+        whole_mix: it was searched over the whole mix.
     """
 
     cells: Cells
     candidates: Candidates
+    opposite: bool = False
+    whole_mix: bool = False
 
 
 def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSearch:
@@ -145,22 +154,59 @@ def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSea
         options: how far to search.
     """
     cells = measure_cells(part.samples)
-    nominal: int | None = round(part.nominal_start_s * RATE_HZ)
-    if options.whole_mix:
-        nominal = search_whole_mix(part.samples, mix, cells)
-    if nominal is None or not np.any(cells.loud):
-        return PartSearch(cells, no_candidates())
-    anchors = find_anchors(part.samples, mix, cells, nominal, options.search_s)
+    samples, place, none = part.samples, _Place(), np.empty(0, dtype=np.int64)
+    anchors = Anchors(none, none, *(np.empty(0) for _ in range(3)))
+    if np.any(cells.loud) and not options.whole_mix:
+        nominal = round(part.nominal_start_s * RATE_HZ)
+        anchors, place = _anchors_near(samples, mix, cells, _Place(nominal), options.search_s)
+    if len(anchors.at) == 0 and np.any(cells.loud) and (options.whole_mix or cells.range_db >= WORTH_DB):
+        found = search_whole_mix(samples, mix, cells)
+        place = _Place(whole_mix=True)
+        if found is not None:
+            place = _Place(found[0], found[1], whole_mix=True)
+            anchors, place = _anchors_near(samples, mix, cells, place, options.search_s)
     if len(anchors.at) == 0:
-        return PartSearch(cells, no_candidates())
-    candidates = _near_anchors(mix, part.samples, cells, anchors)
+        return PartSearch(cells, no_candidates(), whole_mix=place.whole_mix)
+    if place.opposite:
+        samples = correlation.inverted(samples)
+    candidates = _near_anchors(mix, samples, cells, anchors)
     for _ in range(TURNS):
         unexplained, lag_before = unexplained_cells(cells, candidates)
-        cell, expected = search_beyond_steps(part.samples, mix, cells, unexplained, lag_before)
+        cell, expected = search_beyond_steps(samples, mix, cells, unexplained, lag_before)
         if len(cell) == 0:
             break
-        candidates = Candidates.join([candidates, gather_candidates(part.samples, mix, cell, expected)])
-    return PartSearch(cells, candidates)
+        candidates = Candidates.join([candidates, gather_candidates(samples, mix, cell, expected)])
+    return PartSearch(cells, candidates, place.opposite, place.whole_mix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a part is searched.
+
+    Attributes:
+        lag: about which lag, samples.
+        opposite: upside down.
+        whole_mix: the lag comes from a search over the whole mix.
+    """
+
+    lag: int = 0
+    opposite: bool = False
+    whole_mix: bool = False
+
+
+def _anchors_near(
+    samples: Samples, mix: Samples, cells: Cells, place: _Place, search_s: float
+) -> tuple[Anchors, _Place]:
+    """Find anchors near a place, as the part is and, where nothing is found, turned over."""
+    views = {False: samples, True: correlation.inverted(samples)}
+    anchors = find_anchors(views[place.opposite], mix, cells, place.lag, search_s)
+    if np.sum(anchors.height) > np.sum(anchors.depth):
+        return anchors, place
+    # Voices repeat: half a period beside its place, a part upside down has peaks too.
+    turned = find_anchors(views[not place.opposite], mix, cells, place.lag, search_s)
+    if np.sum(turned.height) > np.sum(anchors.height):
+        return turned, replace(place, opposite=not place.opposite)
+    return anchors, place
 
 
 def find_anchors(part: Samples, mix: Samples, cells: Cells, nominal: int, search_s: float) -> Anchors:
@@ -181,34 +227,6 @@ def choose_anchor_windows(cells: Cells, wanted: int) -> IntArray:
     return choose_spread(speech, wanted, LONG_CELLS) * CELL
 
 
-def choose_spread(score: FloatArray, wanted: int, apart: int) -> IntArray:
-    """Choose indices of high scores, apart from one another and spread over the whole.
-
-    Half of them are the best of all, half the best of equal stretches: a voice that is heard once in an hour
-    is found, and so is a clock that drifts over that hour.
-
-    Args:
-        score: shape (n,); indices of scores ≤ 0 are never chosen.
-        wanted: largest number of indices.
-        apart: least distance of two indices.
-
-    Returns:
-        Sorted indices.
-    """
-    best = np.argsort(-score, kind="stable")
-    edges = np.linspace(0, len(score), max(wanted // 2, 1) + 1).astype(int)
-    local = [a + int(np.argmax(score[a:b])) for a, b in pairwise(edges) if b > a]
-    local.sort(key=lambda i: -score[i])
-    chosen: list[int] = []
-    for limit, order in ((wanted // 2, best), (wanted, np.array(local, dtype=np.int64)), (wanted, best)):
-        for i in order[: 8 * wanted].tolist():
-            if len(chosen) >= limit:
-                break
-            if score[i] > 0 and all(abs(i - j) >= apart for j in chosen):
-                chosen.append(i)
-    return np.array(sorted(chosen), dtype=np.int64)
-
-
 def search_windows(part: Samples, mix: Samples, at: IntArray, first: IntArray, n_lags: int) -> Anchors:
     """Search windows of a part on the mix, each over a range of lags.
 
@@ -220,7 +238,7 @@ def search_windows(part: Samples, mix: Samples, at: IntArray, first: IntArray, n
         n_lags: how many lags are tried from there on.
     """
     lag = np.zeros(len(at), dtype=np.int64)
-    best, second = np.zeros(len(at)), np.full(len(at), 1e-3)
+    best, second, depth = np.zeros(len(at)), np.full(len(at), 1e-3), np.zeros(len(at))
     for low in range(0, n_lags, MOST_LAGS):
         width = min(MOST_LAGS, n_lags - low)
         for i in range(len(at)):
@@ -228,7 +246,9 @@ def search_windows(part: Samples, mix: Samples, at: IntArray, first: IntArray, n
             stretch = correlation.read_windows(mix, at[i : i + 1] + first[i] + low, LONG + width - 1)
             if not np.any(stretch):
                 continue
-            column, peak = correlation.find_peaks(correlation.correlations(window, stretch), 2, APART)
+            r = correlation.correlations(window, stretch)
+            depth[i] = max(depth[i], -float(np.min(r)))
+            column, peak = correlation.find_peaks(r, 2, APART)
             high, next_high = float(peak[0, 0]), float(peak[0, 1])
             if high > best[i]:
                 lag[i], next_high = first[i] + low + column[0, 0], max(next_high, best[i])
@@ -236,7 +256,7 @@ def search_windows(part: Samples, mix: Samples, at: IntArray, first: IntArray, n
             else:
                 next_high = high
             second[i] = max(second[i], next_high)
-    return Anchors(np.asarray(at, dtype=np.int64), lag, best, best / second)
+    return Anchors(np.asarray(at, dtype=np.int64), lag, best, best / second, depth)
 
 
 def trusted_anchors(anchors: Anchors) -> Anchors:
@@ -248,18 +268,37 @@ def trusted_anchors(anchors: Anchors) -> Anchors:
     return found.take(agree | ((found.ratio >= ALONE_RATIO) & (found.height >= ALONE_PEAK)))
 
 
-def search_whole_mix(part: Samples, mix: Samples, cells: Cells) -> int | None:
-    """Return the lag of a part that may lie anywhere on the mix, samples.
+def search_whole_mix(part: Samples, mix: Samples, cells: Cells) -> tuple[int, bool] | None:
+    """Return the lag of a part that may lie anywhere on the mix, samples, and whether it is upside down.
 
-    It is None where the part is not found.
-    The windows with most speech are searched over the whole mix: about a second a window and hour.
+    It is None where the part is not found. The windows with most speech are searched over the whole mix, all
+    of them on one transform of each stretch of it.
     """
     at = choose_anchor_windows(cells, WHOLE_MIX_WINDOWS)
-    found = trusted_anchors(search_windows(part, mix, at, -at - LONG, len(mix) + LONG))
-    if len(found.at) == 0:
+    windows = correlation.read_windows(part, at, LONG)
+    best = {
+        opposite: (np.zeros(len(at)), np.full(len(at), 1e-3), np.zeros(len(at), np.int64))
+        for opposite in (False, True)
+    }
+    for low in range(-LONG, len(mix), MOST_LAGS):
+        start = np.array([low], dtype=np.int64)
+        stretch = correlation.read_windows(mix, start, LONG + min(MOST_LAGS, len(mix) - low) - 1)
+        if not np.any(stretch):
+            continue
+        r = correlation.correlations(windows, stretch)
+        for opposite, (high, second, lag) in best.items():
+            column, peak = correlation.find_peaks(-r if opposite else r, 2, APART)
+            better = peak[:, 0] > high
+            second[:] = np.maximum(second, np.where(better, np.maximum(high, peak[:, 1]), peak[:, 0]))
+            lag[:] = np.where(better, low + column[:, 0] - at, lag)
+            high[:] = np.maximum(high, peak[:, 0])
+    found = {o: trusted_anchors(Anchors(at, lag, h, h / s, 0.0 * h)) for o, (h, s, lag) in best.items()}
+    opposite = max(found, key=lambda o: float(np.sum(found[o].height)))
+    anchors = found[opposite]
+    if len(anchors.at) == 0:
         return None
-    agree = np.abs(found.lag[:, None] - found.lag[None, :]) < RATE_HZ
-    return int(found.lag[np.argmax(agree @ found.height)])
+    agree = np.abs(anchors.lag[:, None] - anchors.lag[None, :]) < RATE_HZ
+    return int(anchors.lag[np.argmax(agree @ anchors.height)]), opposite
 
 
 def search_beyond_steps(

@@ -303,7 +303,6 @@ def test_a_part_is_found_anywhere_if_asked() -> None:
     made = meeting(seed=1)
     part = made.parts[2]
     audio = PartAudio("lost", 1, 0.0, part.samples[20 * makers.RATE_HZ :])
-    assert align(made.mix, [audio], PLAIN).parts[0].status == "no_match"
     found = align(made.mix, [audio], AlignOptions(whole_mix=True)).parts[0]
     assert found.start_s == pytest.approx(part.time_map.start_s + 20.0, abs=2e-5)
 
@@ -312,7 +311,8 @@ def test_a_wider_search_finds_a_start_that_is_farther_off() -> None:
     made = meeting(seed=1)
     part = made.parts[0]
     audio = PartAudio("off", 1, part.time_map.start_s + 7.5, part.samples)
-    assert align(made.mix, [audio], PLAIN).parts[0].status == "no_match"
+    assert search_part(made.mix, audio, PLAIN).whole_mix
+    assert not search_part(made.mix, audio, AlignOptions(search_s=8.0)).whole_mix
     found = align(made.mix, [audio], AlignOptions(search_s=8.0)).parts[0]
     assert worst_ms(part, found) < 0.02
 
@@ -378,3 +378,42 @@ def test_tracks_are_read_in_stretches_of_a_minute_and_a_half_at_most() -> None:
     Watched.longest = 0
     align(mix, [PartAudio("long", 1, made.parts[0].nominal_start_s, long)], PLAIN)
     assert 0 < Watched.longest <= 90 * makers.RATE_HZ
+
+
+@pytest.mark.parametrize("wrong_s", [-40.0, -15.0, 4.0, 15.0, 40.0])
+def test_a_start_that_is_far_off_is_found_in_the_whole_mix_and_named(wrong_s: float) -> None:
+    made = makers.make(n_speakers=2, duration_s=90.0, seed=61)
+    audio = [
+        replace(made.audio()[0], nominal_start_s=made.parts[0].time_map.start_s + wrong_s),
+        made.audio()[1],
+    ]
+    result = align(made.mix, audio, PLAIN)
+    found = result.parts[0]
+    assert found.start_s == pytest.approx(made.parts[0].time_map.start_s, abs=0.001)
+    (far,) = (f for f in result.findings if f.code == "found_far")
+    assert (far.where, f"{abs(wrong_s):.1f} s" in far.message) == ("part-00", True)
+    assert ("before" in far.message) == (wrong_s > 0)
+
+
+@pytest.mark.parametrize("wrong_s", [0.5, 20.0])
+def test_a_part_upside_down_is_aligned_and_its_polarity_noted(wrong_s: float) -> None:
+    made = makers.make(n_speakers=2, duration_s=60.0, seed=62, drift_ppm=30.0, leakage_db=-26.0)
+    first, second = made.audio()
+    start_s = made.parts[0].time_map.start_s
+    turned = replace(first, samples=-np.maximum(first.samples, -32767), nominal_start_s=start_s + wrong_s)
+    upright = align(made.mix, [replace(first, nominal_start_s=start_s + wrong_s), second], PLAIN)
+    result = align(made.mix, [turned, second], PLAIN)
+    assert result.parts[0].opposite
+    assert not result.parts[1].opposite
+    assert result.parts[0].time_map.knots == pytest.approx(
+        np.array(upright.parts[0].time_map.knots), abs=2e-5
+    )
+    assert result.parts[0].status == upright.parts[0].status
+    assert [f.where for f in result.findings if f.code == "opposite_polarity"] == ["part-00"]
+
+
+def test_a_part_that_is_nowhere_says_that_the_whole_mix_was_searched() -> None:
+    made, other = (makers.make(n_speakers=2, duration_s=60.0, seed=seed) for seed in (63, 64))
+    result = align(made.mix, other.audio(), PLAIN)
+    assert [p.status for p in result.parts] == ["no_match", "no_match"]
+    assert all("searched from end to end" in p.reason for p in result.parts)

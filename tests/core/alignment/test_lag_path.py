@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from recall_audio.core.alignment import correlation
-from recall_audio.core.alignment.candidates import CELL, Candidates, Cells, measure_cells
+from recall_audio.core.alignment.candidates import CELL, Candidates, Cells, choose_spread, measure_cells
 from recall_audio.core.alignment.lag_lines import common_slope, fit_lines
 from recall_audio.core.alignment.lag_path import PathRules, best_path, find_lag_path, locate_steps
-from recall_audio.core.alignment.search import choose_spread, unexplained_cells
+from recall_audio.core.alignment.search import unexplained_cells
 
 RNG = np.random.default_rng(20)
 RULES = PathRules(step_price=2.5, tolerance=4.0, creep=1e-6)
