@@ -16,7 +16,7 @@ from .model.options import SpeechOptions as SpeechOptions
 from .model.options import StemOptions as StemOptions
 from .model.options import TalkOptions as TalkOptions
 from .pipeline.process import process as process
-from .pipeline.speech import find_speech as find_speech
+from .pipeline.stages import find_speech as find_speech
 from .pipeline.stems.export import export_stems as export_stems
 from .results.collect import collect as collect
 from .results.recording import Recording as Recording

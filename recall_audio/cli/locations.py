@@ -122,17 +122,17 @@ def one_recording(folder: "Location", *needed: str) -> Path:
 
 
 def folders_at(place: "Location", *needed: str) -> list[Path]:
-    """Return the folder of every recording, as :func:`recall_audio.results.locations.folders_at` does."""
-    from recall_audio.results import locations
+    """Return the folder of every recording, as :func:`recall_audio.pipeline.documents.folders_at` does."""
+    from recall_audio.pipeline import documents
 
-    return locations.folders_at(place, *needed)
+    return documents.folders_at(place, *needed)
 
 
 def root_of(place: "Location") -> Path:
     """Return the folder itself, or the mirror of an address on this machine."""
-    from recall_audio.results import locations
+    from recall_audio.pipeline import documents
 
-    return locations.root_of(place)
+    return documents.root_of(place)
 
 
 def publish(path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.errors import MachineError
-from recall_audio.model.ownership import Network, OwnershipModel
+from recall_audio.model.speech import Network, OwnershipModel
 from recall_audio.typing import Float32Array
 
 WEIGHTS = Path(__file__).with_name("ownership.npz")

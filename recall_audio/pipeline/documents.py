@@ -11,6 +11,7 @@ from recall_audio.files import path_in, read_json
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.outcome import ending_of
 from recall_audio.pipeline.plan import STAGES
+from recall_audio.storage import Location, Mirror, ensure_files, upload_if_mirrored
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +193,36 @@ def facts_of(documents: Documents) -> dict[str, Any]:
         "stages": {s["name"]: s["status"] for s in run.get("stages", [])},
         "warnings": run.get("warnings", recording["findings"]),
     }
+
+
+def folders_at(location: Location, *needed: str) -> list[Path]:
+    """Return every recording's folder at or below a location.
+
+    For a store these are the local folders that mirror the recordings' documents.
+
+    Args:
+        location: a folder, or an address in a store.
+        needed: prefixes of files that have to be local besides the documents: ``stems/``.
+
+    Raises:
+        UsageError: there is no recording.
+        MachineError, TransientError: the store refuses, or cannot be reached.
+    """
+    if isinstance(location, Path):
+        return recording_folders(location)
+    found = Mirror(location).recordings()
+    for folder in found if needed else ():
+        ensure_files(folder, needed)
+    return found
+
+
+def root_of(location: Location) -> Path:
+    """Return the folder that is a location, or that mirrors it."""
+    return location if isinstance(location, Path) else Mirror(location).root
+
+
+def upload_written(paths: list[Path]) -> list[Path]:
+    """Upload those of the written files whose folder mirrors a store, and return all of them."""
+    for path in paths:
+        upload_if_mirrored(path)
+    return paths

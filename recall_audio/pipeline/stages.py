@@ -3,8 +3,12 @@
 The expensive piece of a stage is a function of the folder and a name, so that it can run in another process.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
+
+import numpy as np
 
 from recall_audio.core.alignment.align import align, reconcile
 from recall_audio.core.alignment.search import PartSearch, search_part
@@ -16,18 +20,64 @@ from recall_audio.errors import ItemError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, write_text
 from recall_audio.media.pcm_file import open_work
+from recall_audio.model.alignment import PlacedPart, Track
 from recall_audio.model.labels import speakers_json
-from recall_audio.model.options import Options
+from recall_audio.model.options import Options, SpeechOptions
 from recall_audio.model.outcome import CountCallback
-from recall_audio.model.speech import PartEvidence
+from recall_audio.model.speech import Detector, PartEvidence, SpeechResult
 from recall_audio.model.stems import Residual, StemsResult
 from recall_audio.pipeline.documents import Layout, read_documents
 from recall_audio.pipeline.job import Job, decode_all
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
-from recall_audio.pipeline.speech import write_posteriors
 from recall_audio.pipeline.stems.export import combine_results, export_stems, select_tracks
 from recall_audio.pipeline.talk import talk_findings, talk_of, view_of, with_sensitivity
+from recall_audio.typing import ByteArray
+
+
+def find_speech(
+    tracks: Sequence[Track],
+    duration_s: float,
+    detector: Detector,
+    options: SpeechOptions,
+    progress: Callable[[int, int], None] | None = None,
+    mix: PlacedPart | None = None,
+) -> SpeechResult:
+    """Return each participant's own speech.
+
+    Args:
+        tracks: every participant, silent ones too; labels differ.
+        duration_s: the mix's length; nothing is found past it.
+        detector: the voice detector.
+        options: what counts as speech.
+        progress: called with (parts heard, parts in all).
+        mix: the mixed recording on its own clock; with it, voices that have no track are found, and kept out
+            of others' speech.
+
+    Returns:
+        segments, raw segments and leakage; every label is there, with no spans where nothing was said.
+    """
+    parts = [p for t in tracks for p in t.parts] + ([mix] if mix is not None else [])
+    evidence: dict[str, PartEvidence] = {}
+    for i, part in enumerate(parts):
+        evidence[part.part_id] = part_evidence(part.part_id, part.samples, detector)
+        if progress is not None:
+            progress(i + 1, len(parts))
+    return join_speech(tracks, evidence, duration_s, options, load_ownership(), mix)
+
+
+def write_posteriors(stream: IO[bytes], posteriors: Mapping[str, ByteArray]) -> None:
+    """Write the probability of own speech of each track, × 255, for each 20 ms.
+
+    Args:
+        stream: gets an ``.npz`` of ``labels``, shape (tracks,), ``own``, shape (tracks, n), and ``frame_s``.
+        posteriors: label to shape (n,).
+    """
+    rows = list(posteriors.values())
+    own = np.stack(rows) if rows else np.zeros((0, 0), dtype=np.uint8)
+    np.savez_compressed(
+        stream, labels=np.array(list(posteriors), dtype=np.str_), own=own, frame_s=np.float64(0.02)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from recall_audio.fetch import Settings
 from recall_audio.media.wav import Stem
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.pipeline import documents
-from recall_audio.results.locations import folders_at, upload_written
+from recall_audio.pipeline.documents import folders_at, upload_written
 from recall_audio.results.records import data_frame, part_records, segment_records, select, speaker_records
 from recall_audio.storage import ensure_file, ensure_files, parse_location
 from recall_audio.typing import Samples

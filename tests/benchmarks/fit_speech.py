@@ -38,16 +38,19 @@ from platform_lab.scores import Score, score  # noqa: E402
 from platform_lab.small_network import Fitting, fit  # noqa: E402
 
 from recall_audio.core import spans as sp  # noqa: E402
-from recall_audio.core.speech.context import context  # noqa: E402
 from recall_audio.core.speech.evidence import part_evidence  # noqa: E402
+from recall_audio.core.speech.features import context  # noqa: E402
 from recall_audio.core.speech.find import join_speech  # noqa: E402
 from recall_audio.core.speech.frames import FRAME_SAMPLES  # noqa: E402
 from recall_audio.core.speech.ownership import Stretch, own_speech, read_stretch  # noqa: E402
 from recall_audio.detector import load_detector  # noqa: E402
 from recall_audio.detector.ownership import pack, unpack  # noqa: E402
 from recall_audio.model.options import SpeechOptions  # noqa: E402
-from recall_audio.model.ownership import Network, OwnershipModel  # noqa: E402
-from recall_audio.model.speech import PartEvidence  # noqa: E402
+from recall_audio.model.speech import (  # noqa: E402
+    Network,
+    OwnershipModel,
+    PartEvidence,
+)
 from recall_audio.typing import Float32Array  # noqa: E402
 
 FOLDS = 3

@@ -8,7 +8,7 @@ import pytest
 
 from recall_audio.detector import ownership
 from recall_audio.errors import MachineError
-from recall_audio.model.ownership import Network, OwnershipModel
+from recall_audio.model.speech import Network, OwnershipModel
 
 
 def network(seed: int, n_inputs: int = 5) -> Network:

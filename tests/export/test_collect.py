@@ -9,10 +9,10 @@ import pytest
 
 from recall_audio.core.talk.measure import measure_talk
 from recall_audio.export import ExportView, export
-from recall_audio.export.collect import ALL_TABLES, Ended, Loaded, collect_rows
 from recall_audio.export.tables import TABLES, CsvTables, ParquetTables
 from recall_audio.model.labels import lasting_keys
 from recall_audio.model.outcome import Ending
+from recall_audio.results.collect import ALL_TABLES, Ended, Loaded, collect_rows
 
 ZOOM = {"zoom": {"conf_user_id": "CUI-1", "user_id": 16778240}}
 TEAMS = {"microsoft_teams": {"user_id": "T-1"}}

@@ -9,7 +9,7 @@ import pytest
 
 import recall_audio as ra
 from recall_audio.cli import run as run_command
-from recall_audio.export.collect import ALL_TABLES
+from recall_audio.results.collect import ALL_TABLES
 
 
 def test_collected_tables_are_the_files_of_collect(processed: Path) -> None:

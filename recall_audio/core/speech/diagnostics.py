@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recall_audio.core import spans as sp
-from recall_audio.core.speech.filters import mean
+from recall_audio.core.speech.frames import mean
 from recall_audio.core.speech.on_mix import HALF_RATE_HZ, read_half
 from recall_audio.model.alignment import Track
 from recall_audio.model.outcome import Finding

@@ -18,16 +18,19 @@ from recall_audio.core import spans as sp
 from recall_audio.core.activity import measure_activity
 from recall_audio.core.speech.activity_alone import hears_others, with_activity
 from recall_audio.core.speech.diagnostics import oddities
-from recall_audio.core.speech.findings import ownership_findings
+from recall_audio.core.speech.findings import Observed, leaks_of, observe, ownership_findings
 from recall_audio.core.speech.frames import FRAME_SAMPLES, may_hold_speech
-from recall_audio.core.speech.leakage import Observed, leaks_of, observe
-from recall_audio.core.speech.ownership import Stretch, own_speech, read_stretch
-from recall_audio.core.speech.posteriors import Posteriors
-from recall_audio.core.speech.unassigned import mark_left, unassigned_speech
+from recall_audio.core.speech.ownership import (
+    Posteriors,
+    Stretch,
+    mark_left,
+    own_speech,
+    read_stretch,
+    unassigned_speech,
+)
 from recall_audio.model.alignment import PlacedPart, Track
 from recall_audio.model.options import SpeechOptions
-from recall_audio.model.ownership import OwnershipModel
-from recall_audio.model.speech import OtherThreshold, PartEvidence, SpeechResult
+from recall_audio.model.speech import OtherThreshold, OwnershipModel, PartEvidence, SpeechResult
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ, to_samples
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recall_audio.core.speech.filters import decibels, mean
 from recall_audio.core.speech.frames import (
     FRAME_SAMPLES,
     N_BANDS,
     SMALLEST_POWER,
     TrackFrames,
     band_power,
+    decibels,
     make_frames,
+    mean,
 )
 from recall_audio.core.speech.on_mix import read_half
 from recall_audio.model.alignment import PlacedPart, TimeMap, Track

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from recall_audio.model.ownership import Network
+from recall_audio.model.speech import Network
 from recall_audio.typing import Float32Array
 
 

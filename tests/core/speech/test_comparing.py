@@ -3,10 +3,26 @@
 import numpy as np
 import pytest
 
-from recall_audio.core.speech.excess import excess_over, explain, quantile
-from recall_audio.core.speech.filters import decibels, distances, log_odds, near, runs
-from recall_audio.core.speech.frames import N_BANDS, TrackFrames, band_power, make_frames
-from recall_audio.core.speech.likeness import AT, MOST_LAG, compare, likeness_score
+from recall_audio.core.speech.frames import (
+    N_BANDS,
+    TrackFrames,
+    band_power,
+    decibels,
+    distances,
+    log_odds,
+    make_frames,
+    near,
+    runs,
+)
+from recall_audio.core.speech.likeness import (
+    AT,
+    MOST_LAG,
+    compare,
+    excess_over,
+    explain,
+    likeness_score,
+    quantile,
+)
 from recall_audio.typing import Float32Array
 
 N = 1500  # frames: 30 s

@@ -16,7 +16,7 @@ from recall_audio.detector.ownership import load_ownership
 from recall_audio.model.alignment import PlacedPart, TimeMap, Track
 from recall_audio.model.options import SpeechOptions
 from recall_audio.model.speech import PartEvidence, SpeechResult
-from recall_audio.pipeline.speech import find_speech
+from recall_audio.pipeline.stages import find_speech
 from recall_audio.typing import Spans
 
 LOUD_LEAK_DB, FAINT_LEAK_DB = -14.0, -26.0

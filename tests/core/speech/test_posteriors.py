@@ -4,8 +4,7 @@ import numpy as np
 
 from recall_audio.core import spans as sp
 from recall_audio.core.speech.findings import ownership_findings
-from recall_audio.core.speech.posteriors import Posteriors
-from recall_audio.core.speech.unassigned import unassigned_speech
+from recall_audio.core.speech.ownership import Posteriors, unassigned_speech
 from recall_audio.model.alignment import PlacedPart, TimeMap
 from recall_audio.model.speech import PartEvidence
 from recall_audio.typing import Float32Array, Spans
