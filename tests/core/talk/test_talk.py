@@ -101,6 +101,13 @@ def test_the_fixtures_monologues_and_latencies(talk: Talk) -> None:
     assert [s.turn_s.total_s for s in talk.speakers.values()] == [9.0, 3.8, 6.9, 0.0]
 
 
+def test_a_pause_in_ones_own_turn_is_no_response() -> None:
+    # A answers B after 1 s, and goes on after a pause of 0.5 s.
+    answer = measure_talk({"B": [[0, 2]], "A": [[3, 5], [5.5, 7]]}, 8.0).speakers["A"]
+    assert (answer.response_latency_s.n, answer.response_latency_s.median) == (1, 1.0)
+    assert (answer.pause_s.n, answer.floor_taken) == (1, 1)
+
+
 def test_pauses_inside_a_turn_add_up() -> None:
     spoken = measure_talk({"A": [[0, 1], [1.5, 2], [2.75, 4]]}, 5.0).speakers["A"]
     assert (spoken.turns, spoken.pause_s.n, spoken.pause_s.total_s) == (1, 2, 1.25)

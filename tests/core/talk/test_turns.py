@@ -53,8 +53,15 @@ def test_a_parts_edge_cuts_like_a_leave() -> None:
     assert kinds(measure_talk(segments, 10.0, cuts_s={"A": [3.0]})) == [("AB", "within")]
 
 
-def test_an_offset_beside_a_cut_is_null_and_says_so() -> None:
-    talk = measure_talk({"A": [[1, 5]], "B": [[6, 7]]}, 10.0, presence={"A": [[0, 5]], "B": [[0, 10]]})
+@pytest.mark.parametrize(
+    "presence",
+    [
+        pytest.param({"A": [[0, 5]], "B": [[0, 10]]}, id="the earlier one leaves"),
+        pytest.param({"A": [[0, 10]], "B": [[6, 10]]}, id="the later one joins"),
+    ],
+)
+def test_an_offset_beside_a_cut_is_null_and_says_so(presence: Segments) -> None:
+    talk = measure_talk({"A": [[1, 5]], "B": [[6, 7]]}, 10.0, presence=presence)
     (move,) = talk.events.transitions
     assert move.fto_s is None
     assert "recording starts or stops" in move.reasons["fto_s"]
