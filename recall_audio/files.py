@@ -6,6 +6,7 @@ final name; the folder is flushed too. A killed process leaves at most a ``.part
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import math
@@ -13,7 +14,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -276,6 +277,17 @@ def remove_parts_of(folder: Path, pid: int) -> None:
     for path in folder.rglob(f".*.{pid}.????????{PART_SUFFIX}"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def sweep_parts_of(paths: Iterable[Path], older_than_s: float = 6 * 3600.0) -> None:
+    """Remove old temporary files of these files, in folders that may hold others' files as well."""
+    oldest_s = time.time() - older_than_s
+    for path in paths:
+        name = glob.escape(f".{path.name[:80]}.")
+        for left in path.parent.glob(f"{name}*.????????{PART_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                if left.stat().st_mtime < oldest_s:
+                    left.unlink()
 
 
 def sweep_parts(folder: Path, older_than_s: float = 6 * 3600.0) -> int:

@@ -33,6 +33,8 @@ from recall_audio.export.timelines import timestamp
 from recall_audio.model.options import TalkOptions
 
 EXPECTED_TRANSCRIPT = "Expected openai-whisper, faster-whisper or WhisperX JSON."
+_LATEST_S = 1e7
+"""Latest time of a transcript that is believed, seconds: 115 days."""
 _WORD = ("start", "end", "word", "probability")
 """The order of the fields where a word is an array: older versions of faster-whisper write tuples."""
 
@@ -224,9 +226,9 @@ def _word(word: Mapping[str, Any]) -> Word:
 
 
 def _seconds(value: Mapping[str, Any], key: str) -> float | None:
-    """Return a finite number, or None."""
+    """Return a number of seconds that a meeting can have, or None."""
     number = value.get(key)
-    usable = isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
+    usable = isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _LATEST_S
     return float(number) if usable and number is not None else None
 
 

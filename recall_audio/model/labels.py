@@ -40,9 +40,10 @@ def make_labels(participants: Sequence[Participant]) -> dict[int, str]:
     """
     labels: dict[int, str] = {}
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     for person in participants:
         if person.participant_id not in labels:
-            label = _untaken(safe_name(person.name, f"participant_{person.participant_id}"), taken)
+            label = _untaken(safe_name(person.name, f"participant_{person.participant_id}"), taken, numbers)
             taken.add(_twin_key(label))
             labels[person.participant_id] = label
     return labels
@@ -103,13 +104,22 @@ def _twin_key(label: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", label).upper().casefold())
 
 
-def _untaken(label: str, taken: set[str]) -> str:
-    """Return `label`, with the first number from 2 where it is taken."""
-    candidate, number = label, 1
+def _untaken(label: str, taken: set[str], numbers: dict[str, int]) -> str:
+    """Return `label`, with the first number from 2 where it is taken.
+
+    Args:
+        label: what is wanted.
+        taken: keys of the labels so far; it only grows.
+        numbers: the last number of each wanted label, updated here, so that a thousand guests take no
+            half a million tries.
+    """
+    number = numbers.get(label, 1)
+    candidate = label if number == 1 else _cut(label, LONGEST_BYTES - len(f"_{number}")) + f"_{number}"
     while _twin_key(candidate) in taken:
         number += 1
         suffix = f"_{number}"
         candidate = _cut(label, LONGEST_BYTES - len(suffix)) + suffix
+    numbers[label] = number
     return candidate
 
 

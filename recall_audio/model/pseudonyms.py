@@ -27,8 +27,25 @@ LEFT_OUT = "left_out"
 
 _EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 _UUID = "-".join(rf"[0-9a-fA-F]{{{n}}}" for n in (8, 4, 4, 4, 12))
-_BOT_KEEPS = ("platform", "join_at")
+_BOT_KEEPS = ("join_at",)
 _RECORDING_KEEPS = ("started_at", "completed_at", "expires_at")
+_PLATFORMS = frozenset(
+    {"zoom", "microsoft_teams", "microsoft_teams_live", "teams", "google_meet", "webex", "slack",
+     "slack_authenticator", "slack_huddle_observer", "goto_meeting"}
+)  # fmt: skip
+"""Meeting platforms, which are no person's."""
+_CLIENTS = frozenset(
+    {"desktop", "mobile", "mobile_app", "phone", "dial_in", "web", "browser", "room", "unknown", "other"}
+)
+"""What a participant may have joined with."""
+_FORMATS = frozenset({"mp3", "raw", "ogg", "opus", "wav", "flac", "mp4", "m4a", "aac", "webm"})
+_ID_FIELDS = frozenset(
+    {"id", "user_id", "conf_user_id", "static_participant_id", "webex_id", "participant_id", "tenant_id",
+     "role_id", "guid", "account_id"}
+)  # fmt: skip
+"""Fields of ``extra_data`` whose values are ids. Keys are the platform's, so they too can hold a name."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?")
+_PROBLEM = re.compile(r"[a-z_]{1,24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,8 @@ class Pseudonyms:
             name=None if person.name is None else self.name(person.name),
             email=None if person.email is None else self.email(person.email),
             extra_data=self._ids(person.extra_data or {}, ()) or None,
+            platform=_known(person.platform, _CLIENTS | _PLATFORMS),
+            is_host=person.is_host if isinstance(person.is_host, bool) else None,
         )
 
     def recode(self, meeting: Meeting) -> "Recoded":
@@ -88,10 +107,14 @@ class Pseudonyms:
         parts = {p.part_id: self.code("part", p.part_id) for p in meeting.parts}
         before, after = make_labels(meeting.participants), make_labels(people)
         coded = Meeting(
-            bot={**self._coded(meeting.bot, ("id", "meeting_id")), **_kept(meeting.bot, _BOT_KEEPS)},
+            bot={
+                **self._coded(meeting.bot, ("id", "meeting_id")),
+                "platform": _known(meeting.bot.get("platform"), _PLATFORMS),
+                **_times(meeting.bot, _BOT_KEEPS),
+            },
             recording={
                 **self._coded(meeting.recording, ("id",)),
-                **_kept(meeting.recording, _RECORDING_KEEPS),
+                **_times(meeting.recording, _RECORDING_KEEPS),
             },
             participants=people,
             parts=tuple(
@@ -132,10 +155,12 @@ class Pseudonyms:
         """Return the ids in a platform's own data as codes, without its other fields."""
         kept: dict[str, Any] = {}
         for name, value in extra.items():
+            if name not in _PLATFORMS | _ID_FIELDS:
+                continue
             if isinstance(value, Mapping):
                 inner = self._ids(value, (*path, name))
                 kept |= {name: inner} if inner else {}
-            elif name.endswith("id") and _is_id(value):
+            elif name in _ID_FIELDS and _is_id(value):
                 kept[name] = self.code(".".join((*path, name)), str(value).strip())
         return kept
 
@@ -181,8 +206,15 @@ class Recoded:
         return self.words[word] if word in self.words else unknown(word)
 
 
-def _kept(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {k: facts[k] for k in names if k in facts}
+def _times(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the times among some fields, None for whatever else stands there."""
+    found = {k: facts[k] for k in names if k in facts}
+    return {k: v if isinstance(v, str) and _TIME.fullmatch(v) else None for k, v in found.items()}
+
+
+def _known(value: object, words: frozenset[str]) -> str | None:
+    """Return a word that is one of `words`, else None: any other may name a person."""
+    return value if isinstance(value, str) and value in words else None
 
 
 def _is_id(value: Any) -> bool:
@@ -197,7 +229,9 @@ def _is_count(word: str) -> bool:
 def _left_out(media: MediaFile) -> MediaFile:
     """Return a file that is left out of the copy, or one missing for its own reason."""
     why = LEFT_OUT if media.file else media.problem
-    return MediaFile(format=media.format, duration_s=media.duration_s, problem=why)
+    if why is not None and why != LEFT_OUT and not _PROBLEM.fullmatch(why):
+        why = "missing"
+    return MediaFile(format=_known(media.format, _FORMATS), duration_s=media.duration_s, problem=why)
 
 
 def _leaves(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, str]:

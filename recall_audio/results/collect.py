@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.tables import TABLE_WRITERS
-from recall_audio.files import atomic, read_json
+from recall_audio.files import atomic, read_json, sweep_parts_of
 from recall_audio.model.outcome import WITH_RESULTS, CountCallback, Ending, Finding, ending_of
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import (
@@ -268,6 +268,7 @@ def collect_recordings(
     target = into or root / ("tables-pseudonymised" if pseudonyms else "tables")
     writer_class = TABLE_WRITERS[form]
     paths = {t.name: target / f"{t.name}{writer_class.suffix}" for t in ALL_TABLES}
+    sweep_parts_of(paths.values())
     loaded = _load_each(folders, left_out, progress or (lambda *_: None), pseudonyms)
     with contextlib.ExitStack() as stack:
         streams = {name: stack.enter_context(atomic(path)) for name, path in paths.items()}

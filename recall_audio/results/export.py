@@ -21,7 +21,7 @@ from recall_audio.export.transcripts import (
     recall_segments,
     write_transcript,
 )
-from recall_audio.files import atomic, create_file, path_in, read_json, write_json
+from recall_audio.files import atomic, create_file, path_in, read_json, sweep_parts_of, write_json
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import (
@@ -183,6 +183,7 @@ def merge_files(
     named = {f"transcript{TRANSCRIPT_FORMATS[f].suffix}": f for f in forms or TRANSCRIPT_FORMATS}
     if into is not None:
         _claim(target, str(need(documents, "recording")["recording"]["id"]), list(named))
+    sweep_parts_of(target / name for name in named)
     return [_write(target / name, write_transcript(utterances, names, form)) for name, form in named.items()]
 
 
