@@ -19,7 +19,7 @@ from recall_audio.fetch.http.retry import Policy, RetryPolicy, TransferPolicy
 from recall_audio.fetch.ledger import read_meeting
 from recall_audio.fetch.recording import BotFetch, Destination, FetchedRecording, fetch_recording
 from recall_audio.files import sweep_parts
-from recall_audio.model.ids import is_id, safe_id
+from recall_audio.model.labels import is_id, safe_id
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.new_bot import NewBot, body_of
 from recall_audio.model.options import FetchOptions

@@ -12,7 +12,7 @@ from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import path_in, read_json, sha256, sweep_parts, write_json
-from recall_audio.model.ids import safe_id
+from recall_audio.model.labels import safe_id
 from recall_audio.model.meeting import MediaFile, Meeting
 
 RECORDING_FILE = "recording.json"

@@ -30,7 +30,7 @@ from recall_audio.fetch.download.media_host import SignedUrls
 from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger
 from recall_audio.fetch.participants import Attendance, fetch_attendance, merge
 from recall_audio.files import write_json, write_text
-from recall_audio.model.ids import distinct_names
+from recall_audio.model.labels import distinct_names
 from recall_audio.model.meeting import MediaFile, Meeting, Part
 from recall_audio.model.outcome import DownloadCallback, Finding
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import disk_error, read_json, sweep_parts, write_json
-from recall_audio.model.ids import is_file_name
+from recall_audio.model.labels import is_file_name
 
 WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
 """Events after which there may be something to fetch; others are ignored."""

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from recall_audio import __version__
 from recall_audio.core.spans import clip, from_seconds, to_seconds
 from recall_audio.core.talk.annotation import Rows
-from recall_audio.core.talk.measure import bridge_variants, measure_sensitivity, measure_talk, with_unknown
+from recall_audio.core.talk.measure import measure_talk, with_unknown
+from recall_audio.core.talk.sensitivity import bridge_variants, measure_sensitivity
 from recall_audio.export.recording_view import ExportView, StemFile
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.meeting import Meeting

@@ -42,8 +42,7 @@ from recall_audio.fetch.download import resume
 from recall_audio.fetch.http import urls
 from recall_audio.fetch.participants import _READERS
 from recall_audio.model.containers import is_text, recognise
-from recall_audio.model.ids import distinct_names
-from recall_audio.model.labels import LONGEST_BYTES, make_labels
+from recall_audio.model.labels import LONGEST_BYTES, distinct_names, make_labels
 from recall_audio.model.meeting import Participant
 from recall_audio.model.options import Options
 from recall_audio.pipeline.process import finished

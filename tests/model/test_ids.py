@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recall_audio.model.ids import distinct_names, is_file_name, is_id, safe_id
+from recall_audio.model.labels import distinct_names, is_file_name, is_id, safe_id
 
 USUAL = "5f9a1c3e-1111-4222-8333-444455556666"
 

@@ -44,15 +44,12 @@ PARTS = {1: (10.0, 110.0, 1.0), 2: (5.0, 70.0, 2.0), 3: (0.0, 120.0, None), 4: (
 
 PRESENCE = (Presence(4, 70.0, 100.0), Presence(5, 20.0, 60.0))
 
-EDGE_S = 0.03
-"""What the decision adds on both sides of speech (:func:`recall_audio.core.spans.finished`)."""
-
 
 def undecided() -> dict[str, list[list[float]]]:
     """Speech as the decision leaves it: Ann pauses for 0.15 s, which the chosen bridge of 0.2 s closes."""
-    rows = {label: [[a - EDGE_S, b + EDGE_S] for a, b in spans] for label, spans in SPEECH.items()}
+    rows = {label: [[a, b] for a, b in spans] for label, spans in SPEECH.items()}
     i = SPEECH["Ann"].index([40, 50])
-    rows["Ann"][i : i + 1] = [[40 - EDGE_S, 45.0], [45.15, 50 + EDGE_S]]
+    rows["Ann"][i : i + 1] = [[40, 45.0], [45.15, 50]]
     return rows
 
 
@@ -247,8 +244,8 @@ def variant(talk_s: dict[str, float], ranks: list[int], overlap_s: float, change
 SENSITIVITY = {
     "ranks_hold": False,
     "variants": [
-        # Without the bridge Ann's pause of 0.15 s, and 0.03 s more at both its edges, is no speech.
-        variant(TALK_S | {"Ann": 29.79}, [1, 2, 4, 3, 5], OVERLAP_S, 30 / 60.9 - 29.79 / 60.69),
+        # Without the bridge Ann's pause of 0.15 s is no speech.
+        variant(TALK_S | {"Ann": 29.85}, [1, 2, 4, 3, 5], OVERLAP_S, 30 / 60.9 - 29.85 / 60.75),
         variant(TALK_S, [1, 2, 4, 3, 5], OVERLAP_S, 0.0),
         variant(TALK_S, [1, 2, 4, 3, 5], OVERLAP_S, 0.0),
         variant({"Ann": 31.0, "Bob": 32.0, "Cem": 2.0, "Dee": 6.0, "Eve": 0.0}, [2, 1, 4, 3, 5], 8.0,

@@ -4,13 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from recall_audio.core.talk.measure import (
-    bridge_variants,
-    measure_sensitivity,
-    measure_talk,
-    rank,
-    slide_talk,
-)
+from recall_audio.core.talk.measure import measure_talk, slide_talk
+from recall_audio.core.talk.sensitivity import bridge_variants, measure_sensitivity, rank
 from recall_audio.errors import UsageError
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.speech import OtherThreshold
