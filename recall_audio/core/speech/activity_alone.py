@@ -1,4 +1,4 @@
-"""Decide the activity of a track that hears nobody else.
+"""Decide the activity of a track that hears no other participant.
 
 Its sounds need no owner to be found. Their edges and faint ends are found by levels, against the voice learnt
 from the track and against its background, within 1.5 s of what the networks call own speech.
@@ -145,7 +145,7 @@ def hears_others(own: Sequence[Float32Array], evidence: Sequence[Evidence], k: i
 def with_activity(
     own: Float32Array, track: Track, evidence: Mapping[str, PartEvidence], first: int
 ) -> Float32Array:
-    """Return the probability of own speech of a track that hears nobody else, decided by levels near it.
+    """Return the probability of own speech by levels, for a track that hears no other.
 
     Args:
         own: shape (n,), probability of own speech.

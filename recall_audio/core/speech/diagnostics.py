@@ -1,6 +1,6 @@
 """Two cases to recognise and say: an own voice that comes back late, and several voices at one microphone.
 
-Both look at a sample of what a participant says while nobody else speaks, at 8 kHz.
+Both look at a sample of what a participant says while no other participant speaks, at 8 kHz.
 
 ::
 

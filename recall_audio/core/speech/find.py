@@ -93,7 +93,7 @@ class _Join:
             self._add(stretch, self._sharpened(stretch, own_speech(stretch, model)), inner)
 
     def _sharpened(self, stretch: Stretch, own: Sequence[Float32Array]) -> list[Float32Array]:
-        """Return the probabilities with those of tracks that hear nobody else decided by levels."""
+        """Return the probabilities with those of tracks that hear no other participant decided by levels."""
         tracks = {t.label: t for t in self.tracks}
         found = []
         for k, one in enumerate(stretch.evidence):

@@ -172,9 +172,9 @@ def _uncertain(segments: Mapping[str, Spans], posteriors: Posteriors) -> Iterato
 
 
 def _same_person_twice(segments: Mapping[str, Spans], posteriors: Posteriors) -> Iterator[Finding]:
-    """Yield tracks that hold one other participant's voice and nobody else's.
+    """Yield tracks that hold one other participant's voice and no other.
 
-    A loudspeaker plays everybody, so a track that leaks holds all others; a second device of one person
+    A loudspeaker plays all participants, so a track that leaks holds all others; a second device
     holds that person alone. Where only one other speaks, the two cannot be told apart, and nothing is said.
     """
     own = {k: row > 127 for k, row in posteriors.own.items()}
@@ -191,7 +191,7 @@ def _same_person_twice(segments: Mapping[str, Spans], posteriors: Posteriors) ->
         silent = [k for k in others if _share(others[k], near(there, _LAG_FRAMES // 2)) < _SILENT]
         if len(same) == 1 and len(silent) == len(others) - 1 and silent:
             text = (
-                f"This track holds the voice of {same[0]} and nobody else's: one person on two devices, most "
+                f"This track holds the voice of {same[0]} and no other: one person on two devices, most "
                 f"likely. The speech is counted for {same[0]} alone."
             )
             yield Finding("same_person_twice", text, where=label)

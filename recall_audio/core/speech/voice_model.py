@@ -250,7 +250,7 @@ def is_own(own: Float32Array, leaked: Float32Array, noise: Float32Array) -> Bool
 def is_surely_own(own: Float32Array, leaked: Float32Array, noise: Float32Array) -> BoolArray:
     """Frames in which much more is left than leaked, and than the background: from these a voice is learnt.
 
-    Somebody who only listens has frames too in which more is left than leaked, but hardly any of these: 0 to
+    A listener has frames too in which more is left than leaked, but hardly any of these: 0 to
     30 in five minutes where others' voices leaked at −8 to −32 dB, thousands where the participant spoke.
     """
     total = noise.sum()
