@@ -147,11 +147,11 @@ def _silent_participants(documents: Documents, people: list[Speaker]) -> Iterato
     """Name the participants without any part who are known to have been silent."""
     recording = mapping(documents.get("recording"))
     with_part = {key(part.get("participant_id")) for part in objects(recording.get("parts"))}
-    unknown = {i for s in people if s.talk_s is None for i in s.participant_ids}
+    unknown = {key(i) for s in people if s.talk_s is None for i in s.participant_ids}
     silent = [
         text(p.get("name")) or f"participant {text(p.get('participant_id'))}"
         for p in objects(recording.get("participants"))
-        if key(p.get("participant_id")) not in with_part and p.get("participant_id") not in unknown
+        if key(p.get("participant_id")) not in with_part and key(p.get("participant_id")) not in unknown
     ]
     if silent:
         verb = "has" if len(silent) == 1 else "have"

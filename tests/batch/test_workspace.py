@@ -99,7 +99,7 @@ def test_a_changed_option_redoes_what_hangs_on_it_and_leaves_no_other_format_beh
     assert [o.status for o in lab.here(store=Url(url))] == ["done"]
     before, asked = stored(url), len(server.requests)
     monkeypatch.setenv("RECALL_API_KEY", "none, for nothing is asked")
-    ran = lab.run("process", url, "--lufs", "-30", "--quiet")
+    ran = lab.run("process", url, "--stem-format", "flac", "--quiet")
     assert ran.code == 0
     assert f"Files in {url}/" in ran.out
     after = stored(url)

@@ -104,8 +104,8 @@ FAULTS: tuple[Fault, ...] = (
         "talk",
         "core/talk/measure.py",
         "the last sliding window left out",
-        "annotation.duration - width + 1, step",
-        "annotation.duration - width, step",
+        "max(annotation.duration - width + step, 1), step",
+        "max(annotation.duration - width + 1, 1), step",
     ),
     Fault(
         "talk",
@@ -398,8 +398,8 @@ FAULTS: tuple[Fault, ...] = (
         "plan",
         "pipeline/plan.py",
         "talk not redone when presence changes",
-        'facts=("recording_id", "participants", "presence")',
-        'facts=("recording_id", "participants")',
+        'facts=("recording_id", "participants", "parts", "presence", "spoke")',
+        'facts=("recording_id", "participants", "parts", "spoke")',
     ),
     Fault(
         "plan",
@@ -510,7 +510,7 @@ FAULTS: tuple[Fault, ...] = (
         "plan",
         "pipeline/manifest.py",
         "done although unfinished",
-        'has_same_keys and value.get("status") == "done" and ',
+        'has_same_keys and value.get("status") in WITH_RESULTS and ',
         "has_same_keys and ",
     ),
     Fault(

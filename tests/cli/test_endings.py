@@ -105,7 +105,7 @@ def test_a_recording_that_failed_says_so_everywhere(serve: Serve, command: Comma
     assert command("fetch", server.bot_ids[0], "--out", "data")[0] == 0
     for file in Path("data").glob("*/*/source/*"):
         if file.suffix != ".json":
-            file.write_bytes(b"\0" * file.stat().st_size)
+            file.write_bytes(b"<html>gone</html>")
     (folder,) = (path.parent for path in Path("data").glob("*/*/recording.json"))
     before = json.loads((folder / "recording.json").read_text())
     for part in before["parts"]:  # no format that any bytes satisfy

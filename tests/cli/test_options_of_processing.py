@@ -108,9 +108,7 @@ def test_leaked_voices_are_removed_and_kept_where_that_is_asked_for(process: Pro
     assert talk_s("--keep-leakage") > 1.5 * talk_s()
 
 
-def test_the_search_finds_a_part_as_far_away_as_asked_and_no_further(
-    processed: Path, process: Process
-) -> None:
+def test_a_part_far_from_its_nominal_start_is_found_by_any_search(processed: Path, process: Process) -> None:
     recording = read(processed, "recording")
     part = recording["parts"][0]
     right_s = read(processed, "alignment")["parts"][0]["start_s"]
@@ -121,7 +119,7 @@ def test_the_search_finds_a_part_as_far_away_as_asked_and_no_further(
         found = read(process("--speakers", "Jonas_Berg", *options), "alignment")["parts"]
         return float(next(p["start_s"] for p in found if p["part_id"] == part["part_id"]))
 
-    assert start_s() == pytest.approx(part["nominal_start_s"], abs=0.01)
+    assert start_s() == pytest.approx(right_s, abs=0.01)
     assert start_s("--search", "10") == pytest.approx(right_s, abs=0.01)
     assert start_s("--whole-mix") == pytest.approx(right_s, abs=0.01)
 

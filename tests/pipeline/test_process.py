@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from recall_audio.errors import ItemError, UsageError
+from recall_audio.errors import ItemError
 from recall_audio.model.alignment import TimeMap
 from recall_audio.model.options import Options, StemOptions, TalkOptions
 from recall_audio.pipeline.process import process
@@ -98,7 +98,7 @@ def test_pieces_done_elsewhere_give_the_same_and_a_stranger_is_refused_there_too
     with ThreadPoolExecutor(2) as elsewhere:
         process(processed, force=True, executor=elsewhere)
         assert contents(processed) == before
-        with pytest.raises(UsageError, match="Nobody_Here"):
+        with pytest.raises(ItemError, match="Nobody_Here"):
             process(processed, Options(stems=StemOptions(speakers=("Nobody_Here",))), executor=elsewhere)
 
 
