@@ -28,8 +28,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if isinstance(value, datetime.datetime):
             return value
         try:
-            if ago := re.fullmatch(r"(\d{1,6})([mhdw])", str(value)):
-                span = datetime.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            if (span := _span_of(str(value))) is not None:
                 return datetime.datetime.now(datetime.UTC) - span
             return datetime.datetime.fromisoformat(str(value)).astimezone()
         except (ValueError, OverflowError):
@@ -47,10 +46,16 @@ class Span(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         """Convert text to a length of time."""
         if isinstance(value, datetime.timedelta):
             return value
-        found = re.fullmatch(r"(\d{1,6})([mhdw])", str(value))
-        if found is None:
+        span = _span_of(str(value))
+        if span is None:
             self.fail(f"{value!r} is not like 7d, 12h, 30m or 2w", param, ctx)
-        return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return span
+
+
+def _span_of(text: str) -> datetime.timedelta | None:
+    """Return a length of time written like ``7d``, or None where the text is no such."""
+    found = re.fullmatch(r"(\d{1,6})([mhdw])", text)
+    return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
 
 
 @click.command()
