@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recall_audio"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LONGEST_MODULE = 400
-MOST_MODULES = 170
+MOST_MODULES = 185
 MOST_FILES_A_FOLDER = 20
 LONG_FUNCTION = 30
 MOST_PARAMETERS = 7
