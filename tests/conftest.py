@@ -1,6 +1,7 @@
 """Share fixtures: the sample meeting, served on loopback or processed already, and a command line."""
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from recall_audio.standin import Fault, ServedMeeting, StandIn, StandInOptions, 
 # Hypothesis makes no claim about seconds, which belong to the machine.
 settings.register_profile("project", deadline=None, max_examples=60)
 settings.load_profile("project")
+
+# A shell's background job (`nohup pytest &`) ignores interrupts, and its children inherit that. A handler is
+# not inherited: with one set here, every child starts with the default.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CANARY_KEY = "canary-key-5f0c1d"
 

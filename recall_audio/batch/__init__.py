@@ -18,7 +18,7 @@ from threading import Event
 from recall_audio.batch.executors import defer_signals, do_nothing, open_executor
 from recall_audio.batch.executors.processes import with_secrets
 from recall_audio.batch.fetcher import Fetcher, given_folders
-from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource, unique
+from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource, read_bot_ids, unique
 from recall_audio.batch.runner import Callbacks, Runner
 from recall_audio.batch.workspace import open_workspace
 from recall_audio.model.outcome import Outcome, ProgressCallback
@@ -29,6 +29,7 @@ __all__ = [
     "Request",
     "SettingsSource",
     "process_folders",
+    "read_bot_ids",
     "run",
     "unique",
 ]

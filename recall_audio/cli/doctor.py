@@ -14,6 +14,7 @@ from recall_audio.cli.options import out_option, region_option
 from recall_audio.environment import VARIABLES, read_variables
 from recall_audio.errors import (
     ItemError,
+    KeyRefused,
     MachineError,
     RecallAudioError,
     TransientError,
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from recall_audio.storage import Location, Url
 
 Check = tuple[str, str, str]
-"""What was checked; ``ok``, ``missing``, ``optional`` or ``unknown``; what was found or what to do."""
+"""What was checked, its status (a key of :data:`STATUSES`), what was found or what to do."""
+
+STATUSES: dict[str, int] = {"ok": 0, "optional": 0, "unknown": 5, "refused": 3, "missing": 4}
+"""Each status and the exit code that it asks for: the last one found in this order decides."""
 
 _LEAST_FREE_BYTES = 2 << 30
 """Free space below which an hour's meeting of many people may not fit."""
@@ -46,12 +50,22 @@ _EXTRAS = {
 @click.command()
 @region_option
 @out_option
-def doctor(region: str | None, out: "Location") -> None:
+@click.option("--json", "as_json", is_flag=True,
+              help="Print what was checked, its status and what was found as JSON lines.")  # fmt: skip
+def doctor(region: str | None, out: "Location", as_json: bool) -> int:
     """Check the key, the region, the decoder, the disk: what is missing, and how to get it.
 
     Asks the API whether it accepts the key; if not, asks the other regions of Recall.ai which one does.
     A second table lists the environment variables: which are set, and what holds where they are not.
+
+    Exit codes: 0 all is there (extras may be missing), 3 the API refuses the key, 4 something is missing,
+    5 it is not known, because the API or the store could not be reached.
+
+    `recall-audio doctor --json | jq 'select(.status != "ok")'`
     """
+    import json
+
+    from recall_audio.cli import logs
     from recall_audio.cli.printing import print_table
 
     found: list[Check] = [
@@ -63,10 +77,19 @@ def doctor(region: str | None, out: "Location") -> None:
         *_extras(),
         ("python", "ok", sys.version.split()[0]),
     ]
-    print_table(["what", "status", "found"], found, "table")
-    print_table(["variable", "status", "meaning", "default", "used by"], _variables(), "table")
-    if missing := [what for what, status, _ in found if status == "missing"]:
-        raise MachineError(f"Missing: {', '.join(missing)}.", "The table says how to get it.", code="missing")
+    if as_json:
+        for what, status, text in found:
+            click.echo(json.dumps({"what": what, "status": status, "found": text}))
+    else:
+        print_table(["what", "status", "found"], found, "table")
+        print_table(["variable", "status", "meaning", "default", "used by"], _variables(), "table")
+    for state in ("unknown", "refused", "missing"):
+        if whats := [what for what, status, _ in found if status == state]:
+            logs.say(
+                f"{state.capitalize()}: {', '.join(whats)}. The table says what to do.", **{state: whats}
+            )
+    worst = max((status for _, status, _ in found), key=list(STATUSES).index)
+    return STATUSES[worst]
 
 
 def _checked(what: str, look: Callable[[], str]) -> Check:
@@ -95,7 +118,9 @@ def _api(settings: "Settings") -> Check:
     try:
         check_key(settings)
     except (ItemError, TransientError) as error:
-        return "API", "unknown", f"it could not be reached: {error.message}"
+        return "API", "unknown", f"{settings.where} could not be reached, so the key is not checked: {error}"
+    except KeyRefused as error:
+        return "API", "refused", str(error)
     except RecallAudioError as error:
         return "API", "missing", str(error)
     return "API", "ok", f"{settings.where} accepts the key"
@@ -128,7 +153,7 @@ def _extras() -> list[Check]:
     for extra, (package, needed_by) in _EXTRAS.items():
         parent = package.split(".")[0]
         is_there = importlib.util.find_spec(parent) and importlib.util.find_spec(package)
-        hint = f"not installed; {needed_by} needs it: {install_line(extra)}"
+        hint = f"not installed; wanted for {needed_by}: {install_line(extra)}"
         found.append((package, "ok" if is_there else "optional", "installed" if is_there else hint))
     return found
 

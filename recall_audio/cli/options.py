@@ -5,6 +5,7 @@ Options of the steps are in :mod:`recall_audio.cli.step_options`.
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,10 @@ ids_options = stacked(
 )  # fmt: skip
 
 
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+"""A comment in a list of ids; within an address ``#`` has another meaning."""
+
+
 def read_ids(
     arguments: tuple[str, ...], ids_file: str | None, column: str | None, *, may_be_none: bool = False
 ) -> list[str]:
@@ -94,15 +99,16 @@ def read_ids(
 
     Raises:
         click.UsageError: there is none, or the file cannot be read or lacks the column.
+        UsageError: what was given is no bot id.
     """
     from recall_audio import batch
 
     if column is not None and not ids_file:
         raise click.UsageError("--ids-column names a column of --ids-file: give both.")
     text = _text(ids_file) if ids_file else ""
-    lines = [line.split("#")[0] for line in text.splitlines()]
+    lines = [_COMMENT.sub("", line) for line in text.splitlines()]
     more = lines if column is None else _column(text, column)
-    ids = batch.unique([*arguments, *more])
+    ids = batch.read_bot_ids([*arguments, *more])
     if not ids and not may_be_none:
         raise click.UsageError("No bot id given: name at least one, or give --ids-file.")
     return ids

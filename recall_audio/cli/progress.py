@@ -1,6 +1,6 @@
 """Run a batch: show its progress on stderr while it runs, and how it ended.
 
-Progress is a live line on a terminal and plain lines otherwise.
+Progress is a live line on a terminal and a plain line a stage otherwise.
 """
 
 import sys
@@ -18,8 +18,8 @@ from recall_audio.model.outcome import Outcome
 if TYPE_CHECKING:
     from recall_audio.batch import OutcomeCallback
 
-_EVERY_S = 5.0
-"""Shortest time between two plain lines about the same work, seconds."""
+_EVERY_S = 60.0
+"""Shortest time between two plain lines about the same stage, seconds."""
 
 _FEW = 3
 """Most items for which every stage is shown; of more, each item is shown once."""
@@ -84,7 +84,7 @@ class Progress:
             if self._live is not None:
                 self._draw((item, what), done, total, is_over)
             elif self._n_items <= _FEW:
-                self._say((item, what), done, total, is_over)
+                self._say((item, what.split(" ", maxsplit=1)[0]), done, total)
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Count a recording that has ended, or a bot without one."""
@@ -114,13 +114,14 @@ class Progress:
         if is_over:
             self._live.remove_task(self._tasks.pop(key))
 
-    def _say(self, key: tuple[str, str], done: int, total: int | None, is_over: bool) -> None:
-        now = time.monotonic()
-        if not is_over and now - self._said.setdefault(key, now) < _EVERY_S:
+    def _say(self, key: tuple[str, str], done: int, total: int | None) -> None:
+        """Print one line when a stage begins, and one a minute while a long one lasts."""
+        now, last = time.monotonic(), self._said.get(key)
+        if last is not None and now - last < _EVERY_S:
             return
         self._said[key] = now
-        share = f" {100 * done // total} %" if total else ""
-        self._print(f"{key[0]}: {key[1]}{'' if is_over else share}")
+        share = f" {100 * done // total} %" if total and last is not None else ""
+        self._print(f"{key[0]}: {key[1]}{share}")
 
     def _print(self, text: str) -> None:
         clean = "".join(c if c.isprintable() else "?" for c in text)

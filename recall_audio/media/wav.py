@@ -317,12 +317,22 @@ class Stem:
 
         Args:
             start_s: start, seconds on the mix's clock.
-            end_s: end, seconds; the stem's own where None.
+            end_s: end, seconds; the stem's own where None. What lies beyond it is left out.
 
         Returns:
             The samples, float32 in [-1, 1], shape (n,), and their rate in Hz.
 
         Raises:
+            ValueError: nothing of the stem lies between the two times; it names the stem's length.
             ItemError: the file does not exist or cannot be read.
         """
-        return read_block(self.path, start_s, end_s)
+        samples, rate_hz = read_block(self.path, start_s, end_s)
+        if not samples.size:
+            import soundfile
+
+            length_s = soundfile.info(self.path).duration
+            raise ValueError(
+                f"Nothing of the stem {self.label} lies from {start_s:g} to "
+                f"{'its end' if end_s is None else f'{end_s:g}'} s: it is {length_s:.3f} s long."
+            )
+        return samples, rate_hz

@@ -276,7 +276,7 @@ def run(
     """Fetch and process meetings, skipping what is done already.
 
     Args:
-        bot_ids: one bot id or several.
+        bot_ids: one bot id or several; an address of Recall.ai's dashboard or API holds one too.
         out: the output folder, or ``s3://BUCKET/PREFIX``.
         options: how to process; defaults where None.
         fetch_options: how to download; defaults where None.
@@ -287,11 +287,12 @@ def run(
         The recordings that have results, in order.
 
     Raises:
+        UsageError: what was given is no bot id.
         KeyRefused: the API refuses the key.
         MachineError: the disk is full, or this machine lacks a decoder.
         ItemError: no recording came to a result; the message says why.
     """
-    ids = [bot_ids] if isinstance(bot_ids, str) else list(bot_ids)
+    ids = batch.read_bot_ids([bot_ids] if isinstance(bot_ids, str) else bot_ids)
     request = batch.Request.at(
         parse_location(str(out)), fetch_options or FetchOptions(), options or Options()
     )

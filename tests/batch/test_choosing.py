@@ -202,5 +202,6 @@ def test_a_uuid_in_other_letters_is_the_same_bot_and_other_ids_are_not() -> None
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_a_file_of_ids_is_read_in_every_encoding_that_editors_write(encoding: str, tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_bytes("a1\r\nb2 # the second\r\n".encode(encoding))
-    assert read_ids((), str(tmp_path / "ids.txt"), None) == ["a1", "b2"]
+    a, b = (f"0a1b2c3d-0000-4000-8000-00000000000{n}" for n in "ab")
+    (tmp_path / "ids.txt").write_bytes(f"{a}\r\n{b} # the second\r\n".encode(encoding))
+    assert read_ids((), str(tmp_path / "ids.txt"), None) == [a, b]

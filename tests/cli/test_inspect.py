@@ -3,14 +3,20 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.covered import covers
 
+from recall_audio.cli.progress import Progress
 from recall_audio.export import FORMATS
+from recall_audio.standin import StandIn
 
+Serve = Callable[..., StandIn]
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -126,5 +132,51 @@ def test_the_doctor_names_what_is_missing(
     monkeypatch.setenv("RECALL_API_KEY", "canary-key-5f0c1d")
     monkeypatch.setenv("RECALL_BASE_URL", "http://127.0.0.1:9")  # where nobody answers
     code, told, said = command("doctor")
-    assert code == 0
+    assert code == 5
+    assert "Unknown: API." in said
     assert "canary" not in told + said
+
+
+@covers("doctor", "--json")
+@pytest.mark.parametrize(("key", "code", "status"), [(None, 0, "ok"), ("another-key-77aa", 3, "refused")])
+def test_the_doctor_says_to_scripts_what_the_api_answers(
+    serve: Serve,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str | None,
+    code: int,
+    status: str,
+) -> None:
+    serve()
+    if key is not None:
+        monkeypatch.setenv("RECALL_API_KEY", key)
+    ended, told, said = command("doctor", "--json")
+    found = {row["what"]: row["status"] for row in map(json.loads, told.splitlines())}
+    assert (ended, found["API"]) == (code, status)
+    assert found["decoder"] == "ok"
+    assert ("Refused: API." in said) == (status == "refused")
+
+
+def test_a_pipe_gets_one_line_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(n_items=1)
+    for part in ("a", "b", "mixed"):
+        for done in (1, 5, 5):
+            progress("bot", f"fetch {part}", done, 5)
+    for stage in ("decode", "stems"):
+        for done in range(5):
+            progress("recording", stage, done, 4)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["bot: fetch", "recording: decode", "recording: stems"]
+
+
+def test_children_of_tests_that_run_in_the_background_start_with_default_signals() -> None:
+    tests = Path(__file__).resolve().parents[1]
+    child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    started = f"import sys, subprocess; sys.path.insert(0, {str(tests)!r}); import conftest; "
+    started += f"subprocess.run([sys.executable, '-c', {child!r}])"
+    with_ignored = (
+        f"import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv({sys.executable!r}, "
+    )
+    with_ignored += f"[{sys.executable!r}, '-c', {started!r}])"
+    done = subprocess.run([sys.executable, "-c", with_ignored], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

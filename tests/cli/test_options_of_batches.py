@@ -151,11 +151,12 @@ def test_set_reaches_every_field_of_every_step(reached: Reached, key: str) -> No
 @covers("run fetch", "--ids-file", "--ids-column")
 @pytest.mark.parametrize("name", ["run", "fetch"])
 def test_ids_come_from_a_file_or_from_a_column_of_it(reached: Reached, name: str, tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("a1\n# b2\nc3  # later\n")
-    (tmp_path / "ids.csv").write_text('title,bot\n"x, y",a1\nz,c3\n')
-    assert reached(name, "--ids-file", tmp_path / "ids.txt") == {"ids": [BOT, "a1", "c3"]}
+    a, b, c = (f"00000000-0000-4000-8000-00000000000{n}" for n in "abc")
+    (tmp_path / "ids.txt").write_text(f"{a}\n# {b}\n{c}  # later\n")
+    (tmp_path / "ids.csv").write_text(f'title,bot\n"x, y",{a}\nz,{c}\n')
+    assert reached(name, "--ids-file", tmp_path / "ids.txt") == {"ids": [BOT, a, c]}
     by_column = reached(name, "--ids-file", tmp_path / "ids.csv", "--ids-column", "bot")
-    assert by_column == {"ids": [BOT, "a1", "c3"]}
+    assert by_column == {"ids": [BOT, a, c]}
 
 
 @covers("run", "--queue", "--follow")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import soundfile as sf
 
+from recall_audio.batch import read_bot_ids
 from recall_audio.standin import StandIn, State
 
 Serve = Callable[..., StandIn]
@@ -54,7 +55,7 @@ def test_a_second_run_asks_nothing_and_changes_nothing(serve: Serve, command: Co
 
 
 def test_no_key_is_a_usage_error_that_names_the_variable(serve: Serve, command: Command) -> None:
-    code, _, said = command("run", "some-bot")
+    code, _, said = command("run", "00000000-0000-4000-8000-000000000000")
     assert code == 2
     assert "RECALL_API_KEY" in said
 
@@ -64,10 +65,57 @@ def test_a_refused_key_stops_the_batch_after_one_request(
 ) -> None:
     server = serve()
     monkeypatch.setenv("RECALL_API_KEY", "another-key-77aa")
-    code, told, said = command("run", *(f"bot-{i}" for i in range(20)))
+    code, told, said = command("run", *(f"00000000-0000-4000-8000-{i:012}" for i in range(20)))
     assert (code, len(server.requests)) == (3, 1)
     assert "RECALL_API_KEY" in said
     assert "another-key-77aa" not in told + said
+
+
+BOT = "0a1b2c3d-0000-4000-8000-00000000beef"
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("123", "8-4-4-4-12"),
+        (BOT[:-1], "8-4-4-4-12"),
+        (BOT + "0", "8-4-4-4-12"),
+        ("some-bot", "8-4-4-4-12"),
+        ("bot_id", "--ids-column"),
+        (f"{BOT},2026-01-12,weekly", "--ids-column"),
+        ("https://zoom.us/j/123456789?pwd=x", "create-bot"),
+        ("meet.google.com/abc-defg-hij", "create-bot"),
+        (f"https://teams.microsoft.com/l/meetup-join/19/0?context={BOT}", "create-bot"),
+        ("https://us-west-2.recall.ai/dashboard/bots", "8-4-4-4-12"),
+    ],
+)
+@pytest.mark.parametrize("name", ["run", "fetch"])
+def test_what_is_no_bot_id_ends_with_2_and_leaves_nothing(
+    serve: Serve, command: Command, given: str, hint: str, name: str
+) -> None:
+    server = serve()
+    code, _, said = command(name, server.bot_ids[0], given, "--out", "data")
+    assert (code, server.requests) == (2, [])
+    assert repr(given[:80]) in said
+    assert hint in said
+    assert not Path("data").exists()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        BOT,
+        f'"{BOT.upper()}",',
+        BOT.replace("-", ""),
+        f"https://us-west-2.recall.ai/dashboard/bots/{BOT}?tab=logs",
+        f"https://us-east-1.recall.ai/api/v1/bot/{BOT}/",
+        f"https://us-east-1.recall.ai/dashboard/explorer/bot/{BOT}#events",
+        f"http://127.0.0.1:8080/api/v1/bot/{BOT}/",
+        f"eu-central-1.recall.ai/bots?bot_id={BOT}",
+    ],
+)
+def test_the_id_is_taken_out_of_what_was_pasted(given: str) -> None:
+    assert read_bot_ids([given, f" {BOT}\n"]) == [BOT]
 
 
 def test_an_unknown_bot_fails_alone(serve: Serve, command: Command) -> None:

@@ -13,7 +13,16 @@ import voices
 from recall_audio.errors import ItemError, MachineError
 from recall_audio.media import encode as encoding
 from recall_audio.media.encode import SUFFIXES, encode, find_ffmpeg
-from recall_audio.media.wav import PLAIN_LIMIT, StemWriter, WavFormat, copy_wav, pack, read_block, wav_header
+from recall_audio.media.wav import (
+    PLAIN_LIMIT,
+    Stem,
+    StemWriter,
+    WavFormat,
+    copy_wav,
+    pack,
+    read_block,
+    wav_header,
+)
 
 RATE = 16_000
 NOISE = (np.random.default_rng(0).standard_normal(RATE + 1) * 0.1).astype(np.float32)
@@ -228,3 +237,14 @@ def test_a_file_that_cannot_be_encoded_is_the_machines_error_and_leaves_nothing(
     with pytest.raises(MachineError):
         encode(tmp_path / "x.wav", tmp_path / "x.mp3", "mp3")
     assert [p.name for p in tmp_path.iterdir()] == ["x.wav"]
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(2.0, None), (100.0, 120.0), (0.5, 0.5), (1.0, 0.5)])
+def test_a_stretch_that_holds_nothing_is_refused_with_the_stems_length(
+    tmp_path: Path, start_s: float, end_s: float | None
+) -> None:
+    soundfile.write(tmp_path / "Ann.wav", np.zeros(RATE + RATE // 2), RATE)
+    stem = Stem("Ann", tmp_path / "Ann.wav")
+    with pytest.raises(ValueError, match=r"Ann .*1\.500 s long"):
+        stem.load(start_s, end_s)
+    assert stem.load(1.0, 20.0)[0].shape == (RATE // 2,), "what lies beyond the end is left out"
