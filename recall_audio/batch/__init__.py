@@ -18,6 +18,7 @@ from threading import Event
 from recall_audio.batch.executors import defer_signals, do_nothing, open_executor
 from recall_audio.batch.executors.processes import with_secrets
 from recall_audio.batch.fetcher import Fetcher, given_folders
+from recall_audio.batch.media_deletion import media_deletion
 from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource, read_bot_ids, unique
 from recall_audio.batch.runner import Callbacks, Runner
 from recall_audio.batch.workspace import open_workspace
@@ -68,10 +69,14 @@ def run(
         defer_signals(request, executor, stop),
         open_workspace(request.shared_by(len(ids))) as workspace,
     ):
-        request = workspace.request
-        callbacks = Callbacks(on_outcome or do_nothing, workspace.journal)
+        given, request = request, workspace.request
         fetcher = Fetcher(request, read_settings, workspace, progress, stop)
-        with open_executor(request, progress, executor) as pool:
+        with (
+            media_deletion(given, read_settings, workspace.journal, stop) as deletion,
+            open_executor(request, progress, executor) as pool,
+        ):
+            on_bot = deletion.on_bot if deletion is not None else None
+            callbacks = Callbacks(on_outcome or do_nothing, workspace.journal, on_bot=on_bot)
             return Runner(request, pool, workspace, callbacks, stop).run(fetcher.fetch_all(ids))
 
 

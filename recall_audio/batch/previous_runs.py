@@ -28,7 +28,7 @@ from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.manifest import StageRecord, earlier, intact
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 from recall_audio.pipeline.process import finished, parameters_of
-from recall_audio.storage.workspace import CRASHES_FILE
+from recall_audio.storage.workspace import CRASHES_FILE, DELETED_FILE
 
 _MAX_CRASHES = 2
 """Crashes after which a recording is quarantined: one may be the machine's fault."""
@@ -61,7 +61,8 @@ def fetched_folders(bot_id: str, request: Request) -> list[Path] | None:
     try:
         if request.verify:
             for folder in fetch.known_recordings(request.out, bot_id):
-                discard_changed_inputs(folder)
+                if not deleted_at(folder):  # else nothing could replace them
+                    discard_changed_inputs(folder)
         folders = _complete_bot(request.out, bot_id)
         if folders is not None and request.options is None and not all(map(is_complete, folders)):
             return None  # only the API knows whether what is missing is missing for good
@@ -182,9 +183,11 @@ def discard_changed(folder: Path) -> list[str]:
     """
     changed = changed_inputs(folder)
     if changed:
+        when = deleted_at(folder)
+        gone = f"Recall.ai's copy was deleted at {when}: restore the file from a backup."
         raise ItemError(
             f"{', '.join(changed)} changed since the download; expected the bytes that came.",
-            "Fetch it again: `recall-audio run BOT_ID --verify`.",
+            gone if when else "Fetch it again: `recall-audio run BOT_ID --verify`.",
             code="changed_input",
         )
     discarded = [name for name, facts in _outputs(folder) if _differs(path_in(folder, name), facts)]
@@ -228,6 +231,13 @@ def _differs(path: Path, facts: Mapping[str, Any]) -> bool:
         return bool(path.stat().st_size != facts["bytes"] or sha256(path) != facts["sha256"])
     except OSError:
         return True
+
+
+def deleted_at(folder: Path) -> str:
+    """Return when a recording's media were deleted at Recall.ai, ISO 8601, or an empty text."""
+    with contextlib.suppress(ItemError, KeyError):
+        return str(read_json(folder / DELETED_FILE, "deleted")["deleted_at"])
+    return ""
 
 
 def is_quarantined(folder: Path) -> bool:

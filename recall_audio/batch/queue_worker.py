@@ -21,6 +21,7 @@ from threading import Event
 from recall_audio.batch.executors import defer_signals, do_nothing, open_executor
 from recall_audio.batch.executors.processes import with_secrets
 from recall_audio.batch.fetcher import BotRecordings, Fetcher, thread_map
+from recall_audio.batch.media_deletion import media_deletion
 from recall_audio.batch.request import OutcomeCallback, Request, SettingsSource
 from recall_audio.batch.runner import Callbacks, Runner
 from recall_audio.batch.workspace import open_workspace
@@ -73,10 +74,15 @@ def process_queue(
         source.queue.recover()
         try:
             with defer_signals(request, executor, stop), open_workspace(request) as workspace:
-                request = workspace.request
-                callbacks = Callbacks(claims.on_outcome, workspace.journal, keeps_outcomes=not source.follow)
-                fetcher = Fetcher(request, cache(with_secrets(settings)), workspace, progress, stop)
-                with open_executor(request, progress, executor) as pool:
+                given, request = request, workspace.request
+                read_settings = cache(with_secrets(settings))
+                fetcher = Fetcher(request, read_settings, workspace, progress, stop)
+                with (
+                    media_deletion(given, read_settings, workspace.journal, stop) as deletion,
+                    open_executor(request, progress, executor) as pool,
+                ):
+                    on_bot = deletion.on_bot if deletion is not None else None
+                    callbacks = Callbacks(claims.on_outcome, workspace.journal, not source.follow, on_bot)
                     runner = Runner(request, pool, workspace, callbacks, stop, enough)
                     return runner.run(claims.fetch_all(fetcher))
         finally:

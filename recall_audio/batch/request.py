@@ -43,6 +43,7 @@ class Request:
             machine. `jobs` is then the number of recordings handed over at once, if that exceeds its threads.
         jobs_each: processes for the pieces of one recording; see :meth:`shared_by`.
         store: address of the output in an object store, or None.
+        delete_media: delete a bot's media at Recall.ai once all of them are verified here and processed.
     """
 
     out: Path
@@ -58,6 +59,7 @@ class Request:
     cluster: str = ""
     jobs_each: int = 1
     store: Url | None = None
+    delete_media: bool = False
 
     @classmethod
     def at(cls, location: Location, fetch: FetchOptions, options: Options | None) -> "Request":

@@ -14,7 +14,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +52,13 @@ class Callbacks:
         on_outcome: called with each outcome.
         journal: takes each outcome, or None.
         keeps_outcomes: whether all outcomes are returned at the end; a service has no end.
+        on_bot: called with all outcomes of a bot once it has its last one, or None.
     """
 
     on_outcome: OutcomeCallback
     journal: Journal | StoreJournal | None
     keeps_outcomes: bool = True
+    on_bot: Callable[[Sequence[Outcome]], None] | None = None
 
 
 @runtime_checkable
@@ -115,6 +117,7 @@ class Runner:
         at_once = max(request.jobs, getattr(executor, "at_once", 0))  # a cluster knows its own size
         self._slots = threading.Semaphore(_BOTS_PER_SLOT * at_once + _MORE_BOTS)
         self._n_open: dict[int, int] = {}
+        self._of_bot: dict[int, list[Outcome]] = {}
         self._running: dict[Future[Outcome], _Running] = {}
         self._waiting_for_space: list[tuple[_Position, Path]] = []
         self._outcomes: dict[_Position, Outcome] = {}
@@ -267,8 +270,10 @@ class Runner:
         outcome = self._workspace.with_location(outcome)
         if self._callbacks.keeps_outcomes:
             self._outcomes[position] = outcome
+        self._of_bot.setdefault(position[0], []).append(outcome)
         self._n_open[position[0]] -= 1
-        if self._n_open[position[0]] <= 0:
+        of_bot = self._of_bot.pop(position[0]) if self._n_open[position[0]] <= 0 else []
+        if of_bot:
             del self._n_open[position[0]]
             self._slots.release()
         _log.info("%s %s: %s %s", outcome.bot_id, outcome.recording_id, outcome.status, outcome.code)
@@ -278,6 +283,8 @@ class Runner:
             except MachineError as error:
                 self._end_early(error)
         self._callbacks.on_outcome(outcome)
+        if of_bot and self._callbacks.on_bot is not None:
+            self._callbacks.on_bot(of_bot)
         self._n_failed += outcome.status == "failed"
         if self._request.max_failures is not None and self._n_failed >= self._request.max_failures:
             self._enough.set()

@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -89,6 +90,7 @@ class StoreJournal:
         began = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         self._store, self._run = store, f"journal/{began}-{secrets.token_hex(4)}"
         self._lines: list[bytes] = []
+        self._lock = threading.Lock()
         self._n_parts, self._written_at = 0, time.monotonic()
 
     def add(self, outcome: Outcome) -> None:
@@ -97,15 +99,16 @@ class StoreJournal:
         Raises:
             MachineError: the store refuses.
         """
-        self._lines.append(_journal_line(outcome))
+        with self._lock:
+            self._lines.append(_journal_line(outcome))
         if len(self._lines) >= _PART_LINES or time.monotonic() - self._written_at >= _PART_S:
             self.write()
 
     def write(self) -> None:
         """Write the lines added since as one more part."""
         self._written_at = time.monotonic()
-        if self._lines:
-            with contextlib.suppress(TransientError):  # the next part takes these lines along
+        with self._lock, contextlib.suppress(TransientError):  # the next part takes these lines along
+            if self._lines:
                 self._store.write(f"{self._run}-{self._n_parts:05d}.jsonl", b"".join(self._lines))
                 self._n_parts += 1
                 self._lines.clear()

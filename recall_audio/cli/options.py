@@ -15,6 +15,7 @@ import click
 
 from recall_audio.cli.locations import LocationType
 from recall_audio.environment import REGION_VARIABLE
+from recall_audio.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +50,13 @@ batch_options = stacked(
     click.option("--dry-run", is_flag=True,
                  help="Print what would be done again to recordings that are here, and do nothing."),
     click.option("--discard-work", is_flag=True, help="Delete the decoded working files at the end."),
+)  # fmt: skip
+deletion_options = stacked(
+    click.option("--delete-media", is_flag=True,
+                 help="Delete a bot's media at Recall.ai for good (video and transcripts too) once all its "
+                 "recordings are complete here and their bytes verified; asks twice."),
+    click.option("--yes", "is_confirmed", is_flag=True,
+                 help="Answer the questions of --delete-media with yes."),
 )  # fmt: skip
 max_failures_option = click.option(
     "--max-failures", type=click.IntRange(min=1), metavar="N",
@@ -86,6 +94,28 @@ ids_options = stacked(
     click.option("--ids-column", metavar="NAME",
                  help="Read the ids from this column of --ids-file, a CSV file with a header."),
 )  # fmt: skip
+
+
+def confirm_deletion(n_bots: int | None) -> None:
+    """Ask twice whether media are to be deleted at Recall.ai.
+
+    Args:
+        n_bots: the bots concerned; None where a queue names them.
+
+    Raises:
+        UsageError: the answer is no, or there is no terminal to ask on.
+    """
+    which = "the bots of this queue" if n_bots is None else f"{n_bots} bot{'s' * (n_bots != 1)}"
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"--delete-media would delete the media of {which} at Recall.ai for good; nothing was done.",
+            "Confirm it with --yes, or run the command on a terminal, which asks.",
+        )
+    warning = f"Recall.ai will delete all media of {which} for good, what is not downloaded here too."
+    click.echo(warning + " It does so after a finished run with verified downloads.", err=True)
+    if click.confirm("Delete them?", err=True) and click.confirm("This cannot be undone. Sure?", err=True):
+        return
+    raise UsageError("Not confirmed; nothing was done.", "Run without --delete-media to keep the media.")
 
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")

@@ -125,6 +125,7 @@ def _followed(
 @shared.jobs_option
 @shared.batch_options
 @shared.max_failures_option
+@shared.deletion_options
 @shared.region_option
 @step_options("fetch", *PROCESSING)
 @shared.force_option
@@ -151,6 +152,8 @@ def run(
     if values.pop("dry_run"):
         with open_known_recordings(values["out"], ids) as folders:
             return _dry_run(folders, chosen, force=values["force"])
+    if values["delete_media"] and not values["is_confirmed"]:
+        shared.confirm_deletion(len(ids) if folder is None else None)
     request = _request(request_fields(values.pop("out")), chosen, values)
 
     def settings() -> fetch.Settings:
@@ -209,6 +212,7 @@ def _request(place: dict[str, Any], chosen: Chosen, values: dict[str, Any]) -> "
         max_failures=values.get("max_failures"),
         verify=values["verify"],
         cluster=values["cluster"],
+        delete_media=values.get("delete_media", False),
     )
 
 

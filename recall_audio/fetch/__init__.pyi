@@ -1,5 +1,5 @@
 from .api.settings import Settings
-from .bot import BotFilter, ListedBot, check_key, create_bot, fetch_bot, list_bots
+from .bot import BotFilter, ListedBot, check_key, create_bot, delete_media, fetch_bot, list_bots
 from .ledger import known_recordings, remove_leftovers
 from .recording import BotFetch, FetchedRecording
 
@@ -11,6 +11,7 @@ __all__ = [
     "Settings",
     "check_key",
     "create_bot",
+    "delete_media",
     "fetch_bot",
     "known_recordings",
     "list_bots",

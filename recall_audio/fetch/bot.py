@@ -1,4 +1,4 @@
-"""Fetch all recordings of a bot, list and create bots, and check the key."""
+"""Fetch all recordings of a bot, list and create bots, delete their media, and check the key."""
 
 import datetime
 import logging
@@ -158,6 +158,16 @@ def create_bot(settings: Settings, new_bot: NewBot) -> str:
     with open_context(settings) as context:
         made = payloads.mapping(context.api.create("bot", body), "new bot")
     return payloads.identifier(made.get("id"), "new bot")
+
+
+def delete_media(settings: Settings, bot_id: str, stop: threading.Event | None = None) -> None:
+    """Delete all media of a bot at Recall.ai for good: audio, video, transcripts, events.
+
+    Raises:
+        KeyRefused, ItemError, TransientError: as the API answers.
+    """
+    with open_context(settings, stop=stop) as context:
+        context.api.act("bot", bot_id, "delete_media")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import datetime
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,12 @@ class ServedMeeting:
     def artifact_id(self, kind: str) -> str:
         """Return an artifact's id, the same in every run."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}/{self.recording_id}"))
+
+    def without_media(self) -> "ServedMeeting":
+        """Return the meeting after its media were deleted: whatever was there is ``deleted``."""
+        fields = ("mixed", "separate", "events", "video", "transcript")
+        codes: dict[str, Any] = {n: "deleted" for n in fields if getattr(self.state, n) != MISSING}
+        return replace(self, state=replace(self.state, **codes, recording="deleted", sub_code=None))
 
     @property
     def mix_file(self) -> Path:

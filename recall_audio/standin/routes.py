@@ -230,7 +230,9 @@ class Routes:
         return _json(404, {"detail": "Not found."}) if found is None else _json(200, found)
 
     def _create(self, pieces: list[str], body: bytes) -> Response:
-        """Answer a POST as the published description says: only bots are created here."""
+        """Answer a POST: a bot is created, or all media of one are deleted."""
+        if len(pieces) == 3 and pieces[::2] == ["bot", "delete_media"]:
+            return self._delete_media(pieces[1])
         if pieces != ["bot"]:
             return _json(405, {"detail": 'Method "POST" not allowed.'})
         try:
@@ -255,6 +257,14 @@ class Routes:
         made["metadata"] = sent.get("metadata", {})
         self.created.append({"sent": sent, "made": made})
         return _json(201, made)
+
+    def _delete_media(self, bot_id: str) -> Response:
+        """Delete all media of a bot for good."""
+        with self._lock:
+            concerned = [i for i, m in enumerate(self.meetings) if m.bot_id == bot_id]
+            for i in concerned:
+                self.meetings[i] = self.meetings[i].without_media()
+        return Response(200) if concerned else _json(404, {"detail": "Not found."})
 
     def _retrieve(self, collection: str, object_id: str) -> Any:
         if collection == "bot":
@@ -326,7 +336,8 @@ class Routes:
             return refusal
         _, _, recording_id, *rest = urlsplit(target).path.split("/")
         meeting = next((m for m in self.meetings if m.recording_id == recording_id), None)
-        body = None if meeting is None else self._content(meeting, "/".join(rest))
+        is_gone = meeting is None or meeting.state.recording == "deleted"
+        body = None if meeting is None or is_gone else self._content(meeting, "/".join(rest))
         return xml(404, "NoSuchKey", "No such key.") if body is None else file(body, headers, reply)
 
     def _content(self, meeting: ServedMeeting, name: str) -> bytes | None:

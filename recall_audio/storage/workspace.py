@@ -34,6 +34,11 @@ RECORDING_FILE = "recording.json"
 CRASHES_FILE = "crashes.json"
 """Name of the file that counts how often a recording ended its process."""
 
+DELETED_FILE = "deleted.json"
+"""Name of the file that says when a recording's media were deleted at Recall.ai."""
+
+_STATE_FILES = (RECORDING_FILE, MANIFEST, CRASHES_FILE, DELETED_FILE)
+
 UNFINISHED = "unfinished"
 """Status of a manifest whose outputs are being overwritten."""
 
@@ -178,7 +183,7 @@ def load_states(store: Store, prefix: str, root: Path) -> list[Path]:
 
 def _write_state(store: Store, prefix: str, folder: Path, objects: Mapping[str, Facts]) -> None:
     begin = f"{prefix}/" if prefix else ""
-    names = [n for n in (RECORDING_FILE, MANIFEST, CRASHES_FILE) if n in objects]
+    names = [n for n in _STATE_FILES if n in objects]
     contents = store.read_all([begin + n for n in names])
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -211,7 +216,7 @@ def download_missing(store: Store, folder: Path, names: Iterable[str]) -> None:
 
 def stored_names(folder: Path) -> list[str]:
     """Return the name of every file of a recording that its store has."""
-    return [n for n in _objects(folder) if n not in (RECORDING_FILE, MANIFEST, CRASHES_FILE)]
+    return [n for n in _objects(folder) if n not in _STATE_FILES]
 
 
 def size_of(folder: Path, name: str) -> int | None:
@@ -339,7 +344,7 @@ def _publishable(folder: Path) -> Iterator[str]:
     for file in folder.rglob("*"):
         name = file.relative_to(folder).as_posix()
         is_kept = not name.startswith(".") and "/." not in name and not name.endswith(PART_SUFFIX)
-        if is_kept and name not in (MANIFEST, CRASHES_FILE) and file.is_file():
+        if is_kept and name not in (MANIFEST, CRASHES_FILE, DELETED_FILE) and file.is_file():
             yield name
 
 

@@ -223,3 +223,12 @@ def test_verify_mends_what_has_changed_in_the_store(
     assert len([r for r in server.requests[asked:] if r.path.endswith(".raw")]) == 1, "the changed download"
     assert results(stored(url)) == of(lab, undisturbed)
     assert halves(url) == []
+
+
+def test_media_of_a_bot_in_a_store_are_deleted_once(lab: Lab, url: str) -> None:
+    lab.serve(1)
+    assert [o.status for o in lab.here(store=Url(url), delete_media=True)] == ["done"]
+    assert len(lab.server.paths("delete_media")) == 1
+    assert [name for name in stored(url) if name.endswith("/deleted.json")]
+    assert [o.reused for o in lab.here(store=Url(url), delete_media=True)] == [True]
+    assert len(lab.server.paths("delete_media")) == 1

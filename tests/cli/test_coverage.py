@@ -1,6 +1,7 @@
 """No option without a test: what the commands offer is compared with what tests say they cover."""
 
 import click
+from batch import test_media_deletion  # noqa: F401 - the same
 from cli import (  # noqa: F401 - importing them fills COVERED
     test_options_of_batches,
     test_options_of_logs,

@@ -1,4 +1,4 @@
-"""Call the API: retrieve one object, list many, create a bot.
+"""Call the API: retrieve one object, list many, create a bot, delete its media.
 
 No other module uses the key.
 """
@@ -21,6 +21,9 @@ from recall_audio.fetch.http.sessions import Call
 
 _REPEATABLE_CREATE = ("rate_limited", "no_capacity", "conflict")
 """Codes of errors after which the server has created nothing for certain."""
+
+_GOOD = (200, 201, 202, 204)
+"""Statuses of a good answer; the last two have no value."""
 
 _ERROR_PAGE_BYTES = 1 << 16
 """Bytes read of an error's body."""
@@ -77,29 +80,37 @@ class Api:
         url = f"{self._settings.base_url}/{collection}/"
         return self._call(Call("POST", url, body=body), "create", collection)
 
+    def act(self, collection: str, object_id: str, action: str) -> None:
+        """Call an action of one object that may be called twice, and ignore the body of its answer."""
+        url = f"{self._settings.base_url}/{collection}/{quote(object_id, safe='')}/{action}/"
+        what = f"{collection.replace('_', ' ')} {object_id}"
+        self._call(Call("POST", url), "retrieve", what, has_value=False)
+
     def wait_for_call(self, kind: CallKind) -> None:
         """Wait until the rate limits allow a call, and count it."""
         while (wait_s := self._rate_limit.acquire(kind)) > 0.0:
             self._cancellation.sleep(wait_s, self._policy.retry)
 
-    def _call(self, call: Call, kind: CallKind, what: str) -> Any:
+    def _call(self, call: Call, kind: CallKind, what: str, *, has_value: bool = True) -> Any:
         """Make a call, within the rate limits and retried, and return the answer's value."""
 
         def call_once() -> Any:
             self.wait_for_call(kind)
-            return self._exchange(call, what)
+            return self._exchange(call, what, has_value=has_value)
 
         def is_repeatable(error: RecallAudioError) -> bool:
             return kind != "create" or error.code in _REPEATABLE_CREATE
 
         return attempt(call_once, self._policy.retry, self._cancellation, is_repeatable)
 
-    def _exchange(self, call: Call, what: str) -> Any:
+    def _exchange(self, call: Call, what: str, *, has_value: bool) -> Any:
         """Send one request and return its value.
 
         Hold all calls where the server names a wait.
         """
         answer = self._answer(call)
+        if not has_value and answer.status in _GOOD:
+            return None
         now = self._policy.now()  # the wait begins with the answer
         request = protocol.RequestFacts(what, self._settings.where, KEY_VARIABLE, now)
         try:
@@ -115,7 +126,7 @@ class Api:
         """Send one request and read its answer, with the key blanked out of an error's body."""
         limits = self._policy.transfer
         with sessions.open_response(self._session, call, limits) as response:
-            is_good = response.status_code in (200, 201)
+            is_good = response.status_code in _GOOD
             body = b""
             try:
                 most_bytes = limits.document_bytes if is_good else _ERROR_PAGE_BYTES
