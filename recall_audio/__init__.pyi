@@ -21,6 +21,7 @@ from .pipeline.stems.export import export_stems as export_stems
 from .results.collect import collect as collect
 from .results.recording import Recording as Recording
 from .results.recording import open as open
+from .results.recording import open_many as open_many
 from .results.recording import run as run
 
 __version__: str

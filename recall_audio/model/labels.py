@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recall_audio.errors import ItemError
 from recall_audio.model.meeting import Participant
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -99,6 +100,37 @@ def make_labels(participants: Sequence[Participant]) -> dict[int, str]:
             taken.add(_twin_key(label))
             labels[person.participant_id] = label
     return labels
+
+
+def label_of(names: Mapping[str, str | None], speaker: str) -> str:
+    """Return the label of a speaker who is given by label or by real name.
+
+    Args:
+        names: label to real name, None where there is none.
+        speaker: the label or the name.
+
+    Raises:
+        ItemError: ``no_speaker``: no participant, or more than one, has this name.
+    """
+    if speaker in names:
+        return speaker
+    found = [label for label, name in names.items() if name is not None and _same(name, speaker)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ItemError(
+            f"{len(found)} participants are called {speaker!r}.",
+            f"Give the label of one: {', '.join(found)}.",
+            code="no_speaker",
+        )
+    known = ", ".join(label if name is None else f"{label} ({name})" for label, name in names.items())
+    raise ItemError(
+        f"No participant is called {speaker!r}.", f"There are: {known or 'none'}.", code="no_speaker"
+    )
+
+
+def _same(name: str, other: str) -> bool:
+    return " ".join(name.split()).casefold() == " ".join(other.split()).casefold()
 
 
 def safe_name(name: str | None, otherwise: str = "participant") -> str:

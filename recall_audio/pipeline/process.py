@@ -3,14 +3,14 @@
 import json
 import time
 from concurrent.futures import Executor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sweep_parts
-from recall_audio.model.labels import make_labels
+from recall_audio.model.labels import label_of, make_labels
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import NO_SPEAKER, Ending, Outcome, StageCallback, ending_of
@@ -61,7 +61,6 @@ def process(
     options = options or Options()
     layout = Layout(folder)
     meeting = read_meeting(layout)
-    parameters = parameters_of(options)
     if not force and (before := finished(folder, options)) is not None:
         return before
     if any(m.problem == LEFT_OUT for m in (meeting.mix, *(p.media for p in meeting.parts)) if m):
@@ -71,9 +70,9 @@ def process(
             code="pseudonymised",
         )
     _check_times(meeting)
-    _check_speakers(meeting, options)
+    options = with_labels(options, meeting)
     sweep_parts(folder)
-    manifest = begin(layout, parameters, force=force)
+    manifest = begin(layout, parameters_of(options), force=force)
     pieces = Pieces(executor)
     try:
         _run_stages(manifest, meeting, options, progress or (lambda *_: None), pieces)
@@ -88,20 +87,18 @@ def process(
     return _outcome(layout, meeting, started, manifest.ending(), reused=not manifest.ran)
 
 
-def _check_speakers(meeting: Meeting, options: Options) -> None:
-    """Refuse labels that no participant has, before anything is changed.
+def with_labels(options: Options, meeting: Meeting) -> Options:
+    """Return the options with the label of each speaker who is named, by label or by real name.
 
     Raises:
-        ItemError: there is such a label.
+        ItemError: no participant, or more than one, has such a name; nothing was changed.
     """
-    labels = list(make_labels(meeting.participants).values())
-    wrong = [label for label in options.stems.speakers if label not in labels]
-    if wrong:
-        raise ItemError(
-            f"No participant is called {', '.join(wrong)}; nothing was changed.",
-            f"There are: {', '.join(labels) or 'none'}.",
-            code=NO_SPEAKER,
-        )
+    if not options.stems.speakers:
+        return options
+    labels = make_labels(meeting.participants)
+    names = {labels[p.participant_id]: p.name for p in meeting.participants}
+    speakers = tuple(dict.fromkeys(label_of(names, speaker) for speaker in options.stems.speakers))
+    return replace(options, stems=replace(options.stems, speakers=speakers))
 
 
 def _check_times(meeting: Meeting) -> None:
@@ -129,7 +126,13 @@ def finished(folder: Path, options: Options) -> Outcome | None:
     """
     started, layout = time.monotonic(), Layout(folder)
     meeting = read_meeting(layout)
-    if not is_done(layout, stage_keys(meeting, options)):
+    try:
+        keys = stage_keys(meeting, with_labels(options, meeting))
+    except ItemError as error:
+        if error.code != NO_SPEAKER:
+            raise
+        return None
+    if not is_done(layout, keys):
         return None
     try:
         ending = ending_of(read_json(layout.run, "run"))

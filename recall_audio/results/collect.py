@@ -19,10 +19,10 @@ from recall_audio.pipeline.documents import (
     need,
     read_documents,
     recording_folders,
-    root_of,
     upload_written,
 )
 from recall_audio.pipeline.talk import remeasure_talk, view_of
+from recall_audio.results.data_frames import typed_frame
 from recall_audio.results.pseudonymise import recode_documents
 from recall_audio.storage import parse_location
 
@@ -235,9 +235,6 @@ def _call(same: Sequence[Appearance]) -> Appearance:
     )
 
 
-_PANDAS_TYPES = {"string": "string", "number": "float64", "integer": "Int64", "boolean": "boolean"}
-
-
 def collect_recordings(
     root: Path,
     form: str,
@@ -266,17 +263,22 @@ def collect_recordings(
         raise UsageError(f"There is no format {form!r}.", f"Choose one of {', '.join(TABLE_WRITERS)}.")
     folders, left_out = recording_folders(root), list[ItemError]()
     target = into or root / ("tables-pseudonymised" if pseudonyms else "tables")
+    loaded = _load_each(folders, left_out, progress or (lambda *_: None), pseudonyms)
+    return _write_tables(collect_rows(loaded), form, target), left_out
+
+
+def _write_tables(chunks: Iterable[Chunk], form: str, target: Path) -> list[Path]:
+    """Write every table to a file in `target`, as its rows come, and return the files."""
     writer_class = TABLE_WRITERS[form]
     paths = {t.name: target / f"{t.name}{writer_class.suffix}" for t in ALL_TABLES}
     sweep_parts_of(paths.values())
-    loaded = _load_each(folders, left_out, progress or (lambda *_: None), pseudonyms)
     with contextlib.ExitStack() as stack:
         streams = {name: stack.enter_context(atomic(path)) for name, path in paths.items()}
         writer = writer_class(streams, ALL_TABLES)
-        for table, rows in collect_rows(loaded):
+        for table, rows in chunks:
             writer.write(table, rows)
         writer.close()
-    return list(paths.values()), left_out
+    return list(paths.values())
 
 
 def _load_each(
@@ -329,11 +331,14 @@ def _load(folder: Path, pseudonyms: Pseudonyms | None) -> Loaded:
 def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.DataFrame]":
     """Return every recording below a folder as one set of data frames.
 
-    ``recall-audio collect`` writes the same tables.
+    ``recall-audio collect`` writes the same tables. Nothing is written unless `into` is given.
+
+    >>> tables = ra.collect("data")
+    >>> tables["speakers"].merge(tables["meetings"][["recording_id", "title", "started_at"]])
 
     Args:
         out: holds recordings, at any of ``OUT``, ``OUT/BOT_ID``; ``s3://...`` too.
-        into: where the tables are written as CSV on the way; None writes to ``OUT/tables``.
+        into: the folder in which the tables are written as CSV too; None writes nothing.
 
     Returns:
         Name to table: meetings, segments, turns, transitions, overlaps, speakers, pairs, directed, parts, and
@@ -342,20 +347,20 @@ def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.Da
     Raises:
         UsageError: there is no recording.
     """
-    import pandas as pd
+    found: dict[str, list[Row]] = {table.name: [] for table in ALL_TABLES}
+    left_out: list[ItemError] = []
+    folders = folders_at(parse_location(str(out)))  # of a store, fetches the documents
 
-    location = parse_location(str(out))
-    folders_at(location)  # fetches the documents of recordings that lie in a store
-    written, left_out = collect_recordings(root_of(location), "csv", None if into is None else Path(into))
-    upload_written(written)
+    def kept() -> Iterator[Chunk]:
+        for table, rows in collect_rows(_load_each(folders, left_out, lambda *_: None, None)):
+            found[table.name].extend(rows)
+            yield table, rows
+
+    if into is None:
+        for _ in kept():
+            pass
+    else:
+        upload_written(_write_tables(kept(), "csv", Path(into)))
     for error in left_out:
         warnings.warn(f"left out: {error}", stacklevel=2)
-    found = {}
-    for table, path in zip(ALL_TABLES, written, strict=True):
-        numeric = [c for c, kind in table.columns.items() if kind != "string"]
-        types = {c: _PANDAS_TYPES[kind] for c, kind in table.columns.items()}
-        # A speaker's name may be NA: only an empty cell of a figure is a missing one.
-        found[table.name] = pd.read_csv(
-            path, dtype=types, keep_default_na=False, na_values={c: [""] for c in numeric}
-        )
-    return found
+    return {table.name: typed_frame(table.columns, found[table.name]) for table in ALL_TABLES}

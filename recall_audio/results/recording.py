@@ -18,12 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 from recall_audio import batch
 from recall_audio.errors import ItemError, UsageError
+from recall_audio.export.tables import columns_of
 from recall_audio.fetch import Settings
 from recall_audio.media.wav import Stem
+from recall_audio.model.labels import label_of
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.pipeline import documents
 from recall_audio.pipeline.documents import folders_at, upload_written
-from recall_audio.results.records import data_frame, part_records, segment_records, select, speaker_records
+from recall_audio.results import data_frames as frames
+from recall_audio.results.records import (
+    data_frame,
+    pair_records,
+    part_records,
+    segment_records,
+    speaker_records,
+)
 from recall_audio.storage import ensure_file, ensure_files, parse_location
 from recall_audio.typing import Samples
 
@@ -32,21 +41,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from recall_audio.model.alignment import PartAudio
-
-
-SEGMENT_COLUMNS = ("speaker", "start_s", "end_s")
-"""Columns of ``Recording.segments``."""
-TALK_COLUMNS = (
-    "talk_s", "exclusive_s", "overlapped_s", "presence_s",
-    "share_of_talk", "share_of_speech", "share_of_meeting", "share_of_presence",
-    "turns", "longest_monologue_s", "shares_over", "reasons",
-)  # fmt: skip
-"""Columns of ``Recording.talk``, indexed by speaker."""
-PART_COLUMNS = (
-    "part", "participant", "nominal_start_s", "start_s", "drift_ppm",
-    "status", "confidence", "uncertainty_ms",
-)  # fmt: skip
-"""Columns of ``Recording.parts``."""
 
 
 class Recording:
@@ -89,6 +83,13 @@ class Recording:
         }
 
     @property
+    def title(self) -> str:
+        """Return the meeting's title, else the bot's name, or an id."""
+        from recall_audio.report.values import title
+
+        return title(self.documents)
+
+    @property
     def duration_s(self) -> float:
         """Return the length of the mix in seconds."""
         return float(documents.need(self.documents, "alignment")["mix"]["duration_s"])
@@ -96,28 +97,96 @@ class Recording:
     @property
     def segments(self) -> "pd.DataFrame":
         """Return who speaks when: speaker, start_s, end_s, in order of time."""
-        return data_frame(select(segment_records(self.documents), SEGMENT_COLUMNS))
+        return frames.record_frame(frames.SEGMENT_COLUMNS, segment_records(self.documents))
+
+    @property
+    def turns(self) -> "pd.DataFrame":
+        """Return a row a turn: one speaker's segments joined across short silences, in order of time.
+
+        >>> rec.turns[~rec.turns["backchannel_candidate"]].groupby("speaker")["talk_s"].median()
+        """
+        return frames.event_frame(self.documents, "turns")
+
+    @property
+    def pairs(self) -> "pd.DataFrame":
+        """Return a row a pair of speakers: seconds in which both speak, and their share of the shorter talk.
+
+        >>> rec.pairs.sort_values("overlap_s", ascending=False).head(3)
+        """
+        return frames.record_frame(frames.PAIR_COLUMNS, pair_records(self.documents))
+
+    def windows(self, length: str | float, step: str | float | None = None) -> "pd.DataFrame":
+        """Return talk in windows, a row a window and speaker.
+
+        >>> rec.windows("60s").pivot(index="start_s", columns="speaker", values="talk_s")
+
+        Args:
+            length: of a window: ``"60s"``, ``"5min"``, or seconds. The last one ends with the meeting.
+            step: from one window's start to the next one's; `length` where None.
+
+        Returns:
+            start_s, end_s, length_s, speaker, talk_s, share_of_talk (of all talk in the window; NaN where no
+            one speaks), speech_s (at least one speaks), overlap_s (two or more do).
+
+        Raises:
+            UsageError: a length cannot be read, or is not above 0.
+        """
+        return frames.window_frame(self.documents, length, step)
+
+    @property
+    def transcript(self) -> "pd.DataFrame":
+        """Return what was said, a row a segment, in order of time, where the recording has a transcript.
+
+        >>> rec.transcript[rec.transcript["text"].str.contains("budget", case=False)]
+
+        Raises:
+            ItemError: there is no transcript yet; the hint says how to make one.
+        """
+        return frames.transcript_frame(self.folder)
+
+    def score(self, against: str | Path, **options: Any) -> "pd.DataFrame":
+        """Compare the speech found with an annotation, a row a collar.
+
+        >>> rec.score("annotated.rttm", collars_ms=[250])[["collar", "der", "jer"]]
+
+        Args:
+            against: an RTTM file, taken as the reference, or ``"speaker-timeline"``, the platform's.
+            options: ``role``, ``collars_ms``, ``skip_overlap`` as of
+                :func:`recall_audio.results.score.score_recording`.
+
+        Raises:
+            UsageError: there is no such file.
+            ItemError: it is no RTTM, or the recording has no timeline.
+            MachineError: the extra ``score`` is not installed.
+        """
+        from recall_audio.results.score import Score, score_recording, scores_table
+
+        if str(against) == "speaker-timeline":
+            ensure_files(self.folder, ("source/speaker_timeline",))
+        scores = score_recording(self.folder, str(against), **options)
+        return frames.typed_frame(columns_of(Score), scores_table(scores)[1])
 
     @property
     def talk(self) -> "pd.DataFrame":
-        """Return a row a speaker (the index): talk time and its shares."""
-        table = select(speaker_records(self.documents), ("speaker", *TALK_COLUMNS))
-        return data_frame(table).set_index("speaker")
+        """Return a row a speaker (the index): talk time and its shares, NaN where they are not known."""
+        columns = {"speaker": "string", **frames.TALK_COLUMNS}
+        return frames.record_frame(columns, speaker_records(self.documents)).set_index("speaker")
 
     @property
     def parts(self) -> "pd.DataFrame":
         """Return a row a part: its place on the mix's clock."""
-        return data_frame(select(part_records(self.documents), PART_COLUMNS))
+        return frames.record_frame(frames.PART_COLUMNS, part_records(self.documents))
 
     @property
     def overlap(self) -> "pd.DataFrame":
-        """Return the overlap of each pair in seconds, with talk time on the diagonal.
+        """Return the overlap of each pair in seconds, with each speaker's own talk on the diagonal.
 
-        NaN stands where a speaker's audio is not known.
+        NaN stands where a speaker's audio is not known. :attr:`pairs` is the same a row a pair, without the
+        diagonal.
         """
         talk = documents.need(self.documents, "talk")
         talk_s = {label: figures["talk_s"] for label, figures in talk["speakers"].items()}
-        table = data_frame((list(talk_s), [[0.0] * len(talk_s) for _ in talk_s]))
+        table = data_frame((list(talk_s), [[0.0] * len(talk_s) for _ in talk_s])).astype("float64")
         table.index = table.columns.copy()
         for label, seconds in talk_s.items():
             table.loc[label, label] = math.nan if seconds is None else seconds
@@ -145,11 +214,14 @@ class Recording:
         return decoded_sources(self.folder)
 
     def stem(self, label: str) -> Stem:
-        """Return one participant's track.
+        """Return one participant's track, by label or by real name.
+
+        >>> y, sr = rec.stem("Ann Lee").load(start_s=60, end_s=90)
 
         Raises:
-            ItemError: no stem of that label was written.
+            ItemError: no stem of that participant was written, or there is no such participant.
         """
+        label = label_of(self.speakers, label)
         found = {s["participant"]: s["file"] for s in documents.need(self.documents, "stems")["stems"]}
         if label in found:
             return Stem(label, ensure_file(self.folder, found[label]))
@@ -262,6 +334,22 @@ def open(folder: str | Path) -> Recording:
         message = f"{folder} holds {len(found)} recordings, one was expected."
         raise UsageError(message, f"Give e.g. {found[0]}.")
     return Recording(found[0])
+
+
+def open_many(root: str | Path) -> list[Recording]:
+    """Open every processed recording at or below a folder, in the order of their starts.
+
+    >>> pd.concat({rec.title: rec.windows("60s") for rec in ra.open_many("data")}, names=["meeting"])
+
+    Args:
+        root: holds recordings, at any depth that ``recall-audio run`` makes; ``s3://...`` too.
+
+    Raises:
+        UsageError: there is no recording.
+    """
+    found = [Recording(folder) for folder in folders_at(parse_location(str(root)))]
+    processed = [rec for rec in found if "talk" in rec.documents]
+    return sorted(processed, key=lambda rec: (str(rec.facts["started_at"] or ""), str(rec.folder)))
 
 
 def run(

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import recall_audio as ra
@@ -14,7 +15,11 @@ from recall_audio.results.collect import ALL_TABLES
 
 def test_collected_tables_are_the_files_of_collect(processed: Path) -> None:
     root = processed.parent.parent
+    before = sorted(root.rglob("*"))
     tables = ra.collect(root)
+    assert sorted(root.rglob("*")) == before, "nothing is written where no folder is given"
+    for name, table in ra.collect(root, into=root / "tables").items():
+        pd.testing.assert_frame_equal(table, tables[name])
     assert list(tables) == [t.name for t in ALL_TABLES]
     for name, table in tables.items():
         with (root / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as stream:

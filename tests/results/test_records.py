@@ -10,7 +10,7 @@ import recall_audio as ra
 from recall_audio.cli import inspect
 from recall_audio.model.options import TalkOptions
 from recall_audio.pipeline.documents import read_documents
-from recall_audio.results import recording
+from recall_audio.results import data_frames
 from recall_audio.results.records import (
     Record,
     pair_records,
@@ -34,16 +34,16 @@ def test_every_column_of_an_output_is_a_field_of_its_records(processed_once: Pat
     assert set(inspect.SPEAKER_COLUMNS) <= fields(speaker_records(documents))
     assert set(inspect.PAIR_COLUMNS) <= fields(pair_records(documents))
     assert {*inspect.WINDOW_COLUMNS, *window_talk_columns(documents)} == fields(windows)
-    assert set(recording.PART_COLUMNS) <= fields(part_records(documents))
-    assert set(recording.TALK_COLUMNS) <= fields(speaker_records(documents))
-    assert set(recording.SEGMENT_COLUMNS) == fields(segment_records(documents))
+    assert set(data_frames.PART_COLUMNS) <= fields(part_records(documents))
+    assert set(data_frames.TALK_COLUMNS) <= fields(speaker_records(documents))
+    assert set(data_frames.SEGMENT_COLUMNS) == fields(segment_records(documents))
 
 
 def test_the_terminal_and_the_notebook_choose_their_columns_apart(
     processed_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect, "SPEAKER_COLUMNS", ("speaker", "ipus"))
-    assert list(ra.open(processed_once).talk.columns) == list(recording.TALK_COLUMNS)
+    assert list(ra.open(processed_once).talk.columns) == list(data_frames.TALK_COLUMNS)
 
 
 def test_a_selection_keeps_the_order_of_its_columns_and_leaves_out_the_rest() -> None:
