@@ -16,6 +16,7 @@ import scipy.fft
 from recall_audio import detector
 from recall_audio.media.pcm_file import WorkWriter
 from recall_audio.media.wav import StemWriter
+from recall_audio.model.options import Options, StemOptions
 from recall_audio.model.speech import Detector
 from recall_audio.pipeline import manifest
 from recall_audio.pipeline.manifest import Manifest
@@ -151,6 +152,6 @@ def counted(folder: Path) -> Counts:
     with pytest.MonkeyPatch.context() as patch:
         meter.install(patch)
         with scipy.fft.set_backend(Transforms(meter)), profiled(meter):
-            outcome = process(folder)
+            outcome = process(folder, Options(stems=StemOptions(silent=True)))
     assert outcome.status == "done", outcome
     return meter.counts

@@ -164,7 +164,8 @@ def needed_bytes(meeting: Meeting, options: Options, *, by_bytes: bool = False) 
     clock_s = parts_s if has_mix or by_bytes else ends_s  # without a mix, the last end is the recording's
     mix_s = max([_mix_s(meeting), *clock_s], default=0.0)
     work_bytes = _WORK_BYTES_PER_S * (mix_s + sum(parts_s))
-    n_stems = len(meeting.participants) if parts_s else 0
+    with_parts = {p.participant_id for p in meeting.parts if p.media.file}
+    n_stems = len(meeting.participants if options.stems.silent and with_parts else with_parts)
     return int(work_bytes + _stem_bytes_per_s(options.stems) * mix_s * (n_stems + bool(n_stems)))
 
 

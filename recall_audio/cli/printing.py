@@ -279,7 +279,7 @@ def _print_statements(found: list[Statement], shown: _Encoder) -> None:
 
 
 def _files(documents: Documents) -> str:
-    stems = len(objects(mapping(documents.get("stems")).get("stems")))
+    stems = sum(bool(s.get("file")) for s in objects(mapping(documents.get("stems")).get("stems")))
     written = {
         "report.html": "run",
         "talk.json": "talk",

@@ -209,6 +209,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("--poly", ("stems.poly",), "Write one multichannel WAV of all stems too.", switch=True),
     Flag("--gate", ("stems.gate",), "Mute what is not the participant's own speech.", switch=True),
     Flag("--speakers", ("stems.speakers",), "Write only the stems of these participants.", "LABEL,LABEL"),
+    Flag("--silent-stems", ("stems.silent",),
+         "Write the stems of participants who never speak, too.", switch=True),
     Flag("--window", ("talk.window_s",),
          "Measure in sliding windows of this length instead of the whole meeting.",
          "SECONDS", command="talk"),

@@ -28,6 +28,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import atomic, disk_error
 from recall_audio.media.pcm_file import FULL_SCALE, to_int16
 from recall_audio.typing import Float32Array, FloatArray, Samples
+from recall_audio.units import RATE_HZ
 
 Block = Samples | Float32Array | FloatArray
 """Samples: int16, or floats with full scale ±1; shape (n,) or, for several channels, (n, n_channels)."""
@@ -306,11 +307,15 @@ class Stem:
 
     Attributes:
         label: the participant's label.
-        path: the audio file.
+        path: the audio file; None for a silent participant without one, whose track is zeros.
+        rate_hz: sample rate of those zeros.
+        n_samples: their number, the mix's length.
     """
 
     label: str
-    path: Path
+    path: Path | None
+    rate_hz: int = RATE_HZ
+    n_samples: int = 0
 
     def load(self, start_s: float = 0.0, end_s: float | None = None) -> tuple[Float32Array, int]:
         """Read the samples between two times.
@@ -326,13 +331,22 @@ class Stem:
             ValueError: nothing of the stem lies between the two times; it names the stem's length.
             ItemError: the file does not exist or cannot be read.
         """
-        samples, rate_hz = read_block(self.path, start_s, end_s)
+        if self.path is None:
+            _, n_frames = _frame_range(start_s, end_s, self.rate_hz, self.n_samples)
+            samples, rate_hz = np.zeros(n_frames, dtype=np.float32), self.rate_hz
+        else:
+            samples, rate_hz = read_block(self.path, start_s, end_s)
         if not samples.size:
-            import soundfile
-
-            length_s = soundfile.info(self.path).duration
             raise ValueError(
                 f"Nothing of the stem {self.label} lies from {start_s:g} to "
-                f"{'its end' if end_s is None else f'{end_s:g}'} s: it is {length_s:.3f} s long."
+                f"{'its end' if end_s is None else f'{end_s:g}'} s: it is {self._length_s():.3f} s long."
             )
         return samples, rate_hz
+
+    def _length_s(self) -> float:
+        """Return the stem's length in seconds."""
+        import soundfile
+
+        if self.path is None:
+            return self.n_samples / self.rate_hz
+        return float(soundfile.info(self.path).duration)

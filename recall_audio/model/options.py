@@ -183,6 +183,8 @@ class StemOptions:
         bits: ``16``, ``24`` or ``32f``.
         format: ``wav``, ``flac``, ``mp3`` or ``opus``.
         speakers: labels to write; empty writes all.
+        silent: also write files for participants without speech of their own; recognisers make words up on
+            them.
         mixdown: also write the sum of the stems.
         poly: also write one multichannel WAV.
     """
@@ -197,6 +199,7 @@ class StemOptions:
     bits: Literal["16", "24", "32f"] = "16"
     format: Literal["wav", "flac", "mp3", "opus"] = "wav"
     speakers: tuple[str, ...] = ()
+    silent: bool = False
     mixdown: bool = False
     poly: bool = False
 

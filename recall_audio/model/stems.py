@@ -23,7 +23,8 @@ class Stem:
     every sample is 0; `reason` says why.
 
     Attributes:
-        file: path below the recording's folder.
+        file: path below the recording's folder; None where no file is written, because the participant is
+            silent: the stem is `n_samples` zeros then.
         participant: label.
         rate_hz: sample rate.
         n_samples: length at that rate, the mix's.
@@ -42,18 +43,18 @@ class Stem:
         reason: one sentence where there was nothing to measure; else empty.
     """
 
-    file: str
+    file: str | None
     participant: str
     rate_hz: int
     n_samples: int
-    integrated_lufs_before: float
-    integrated_lufs_after: float
-    speech_lufs_before: float
-    speech_lufs_after: float
-    true_peak_dbtp_before: float
-    true_peak_dbtp_after: float
-    gain_db: float
-    gain_set_by: SetBy
+    integrated_lufs_before: float = -math.inf
+    integrated_lufs_after: float = -math.inf
+    speech_lufs_before: float = -math.inf
+    speech_lufs_after: float = -math.inf
+    true_peak_dbtp_before: float = -math.inf
+    true_peak_dbtp_after: float = -math.inf
+    gain_db: float = 0.0
+    gain_set_by: SetBy = "silence"
     measured_over: Literal["file", "speech"] | None = None
     limited_db: float = 0.0
     reason: str = ""
@@ -138,7 +139,8 @@ class StemsResult:
         stems: one a participant that was asked for, in the recording's order.
         parameters: the options in force, plain values.
         mixdown: the sum, where it was asked for.
-        poly: path of the multichannel file, where it was asked for; its channels are `stems`, in order.
+        poly: path of the multichannel file, where it was asked for; its channels are those of `stems` that
+            were written, in order.
         residual: what the stems leave of the mix unexplained; None where there is no mix.
         findings: what a reader should know.
     """
@@ -154,11 +156,11 @@ class StemsResult:
     def files(self) -> tuple[str, ...]:
         """Return the paths of all files written, relative to the recording's folder."""
         more = [self.mixdown.file if self.mixdown else None, self.poly]
-        return (*(s.file for s in self.stems), *(f for f in more if f))
+        return tuple(f for f in (*(s.file for s in self.stems), *more) if f)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values of ``stems.json``."""
-        channels = [s.participant for s in self.stems]
+        channels = [s.participant for s in self.stems if s.file]
         return {
             "parameters": dict(self.parameters),
             "stems": [s.to_json() for s in self.stems],

@@ -105,7 +105,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="stems",
-            revision=2,
+            revision=3,
             function="run_stems",
             reads=("decode", "align", "speech"),
             facts=("participants",),

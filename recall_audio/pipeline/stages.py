@@ -30,7 +30,7 @@ from recall_audio.pipeline.documents import Layout, read_documents
 from recall_audio.pipeline.job import Job, decode_all
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
-from recall_audio.pipeline.stems.export import combine_results, export_stems, select_tracks
+from recall_audio.pipeline.stems.export import combine_results, export_stems, is_silent, select_tracks
 from recall_audio.pipeline.talk import talk_findings, talk_of, view_of, with_sensitivity
 from recall_audio.typing import ByteArray
 
@@ -185,12 +185,14 @@ def run_stems(job: Job, context: StageContext) -> StageResult:
     if not job.has_tracks:
         return StageResult(status="skipped")
     if context.pieces.in_processes and _one_by_one(job.options):
-        wanted = select_tracks(job.tracks(), job.options.stems.speakers)
-        calls = [(job.layout.folder, job.options, track.label) for track in wanted]
-        results = context.pieces.map(
-            write_one, [*calls, (job.layout.folder, job.options, None)], context.progress
-        )
-        result = combine_results(list(results), job.options.stems)
+        spans, wanted = job.speech().segments, select_tracks(job.tracks(), job.options.stems.speakers)
+        silent = [t for t in wanted if not job.options.stems.silent and is_silent(t, spans.get(t.label))]
+        left_out = {t.label for t in silent}
+        names = [*(t.label for t in wanted if t.label not in left_out), None]
+        calls = [(job.layout.folder, job.options, name) for name in names]
+        results = list(context.pieces.map(write_one, calls, context.progress))
+        results.append(_write_tracks(job, silent))
+        result = combine_results(results, [t.label for t in wanted], job.options.stems)
     else:
         result = _stems(job, context.progress)
     files = tuple(job.layout.folder / name for name in result.files)
@@ -214,10 +216,14 @@ def write_one(folder: Path, options: Options, label: str | None) -> StemsResult 
     job = Job.of(folder, options)
     if label is None:
         return check_residual(job.tracks(), job.audio.mix.samples) if job.audio.mix else None
-    (track,) = (t for t in job.tracks() if t.label == label)
+    return _write_tracks(job, [t for t in job.tracks() if t.label == label])
+
+
+def _write_tracks(job: Job, tracks: Sequence[Track]) -> StemsResult:
+    """Write the stems of some tracks alone."""
     spans, sources = job.speech().segments, job.stem_sources(with_mix=False)
-    alone = replace(options.stems, speakers=())
-    return export_stems([track], spans, job.n_samples, job.layout.stems, alone, sources=sources)
+    alone = replace(job.options.stems, speakers=())
+    return export_stems(tracks, spans, job.n_samples, job.layout.stems, alone, sources=sources)
 
 
 def run_report(job: Job, context: StageContext) -> StageResult:

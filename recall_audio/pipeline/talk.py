@@ -253,7 +253,7 @@ def view_of(
         stems={
             s["participant"]: StemFile(s["file"], s["rate_hz"], s["n_samples"])
             for s in stems
-            if s["participant"] not in talk.unknown
+            if s["file"] is not None and s["participant"] not in talk.unknown
         },
         labels=labels_by_id(documents),
         parts=Alignment.from_json(need(documents, "alignment")).parts,

@@ -114,6 +114,7 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         "unexplained": unexplained_rows(documents),
         "explained": explained(documents),
         "stems": stem_rows(documents, people),
+        "silent_stems": silent_stems(documents),
         "made": made(documents),
     }
     return page("report.html", SCRIPTS if people else (), drawn, view)
@@ -156,7 +157,7 @@ def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str
 
 
 def stem_rows(documents: Documents, people: list[Speaker]) -> list[dict[str, str]]:
-    """Return one row a stem: loudness before and after, and what set the gain."""
+    """Return one row a stem that was written: loudness before and after, and what set the gain."""
     names = {s.label: s.name for s in people}
     return [
         {
@@ -169,7 +170,13 @@ def stem_rows(documents: Documents, people: list[Speaker]) -> list[dict[str, str
             "why": sentence(stem.get("reason")),
         }
         for stem in objects(mapping(documents.get("stems")).get("stems"))
+        if stem.get("file")
     ]
+
+
+def silent_stems(documents: Documents) -> int:
+    """Return the number of silent participants, for whom no file was written."""
+    return sum(not stem.get("file") for stem in objects(mapping(documents.get("stems")).get("stems")))
 
 
 def _levels(stem: Mapping[str, Any]) -> dict[str, str]:

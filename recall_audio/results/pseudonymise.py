@@ -112,7 +112,7 @@ def _stems(stems: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
     rows = [
         {
             **{name: stem[name] for name in names},
-            "file": renamed(stem["file"], recoded),
+            "file": None if stem["file"] is None else renamed(stem["file"], recoded),
             "participant": recoded.labels[stem["participant"]],
             "reason": recoded.text(stem["reason"]),
         }
@@ -226,7 +226,7 @@ def copy_stems(documents: Documents, recoded: Recoded, source: Path, target: Pat
         MachineError: the disk is full.
     """
     stems: dict[str, Any] = documents.get("stems", {})
-    files = [stem["file"] for stem in stems.get("stems", [])]
+    files = [stem["file"] for stem in stems.get("stems", []) if stem["file"] is not None]
     files += [stems[kind]["file"] for kind in ("mixdown", "poly") if stems.get(kind)]
     written = []
     for file in files:

@@ -216,15 +216,19 @@ class Recording:
     def stem(self, label: str) -> Stem:
         """Return one participant's track, by label or by real name.
 
+        That of a silent participant holds zeros, and needs no file.
+
         >>> y, sr = rec.stem("Ann Lee").load(start_s=60, end_s=90)
 
         Raises:
-            ItemError: no stem of that participant was written, or there is no such participant.
+            ItemError: no stem of that participant was made, or there is no such participant.
         """
         label = label_of(self.speakers, label)
-        found = {s["participant"]: s["file"] for s in documents.need(self.documents, "stems")["stems"]}
+        found = {s["participant"]: s for s in documents.need(self.documents, "stems")["stems"]}
         if label in found:
-            return Stem(label, ensure_file(self.folder, found[label]))
+            stem = found[label]
+            path = None if stem["file"] is None else ensure_file(self.folder, stem["file"])
+            return Stem(label, path, stem["rate_hz"], stem["n_samples"])
         raise ItemError(f"No stem of {label!r}.", f"There are: {', '.join(found) or 'none'}.", code="no_stem")
 
     @cached_property

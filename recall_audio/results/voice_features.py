@@ -126,7 +126,7 @@ def _voices(
     stretches: Sequence[Spans], stem: Mapping[str, Any] | None, folder: Path, options: FeatureOptions
 ) -> Iterator[VoiceFeatures]:
     """Yield the features of one speaker's turns."""
-    if stem is None:
+    if stem is None or stem["file"] is None:
         yield from (VoiceFeatures.missing(NO_STEM) for _ in stretches)
         return
     if not stretches:

@@ -99,7 +99,7 @@ def test_a_changed_option_redoes_what_hangs_on_it_and_leaves_no_other_format_beh
     assert [o.status for o in lab.here(store=Url(url))] == ["done"]
     before, asked = stored(url), len(server.requests)
     monkeypatch.setenv("RECALL_API_KEY", "none, for nothing is asked")
-    ran = lab.run("process", url, "--stem-format", "flac", "--quiet")
+    ran = lab.run("process", url, "--stem-format", "flac", "--silent-stems", "--quiet")
     assert ran.code == 0
     assert f"Files in {url}/" in ran.out
     after = stored(url)
@@ -209,12 +209,12 @@ def test_a_store_that_refuses_or_is_not_there_ends_the_batch_before_anything_is_
 def test_verify_mends_what_has_changed_in_the_store(
     lab: Lab, url: str, undisturbed: Mapping[str, bytes]
 ) -> None:
-    """A stem, a document and a download, each of the size that it had."""
+    """A result, a document and a download, each of the size that it had."""
     server = lab.serve(1)
     assert [o.status for o in lab.here(store=Url(url))] == ["done"]
     system = fsspec.filesystem("s3", use_listings_cache=False)
     objects = stored(url)
-    for kind in ("/stems/Ann.wav", "/segments.rttm", ".raw"):
+    for kind in ("/posteriors.npz", "/segments.rttm", ".raw"):
         name = next(n for n in objects if n.endswith(kind))
         system.pipe_file(f"{url}/{name}", bytes(len(objects[name])))
     assert lab.here(store=Url(url))[0].reused, "sizes are the same"

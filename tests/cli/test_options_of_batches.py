@@ -79,6 +79,7 @@ FLAGS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
     "--bits": ("run process", ["24"], {"options.stems.bits": "24"}),
     "--stem-format": ("run process", ["flac"], {"options.stems.format": "flac"}),
     "--mixdown": ("run process", [], {"options.stems.mixdown": True}),
+    "--silent-stems": ("run process", [], {"options.stems.silent": True}),
     "--poly": ("run process", [], {"options.stems.poly": True}),
     "--gate": ("run process", [], {"options.stems.gate": True}),
     "--speakers": ("run process", ["Ann, Bob"], {"options.stems.speakers": ("Ann", "Bob")}),

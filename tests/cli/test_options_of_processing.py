@@ -1,5 +1,6 @@
 """Options of process change the results they name: starts, speech, stems."""
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import soundfile as sf
 from benchmarks.cost_meetings import Recipe, make, recording_folder
 from cli.covered import covers
 
+import recall_audio as ra
 from recall_audio import batch
 
 Command = Callable[..., tuple[int, str, str]]
@@ -74,7 +76,27 @@ def test_a_peak_sets_the_level_where_that_is_asked_for_and_the_gate_mutes_the_re
     assert not np.any(before)
     written = [p for p in folder.rglob("*.wav") if sf.info(p).channels > 1]
     assert len(written) == 1, "one multichannel file"
-    assert sf.info(written[0]).channels == len(stems(folder))
+    assert sf.info(written[0]).channels == len(list(folder.glob("stems/*.wav"))) - 1
+
+
+def test_who_never_speaks_has_a_stem_where_it_is_asked_for_and_none_otherwise(process: Process) -> None:
+    folder = process()
+    n_samples = stems(folder)["Marcus_Webb"]["n_samples"]
+    assert stems(folder)["Jonas_Berg"]["file"] is None
+    assert not (folder / "stems" / "Jonas_Berg.wav").exists()
+    silent = ra.open(folder).stem("Jonas_Berg").load()
+    assert (silent[0].shape, silent[0].dtype, silent[1]) == ((n_samples,), np.float32, 16_000)
+    assert not silent[0].any()
+    assert ra.open(folder).stem("Jonas_Berg").load(10.0, 12.5)[0].shape == (40_000,)
+    assert "Jonas_Berg.wav" not in (folder / "report.html").read_text("utf-8")
+    for form in ("hf", "kaldi", "lhotse", "nemo", "seglst", "whisper"):
+        for file in ra.open(folder).export(form):
+            content = file.read_bytes()
+            text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8", "replace")
+            assert "Jonas_Berg" not in text, f"{file} names a stem that is not there"
+            assert "Jonas_Berg" not in str(file.relative_to(folder)), "no clips of a stem that is not there"
+    asked = process("--silent-stems")
+    assert sf.info(asked / stems(asked)["Jonas_Berg"]["file"]).frames == n_samples
 
 
 def test_a_cap_holds_the_gain_and_the_limiter_reaches_what_peaks_would_prevent(process: Process) -> None:

@@ -63,7 +63,10 @@ def test_every_stem_is_as_long_as_the_mix_and_reads_what_its_record_says(
     tracks: list[Track], tmp_path: Path
 ) -> None:
     done: list[tuple[int, int]] = []
-    result = export_stems(tracks, SPEECH, N, tmp_path / "stems", progress=lambda d, t: done.append((d, t)))
+    options = StemOptions(silent=True)
+    result = export_stems(
+        tracks, SPEECH, N, tmp_path / "stems", options, progress=lambda d, t: done.append((d, t))
+    )
     assert [s.participant for s in result.stems] == ["Ann", "Bob", "Mute", "Gone"]
     for stem in result.stems:
         info = sf.info(tmp_path / stem.file)
@@ -104,7 +107,7 @@ def test_the_levels_before_and_after_are_those_of_the_stem_without_and_with_its_
 
 
 def test_a_silent_track_stays_all_zeros(tracks: list[Track], tmp_path: Path) -> None:
-    result = export(tracks, tmp_path)
+    result = export(tracks, tmp_path, silent=True)
     for stem in result.stems[2:]:
         assert not sf.read(tmp_path / stem.file, dtype="int16")[0].any()
         value = json.loads(json.dumps(stem.to_json(), allow_nan=False))
@@ -112,6 +115,30 @@ def test_a_silent_track_stays_all_zeros(tracks: list[Track], tmp_path: Path) -> 
         assert value["true_peak_dbtp_after"] is None
         assert (value["gain_db"], value["gain_set_by"]) == (0.0, "silence")
         assert value["reason"]
+
+
+def test_who_never_speaks_has_a_record_and_no_file(tracks: list[Track], tmp_path: Path) -> None:
+    """Neither noise on an open microphone nor a part that is missing makes a file."""
+    noise = np.random.default_rng(3).normal(0.0, 300.0, 30 * RATE_HZ)
+    tracks = [*tracks, Track("Listener", (part("l1", noise, 1.0),))]
+    speech = {**SPEECH, "Listener": EMPTY}
+    done: list[tuple[int, int]] = []
+    for folder, silent in (("few", False), ("all", True)):
+        options = StemOptions(mixdown=True, poly=True, silent=silent)
+        result = export_stems(tracks, speech, N, tmp_path / folder, options, lambda d, t: done.append((d, t)))
+        assert done[-1][0] == done[-1][1]
+        assert [s.participant for s in result.stems] == ["Ann", "Bob", "Mute", "Gone", "Listener"]
+        written = ["Ann", "Bob"] + ["Mute", "Gone", "Listener"] * silent
+        value = result.to_json()
+        assert [s["participant"] for s in value["stems"] if s["file"] is not None] == written
+        assert value["poly"]["channels"] == written
+        assert {p.stem for p in (tmp_path / folder).iterdir()} == {*written, "mixdown", "poly"}
+        assert sf.info(tmp_path / folder / "poly.wav").channels == len(written)
+    result = export_stems(tracks, speech, N, tmp_path / "again")
+    for stem in result.to_json()["stems"][2:]:
+        assert (stem["gain_set_by"], stem["gain_db"], stem["n_samples"]) == ("silence", 0.0, N)
+        assert "--silent-stems" in stem["reason"]
+        assert stem["integrated_lufs_before"] is None, "not measured, which is not the same as quiet"
 
 
 def test_without_a_gain_a_whole_start_is_the_source_bit_for_bit(tracks: list[Track], tmp_path: Path) -> None:
@@ -132,7 +159,7 @@ def test_the_same_call_writes_the_same_bytes(tracks: list[Track], tmp_path: Path
 def test_sum_and_poly_hold_the_stems_in_order(
     tracks: list[Track], tmp_path: Path, bits: str, subtype: str
 ) -> None:
-    result = export(tracks, tmp_path, bits=bits, mixdown=True, poly=True)
+    result = export(tracks, tmp_path, bits=bits, mixdown=True, poly=True, silent=True)
     stems = np.stack([sf.read(tmp_path / s.file)[0] for s in result.stems], axis=1)
     poly, _ = sf.read(tmp_path / result.poly)
     assert sf.info(tmp_path / result.poly).subtype == subtype

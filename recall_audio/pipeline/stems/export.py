@@ -106,11 +106,13 @@ def export_stems(
     progress: CountCallback | None = None,
     sources: StemSources | None = None,
 ) -> StemsResult:
-    """Write ``<folder>/<label>.wav`` for every track.
+    """Write ``<folder>/<label>.wav`` for every track with speech of its own.
 
     Args:
-        tracks: every participant's parts on the mix's clock; one without parts gets a silent stem.
-        speech: label to speech on the mix's clock; without an entry, the whole track sets its gain.
+        tracks: every participant's parts on the mix's clock.
+        speech: label to speech on the mix's clock; without an entry, the whole track sets its gain. A track
+            with an empty entry, or without parts, is silent: it has a record and no file, unless
+            ``options.silent`` asks for it.
         n_samples: length of the mix at 16 kHz; every stem's length.
         folder: where to write; made if it is missing.
         options: level, format, which speakers to write; defaults where None.
@@ -127,25 +129,40 @@ def export_stems(
         ItemError: another rate is wanted, and a downloaded file is missing.
         MachineError: the disk is full, or ffmpeg is needed and missing (``no_encoder``).
     """
-    export = _Export(tracks, n_samples, folder, options or StemOptions(), sources or StemSources(), progress)
-    stems, mixdown, poly = export.write(speech)
+    options, sources = options or StemOptions(), sources or StemSources()
+    export = _Export(tracks, speech, n_samples, folder, options, sources, progress)
+    stems, mixdown, poly = export.write()
     mix = export.sources.mix
     residual = None if mix is None else check_residual(tracks, mix, export.on_block)
     findings = (*_level_findings(stems, export.options), *(residual_findings(residual) if residual else ()))
     return StemsResult(tuple(stems), _plain(export.options), mixdown, poly, residual, findings)
 
 
-def combine_results(results: Sequence[StemsResult | Residual | None], options: StemOptions) -> StemsResult:
-    """Combine the results of single stems, and what they leave of the mix, to one."""
+def combine_results(
+    results: Sequence[StemsResult | Residual | None], order: Sequence[str], options: StemOptions
+) -> StemsResult:
+    """Combine the results of single stems, and what they leave of the mix, to one.
+
+    Args:
+        results: in any order.
+        order: the labels of all stems, in the recording's order.
+        options: the options in force.
+    """
     several = [r for r in results if isinstance(r, StemsResult)]
     residual = next((r for r in results if isinstance(r, Residual)), None)
     findings = [f for r in several for f in r.findings]
+    by_label = {s.participant: s for r in several for s in r.stems}
     return StemsResult(
-        stems=tuple(s for r in several for s in r.stems),
+        stems=tuple(by_label[label] for label in order),
         parameters=_plain(options),
         residual=residual,
         findings=(*findings, *(residual_findings(residual) if residual else ())),
     )
+
+
+def is_silent(track: Track, speech: Spans | None) -> bool:
+    """Return whether a track holds no speech of its own."""
+    return not track.parts or (speech is not None and len(speech) == 0)
 
 
 class _Export:
@@ -154,6 +171,7 @@ class _Export:
     def __init__(
         self,
         tracks: Sequence[Track],
+        speech: Mapping[str, Spans],
         n_samples: int,
         folder: Path,
         options: StemOptions,
@@ -163,10 +181,14 @@ class _Export:
         self.n_samples, self.folder, self.options = n_samples, folder, options
         self.sources = replace(sources, work=sources.work or folder)
         self.tracks = select_tracks(tracks, options.speakers)
+        self.speech = speech
+        self.written = [t for t in self.tracks if options.silent or not is_silent(t, speech.get(t.label))]
         native = options.rate_hz == 0
-        self.rates = [native_rate(t, sources.files) if native else options.rate_hz for t in self.tracks]
-        self.together = (options.mixdown or options.poly) and bool(self.tracks)
-        if self.together and len(set(self.rates)) > 1:
+        self.rates = {
+            t.label: native_rate(t, sources.files) if native else options.rate_hz for t in self.tracks
+        }
+        self.together = (options.mixdown or options.poly) and bool(self.written)
+        if self.together and len({self.rates[t.label] for t in self.written}) > 1:
             raise UsageError(
                 "Stems of several sample rates cannot be put together.", "Choose one: --rate 48000."
             )
@@ -177,7 +199,7 @@ class _Export:
                 code="no_encoder",
             )
         n_blocks = len(list(blocks(n_samples, RATE_HZ)))
-        n_passes = 2 * len(self.tracks) + 2 * options.mixdown + options.poly + (sources.mix is not None)
+        n_passes = 2 * len(self.written) + 2 * options.mixdown + options.poly + (sources.mix is not None)
         self._done, self._total, self._progress = 0, n_passes * n_blocks, progress
 
     def on_block(self) -> None:
@@ -186,23 +208,36 @@ class _Export:
         if self._progress is not None:
             self._progress(self._done, self._total)
 
-    def write(self, speech: Mapping[str, Spans]) -> tuple[list[Stem], Mixdown | None, str | None]:
+    def write(self) -> tuple[list[Stem], Mixdown | None, str | None]:
         """Write every stem, then what is made of all of them."""
-        stems, wavs = [], []
+        stems, wavs = {t.label: self._unwritten(t) for t in self.tracks}, []
         with contextlib.ExitStack() as stack:
-            for track, rate_hz in zip(self.tracks, self.rates, strict=True):
+            for track in self.written:
                 wav = self.folder / f"{track.label}.wav"
                 if self.options.format != "wav":
                     wav = temporary_beside(wav)
                     stack.callback(wav.unlink, missing_ok=True)
-                stems.append(self._write_stem(track, speech.get(track.label), rate_hz, wav))
+                stems[track.label] = self._write_stem(track, wav)
                 wavs.append(wav)
                 if self.options.format != "wav" and not self.together:
                     wav.unlink()
-            return stems, *self._combined(wavs)
+            return list(stems.values()), *self._combined(wavs)
 
-    def _write_stem(self, track: Track, speech: Spans | None, rate_hz: int, wav: Path) -> Stem:
+    def _unwritten(self, track: Track) -> Stem:
+        """Return the record of a silent participant, for whom no file is written."""
+        rate_hz = self.rates[track.label]
+        why = "No speech of this participant was found in the track" if track.parts else "There is no track"
+        return Stem(
+            file=None,
+            participant=track.label,
+            rate_hz=rate_hz,
+            n_samples=length_at_rate(self.n_samples, rate_hz),
+            reason=f"{why}: no file is written without --silent-stems.",
+        )
+
+    def _write_stem(self, track: Track, wav: Path) -> Stem:
         """Level one track, write it as a WAV file, and encode that where another format is wanted."""
+        speech, rate_hz = self.speech.get(track.label), self.rates[track.label]
         with (
             open_track(track, speech, self.n_samples, rate_hz, self.sources) as opened,
             RenderCache(wav, self.options.bits) as cache,
@@ -222,13 +257,13 @@ class _Export:
         """Write the sum and the multichannel file, where they are wanted."""
         mixdown, poly = None, None
         if self.together:
-            rate_hz = self.rates[0]
+            rate_hz = self.rates[self.written[0].label]
             n_samples = length_at_rate(self.n_samples, rate_hz)
             if self.options.mixdown:
                 target = self._writer(self.folder / "mixdown.wav", rate_hz)
                 mixdown = write_sum(wavs, target, n_samples, self.options.peak_dbtp, self.on_block)
             if self.options.poly:
-                target = self._writer(self.folder / "poly.wav", rate_hz, len(self.tracks))
+                target = self._writer(self.folder / "poly.wav", rate_hz, len(self.written))
                 poly = write_poly(wavs, target, n_samples, self.on_block)
         return mixdown, poly
 
