@@ -15,6 +15,7 @@ from .model.options import Options as Options
 from .model.options import SpeechOptions as SpeechOptions
 from .model.options import StemOptions as StemOptions
 from .model.options import TalkOptions as TalkOptions
+from .model.options import TranscriptOptions as TranscriptOptions
 from .pipeline.process import process as process
 from .pipeline.stages import find_speech as find_speech
 from .pipeline.stems.export import export_stems as export_stems
@@ -23,5 +24,6 @@ from .results.recording import Recording as Recording
 from .results.recording import open as open
 from .results.recording import open_many as open_many
 from .results.recording import run as run
+from .results.transcribe import transcribe as transcribe
 
 __version__: str

@@ -15,6 +15,9 @@ REGION_VARIABLE = "RECALL_REGION"
 BASE_URL_VARIABLE = "RECALL_BASE_URL"
 WEBHOOK_SECRET_VARIABLE = "RECALL_WEBHOOK_SECRET"  # noqa: S105 - its name, not what it holds
 PSEUDONYM_KEY_VARIABLE = "RECALL_PSEUDONYM_KEY"
+TRANSCRIBE_KEY_VARIABLE = "RECALL_TRANSCRIBE_KEY"
+TRANSCRIBE_URL_VARIABLE = "RECALL_TRANSCRIBE_URL"
+OPENAI_KEY_VARIABLE = "OPENAI_API_KEY"
 TEMPORARY_FOLDER_VARIABLE = "TMPDIR"
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -53,6 +56,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(PSEUDONYM_KEY_VARIABLE, "key of the codes that `--pseudonymise` and `pseudonymise` write",
              "none: `--pseudonym-key-file` is needed", "export, collect, merge-transcripts, pseudonymise",
              is_secret=True),
+    Variable(TRANSCRIBE_URL_VARIABLE,
+             "address of an OpenAI-compatible endpoint, https://HOST/v1; `--url` wins",
+             "https://api.openai.com/v1", "transcribe --engine openai"),
+    Variable(TRANSCRIBE_KEY_VARIABLE, "the key of that endpoint", "none: no key is sent",
+             "transcribe --engine openai", is_secret=True),
+    Variable(OPENAI_KEY_VARIABLE, "the same, for OpenAI's own host only", "none: OpenAI's host ends with 2",
+             "transcribe --engine openai", is_secret=True),
     Variable(TEMPORARY_FOLDER_VARIABLE, "temporary working files, when results go to an object store",
              "the system's folder for temporary files", "run, process, features"),
     Variable("XDG_STATE_HOME", "rate limits and locks that this user's processes share (Linux)",

@@ -24,7 +24,7 @@ from recall_audio.files import path_in, read_json, sha256, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import EVENTS_WAITING, WITH_RESULTS, Outcome
-from recall_audio.pipeline.documents import Layout, read_meeting
+from recall_audio.pipeline.documents import Layout, read_meeting, transcript_digest
 from recall_audio.pipeline.manifest import StageRecord, earlier, intact
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 from recall_audio.pipeline.process import finished, parameters_of
@@ -156,7 +156,8 @@ def stages_to_redo(folder: Path, options: Options) -> tuple[str, list[str]]:
     for path in (layout.work / "run.json", layout.run):
         with contextlib.suppress(ItemError):
             version = str(read_json(path, "run").get("version", version))
-    stale = stale_stages(earlier(layout, parameters_of(options)), stage_keys(meeting, options))
+    keys = stage_keys(meeting, options, transcript_digest(layout))
+    stale = stale_stages(earlier(layout, parameters_of(options)), keys)
     return version, [name for name in STAGES if name in stale]
 
 

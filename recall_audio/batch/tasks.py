@@ -20,7 +20,7 @@ from recall_audio.errors import ItemError, MachineError, TransientError
 from recall_audio.files import DISK_FULL_ERRORS, disk_error, state_folder
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import Outcome
-from recall_audio.pipeline.documents import Layout, read_meeting
+from recall_audio.pipeline.documents import Layout, read_meeting, transcript_digest
 from recall_audio.pipeline.manifest import earlier
 from recall_audio.pipeline.plan import stage_keys, stale_stages
 from recall_audio.pipeline.process import parameters_of, process
@@ -192,5 +192,5 @@ def _downloaded_and_published(task: Task) -> Iterator[Task]:
 
 def _needs_audio(folder: Path, options: Options) -> bool:
     layout = Layout(folder)
-    keys = stage_keys(read_meeting(layout), options)
+    keys = stage_keys(read_meeting(layout), options, transcript_digest(layout))
     return "decode" in stale_stages(earlier(layout, parameters_of(options)), keys)

@@ -1,10 +1,19 @@
-"""Define the commands that measure more of one recording than every run does: score, features."""
+"""Define the commands that find out more of a recording than every run does: score, features, transcribe."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from recall_audio.cli.locations import folder_argument, format_option, one_recording
+from recall_audio.cli.export import RegistryChoice, check_clips
+from recall_audio.cli.locations import (
+    LocationType,
+    folder_argument,
+    folders_at,
+    format_option,
+    one_recording,
+    publish,
+)
+from recall_audio.cli.options import quiet_option
 from recall_audio.cli.step_options import Chosen, step_options
 from recall_audio.model.options import FeatureOptions
 
@@ -93,4 +102,63 @@ def features(folder: "Location", form: str, chosen: Chosen) -> None:
     print_table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], form)
 
 
-COMMANDS: tuple[Any, ...] = (score, features)
+@click.command(short_help="Transcribe what each person said, with an engine you have.")
+@click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=LocationType())
+@click.option("--engine", type=RegistryChoice("recall_audio.transcripts.engines:ENGINE_NAMES"),
+              default="faster-whisper", show_default=True,
+              help="Transcribe with this: faster-whisper on this machine (extra `transcribe`), any endpoint "
+              "like OpenAI's, or Recall.ai's own transcript.")  # fmt: skip
+@click.option("--model", metavar="NAME|DIR", help="Use this model; small, or whisper-1 of an endpoint, where "
+              "not given.")  # fmt: skip
+@click.option("--language", metavar="CODE",
+              help="Expect this language, e.g. en; it is detected where not given.")  # fmt: skip
+@click.option("--url", metavar="URL", help="Ask this endpoint, https://HOST/v1 or one on this machine; its "
+              "key is RECALL_TRANSCRIBE_KEY.")  # fmt: skip
+@click.option("--to", "forms", multiple=True,
+              type=RegistryChoice("recall_audio.export.transcripts:TRANSCRIPT_FORMATS"),
+              help="Write this format to DIR/transcript. May be repeated; all where not given.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Transcribe again what has been transcribed.")
+@step_options("clips", "transcript")
+@quiet_option
+def transcribe(
+    folders: "tuple[Location, ...]", engine: str, forms: tuple[str, ...], chosen: Chosen, **values: Any
+) -> int:
+    """Transcribe recordings: the words of each person, with an engine you have.
+
+    Only clips of each participant's own speech are transcribed, cut where others speak: one who never speaks
+    is never sent, and no voice that leaks into a track is written twice. Words outside own speech are dropped
+    and counted. Times are those of the meeting.
+
+    Each recording gets transcript.json, and in DIR/transcript WebVTT, SRT, text, WhisperX's JSON and SegLST;
+    talk.json (words, words a minute, questions) and report.html are made again. Print the files written. An
+    interrupted run goes on where it ended.
+    """
+    from recall_audio.cli.progress import Progress
+    from recall_audio.errors import ItemError, TransientError
+    from recall_audio.results.transcribe import make_engine, transcribe_folder
+
+    check_clips(chosen["clips"])
+    made, codes = make_engine(engine, values["model"], values["language"], values["url"]), {0}
+    found = list(dict.fromkeys(f for place in folders for f in folders_at(place)))
+    with Progress(quiet=values["quiet"]) as progress:
+        for folder in found:
+            try:
+                written = transcribe_folder(
+                    folder,
+                    made,
+                    forms,
+                    chosen["transcript"],
+                    chosen["clips"],
+                    lambda done, total, name=folder.name: progress(name, "transcribe", done, total),  # type: ignore[misc]
+                    force=values["force"],
+                )
+            except (ItemError, TransientError) as error:
+                click.echo(f"left out: {folder}: {error}", err=True)
+                codes.add(5 if isinstance(error, TransientError) else 1)
+                continue
+            for path in written:
+                click.echo(publish(path))
+    return 1 if 1 in codes else max(codes)
+
+
+COMMANDS: tuple[Any, ...] = (score, features, transcribe)

@@ -18,7 +18,7 @@ from recall_audio.cli.locations import (
     root_of,
 )
 from recall_audio.cli.step_options import Chosen, step_options
-from recall_audio.model.options import ClipOptions
+from recall_audio.model.options import ClipOptions, TranscriptOptions
 
 if TYPE_CHECKING:
     from recall_audio.model.pseudonyms import Pseudonyms
@@ -72,6 +72,12 @@ def _pseudonyms(coded: bool, key_file: Path | None) -> "Pseudonyms | None":
     return read_pseudonyms(key_file) if coded else None
 
 
+def check_clips(clips: ClipOptions) -> None:
+    """Refuse clips that would hold nothing but what is around speech."""
+    if clips.longest_s <= 2.0 * clips.pad_s:
+        raise click.UsageError("clips.longest_s has to be more than twice clips.pad_s.")
+
+
 @click.command(short_help="Write results in another tool's format.")
 @folder_argument
 @click.option("--to", "form", required=True, type=RegistryChoice("recall_audio.export:FORMATS"),
@@ -87,8 +93,7 @@ def export(
     from recall_audio.results.export import export_recording
 
     clips: ClipOptions = chosen["clips"]
-    if clips.longest_s <= 2.0 * clips.pad_s:
-        raise click.UsageError("clips.longest_s has to be more than twice clips.pad_s.")
+    check_clips(clips)
     for path in export_recording(one_recording(folder), form, into, _pseudonyms(coded, key_file), clips):
         click.echo(publish(path))
 
@@ -130,6 +135,7 @@ def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_fi
               help="Write this format only. May be repeated; all where not given.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
               help="Write to this folder; DIR/transcript where not given.")  # fmt: skip
+@step_options("transcript")
 @pseudonym_options
 def merge_transcripts(
     folder: "Location",
@@ -138,16 +144,25 @@ def merge_transcripts(
     into: Path | None,
     coded: bool,
     key_file: Path | None,
+    chosen: Chosen,
 ) -> None:
-    """Merge what a transcriber made of the stems into one chronological transcript with speakers.
+    """Merge what transcribers made of a recording into one transcript with speakers.
 
-    FILES are the JSON of openai-whisper, faster-whisper or WhisperX, one a stem, named after it
-    (Ann_Lee.json); or Recall.ai's own, source/transcript.json. Print the files written.
-    Pseudonyms do not change what was said.
+    FILES are read by what is in them: whisper, faster-whisper, WhisperX, whisper.cpp, vosk, OpenAI, Deepgram,
+    AssemblyAI, AWS, Azure, Google, Hugging Face, JSON lines, SRT, WebVTT. One file a stem, named after it
+    (Ann_Lee.json); one of a multichannel file, its channels in the order of stems.json; Recall.ai's own,
+    source/transcript.json; or one of the mix, named mixed (mixed.json), whose words go to those in whose
+    speech they lie.
+
+    Words outside their speaker's own speech are dropped and counted. The result is the recording's
+    transcript.json; talk.json and report.html are made again. Print the files written. Pseudonyms do not
+    change what was said.
     """
-    from recall_audio.results.export import merge_files
+    from recall_audio.results.transcripts import merge_files
 
-    for path in merge_files(one_recording(folder), files, forms, into, _pseudonyms(coded, key_file)):
+    options: TranscriptOptions = chosen["transcript"]
+    pseudonyms = _pseudonyms(coded, key_file)
+    for path in merge_files(one_recording(folder), files, forms, into, pseudonyms, options):
         click.echo(publish(path))
 
 

@@ -131,6 +131,8 @@ _TYPES: Mapping[str, Any] = {
     "features.f0_lowest_hz": Number(50, 2000),
     "features.f0_highest_hz": Number(50, 2000),
     "clips.longest_s": _POSITIVE,
+    "transcript.word_share": Number(0, 1),
+    "transcript.segment_share": Number(0, 1),
 }
 """What a field's value has to be, where its Python type does not say it."""
 
@@ -211,6 +213,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag("--speakers", ("stems.speakers",), "Write only the stems of these participants.", "LABEL,LABEL"),
     Flag("--silent-stems", ("stems.silent",),
          "Write the stems of participants who never speak, too.", switch=True),
+    Flag("--keep-outside", ("transcript.keep_outside",),
+         "Keep words outside their speaker's own speech.", switch=True),
     Flag("--window", ("talk.window_s",),
          "Measure in sliding windows of this length instead of the whole meeting.",
          "SECONDS", command="talk"),

@@ -65,7 +65,10 @@ def nemo(view: ExportView) -> dict[str, bytes]:
 
 
 def kaldi(view: ExportView) -> dict[str, bytes]:
-    """Write a data directory in which a stem is a recording and a segment an utterance."""
+    """Write a data directory in which a stem is a recording and a segment an utterance.
+
+    ``text`` holds what was said in a segment, and the utterance's id alone where that is not known.
+    """
     recordings = {label: f"{label}+{view.session}" for label in view.stems}
     utterances = {label: dict(_utterances(view, label)) for label in recordings}
     spoken = {label: spans for label, spans in utterances.items() if spans}
@@ -74,6 +77,11 @@ def kaldi(view: ExportView) -> dict[str, bytes]:
         "reco2dur": ((recordings[k], f"{s.n_samples / s.rate_hz:.6f}") for k, s in view.stems.items()),
         "segments": (
             (utterance, f"{recordings[label]} {times}")
+            for label, spans in spoken.items()
+            for utterance, times in spans.items()
+        ),
+        "text": (
+            (utterance, view.said(label, *map(float, times.split())))
             for label, spans in spoken.items()
             for utterance, times in spans.items()
         ),
@@ -176,7 +184,9 @@ def _utterances(view: ExportView, label: str) -> Iterable[tuple[str, str]]:
 
 def _sorted_table(rows: Iterable[tuple[str, str]]) -> bytes:
     """Return ``key value`` lines, sorted by bytes."""
-    return b"".join(sorted(f"{key} {value}\n".encode() for key, value in rows))
+    return b"".join(
+        sorted(f"{key} {value}".rstrip().encode("utf-8", "replace") + b"\n" for key, value in rows)
+    )
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> bytes:

@@ -9,6 +9,7 @@ from recall_audio.model.labels import safe_name
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.outcome import Ending
 from recall_audio.model.talk import Talk
+from recall_audio.model.transcript import Word
 
 Rows = Sequence[Sequence[float]]
 
@@ -50,6 +51,7 @@ class ExportView:
         origin: what the API says of the meeting: ``bot_id, title, platform, started_at``, the ``metadata`` of
             bot and recording as JSON, and the ``status`` of its processing; None where unknown.
         ending: how its processing ended.
+        words: label to the words of the recording's transcript that have times, where there is one.
     """
 
     recording_id: str
@@ -66,6 +68,7 @@ class ExportView:
     clips: ClipOptions = field(default_factory=ClipOptions)
     origin: Mapping[str, str | None] = field(default_factory=dict)
     ending: Ending = field(default_factory=lambda: Ending("complete"))
+    words: Mapping[str, Sequence[Word]] = field(default_factory=dict)
 
     @property
     def session(self) -> str:
@@ -79,6 +82,15 @@ class ExportView:
     def written(self, file: str) -> str:
         """Return the path of a file that a writer makes for a manifest."""
         return self.path(file) if self.out is None else f"{self.out.rstrip('/')}/{file}"
+
+    def said(self, label: str, start_s: float, end_s: float) -> str:
+        """Return the words of a speaker whose middles lie in a stretch, as one text."""
+        found = (
+            w.text
+            for w in self.words.get(label, ())
+            if w.start_s is not None and w.end_s is not None and start_s <= (w.start_s + w.end_s) / 2 < end_s
+        )
+        return readable(" ".join(found))
 
     def by_time(self) -> list[tuple[float, float, str]]:
         """Return ``(start_s, end_s, label)`` of every segment, by start."""

@@ -9,50 +9,106 @@ Audacity manual, "Importing and exporting labels"; W3C, WebVTT: The Web Video Te
 import html
 import json
 import math
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
+from recall_audio.core.spans import from_seconds, to_seconds
 from recall_audio.export.recording_view import ExportView, Rows, readable
 from recall_audio.model.options import ClipOptions
 
+_RECIPE = """# Clips of each speaker for faster-whisper
+
+`recall-audio transcribe DIR` does all of this. By hand, with the stems of the recording in `stems/`:
+
+```python
+import json
+from pathlib import Path
+
+from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+model = WhisperModel("small")
+batched = BatchedInferencePipeline(model)
+transcripts = {}
+for folder in sorted(path for path in Path("whisper").iterdir() if path.is_dir()):
+    clips = json.loads((folder / "BatchedInferencePipeline.clip_timestamps.json").read_text())
+    if not clips:  # an empty list means the whole file to faster-whisper
+        continue
+    segments, _ = batched.transcribe(f"stems/{folder.name}.wav", clip_timestamps=clips, word_timestamps=True)
+    # One clip after another instead, with a flat list of seconds:
+    # clips = json.loads((folder / "WhisperModel.clip_timestamps.json").read_text())
+    # segments, _ = model.transcribe(f"stems/{folder.name}.wav", clip_timestamps=clips, word_timestamps=True)
+    transcripts[folder.name] = [[segment.start, segment.end, segment.text] for segment in segments]
+```
+
+A participant who never speaks has no folder here and must not be transcribed: what is on their track are
+others' voices.
+`clip_timestamps.json` is the same as `BatchedInferencePipeline.clip_timestamps.json`.
+"""
+
 
 def whisper(view: ExportView) -> dict[str, bytes]:
-    """Write ``whisper/<label>/clip_timestamps.json`` for each stem.
+    """Write the clips of each stem, in the form of each class of faster-whisper, and how to use them.
 
-    faster-whisper takes a list of ``{"start": s, "end": s}`` as ``clip_timestamps``.
+    ``BatchedInferencePipeline`` takes a list of ``{"start": s, "end": s}`` as ``clip_timestamps``,
+    ``WhisperModel`` a flat list of seconds, and both take an empty list for "the whole file". A participant
+    who never speaks has therefore no folder.
     """
-    files = {}
+    files = {"whisper/README.md": _RECIPE.encode()}
     for label in view.stems:
-        clips = find_clips(view.segments[label], view.duration_s, view.clips)
+        others = [row for other, rows in view.segments.items() if other != label for row in rows]
+        clips = find_clips(view.segments[label], view.duration_s, view.clips, others)
+        if not clips:
+            continue
         rows = [{"start": start_s, "end": end_s} for start_s, end_s in clips]
-        files[f"whisper/{label}/clip_timestamps.json"] = (json.dumps(rows, indent=1) + "\n").encode()
+        forms = {
+            "clip_timestamps": rows,
+            "BatchedInferencePipeline.clip_timestamps": rows,
+            "WhisperModel.clip_timestamps": [time_s for clip in clips for time_s in clip],
+        }
+        for name, form in forms.items():
+            files[f"whisper/{label}/{name}.json"] = (json.dumps(form, indent=1) + "\n").encode()
     return files
+
+
+_LEAST_PAD_S = 0.05
+"""A clip reaches this far around speech even where another speaks there, seconds: edges are not sharper."""
 
 
 def find_clips(
     segments: Rows,
     duration_s: float,
     options: ClipOptions = ClipOptions(),  # noqa: B008 - a frozen value
+    others: Rows = (),
 ) -> list[tuple[float, float]]:
     """Return ``(start_s, end_s)`` of each clip: short, covering all speech, cut in silence.
 
     ::
 
         speech   |----|  |------|        |-----------|   |--------------------------------------|
-        clips   [----------------]      [-------------] [-------------------][-------------------]
+        others                             |--|     |----|
+        clips   [----------------]      [------------]   [-------------------][-------------------]
 
-    Segments are joined over short silences while the clip stays short enough. Each clip reaches a little into
-    the silence around it. Only speech without a silence for longer than a whole clip is cut inside, into
-    equal pieces.
+    Segments are joined over short silences in which no one else speaks, while the clip stays short enough: a
+    voice that leaks in would be transcribed with the speaker's own. Each clip reaches a little into the
+    silence around it, and hardly into others' speech. Only speech without a silence for longer than a whole
+    clip is cut inside, into equal pieces.
 
     Args:
         segments: one speaker's ``[[start_s, end_s], ...]``, sorted by time, without overlaps.
         duration_s: the recording's length in seconds; no clip ends after it.
         options: how long a clip may be, and which silences it joins.
+        others: everyone else's speech, in any order.
     """
     longest_s = options.longest_s - 2.0 * options.pad_s
+    elsewhere = to_seconds(from_seconds(others))
     joined: list[tuple[float, float]] = []
     for start_s, end_s in ((float(a), float(b)) for a, b in segments):
-        if joined and start_s - joined[-1][1] <= options.join_s and end_s - joined[-1][0] <= longest_s:
+        if (
+            joined
+            and start_s - joined[-1][1] <= options.join_s
+            and end_s - joined[-1][0] <= longest_s
+            and not _between(elsewhere, joined[-1][1], start_s)
+        ):
             joined[-1] = (joined[-1][0], end_s)
         else:
             joined += _pieces(start_s, end_s, longest_s)
@@ -63,8 +119,20 @@ def find_clips(
         after_s = joined[i + 1][0] if i + 1 < len(joined) else 2.0 * duration_s - end_s
         first_s = max(start_s - options.pad_s, (before_s + start_s) / 2.0)
         last_s = min(end_s + options.pad_s, (end_s + after_s) / 2.0)
+        if spoken := _between(elsewhere, first_s, start_s):
+            first_s = max(first_s, min(spoken[-1][1], start_s - _LEAST_PAD_S))
+        if spoken := _between(elsewhere, end_s, last_s):
+            last_s = min(last_s, max(spoken[0][0], end_s + _LEAST_PAD_S))
         padded.append((round(first_s, 6), round(last_s, 6)))
     return padded
+
+
+def _between(rows: list[list[float]], start_s: float, end_s: float) -> list[list[float]]:
+    """Return the rows that overlap a stretch; rows are sorted and apart."""
+    if end_s <= start_s:
+        return []
+    first = bisect_right(rows, start_s, key=lambda row: row[1])
+    return rows[first : bisect_left(rows, end_s, key=lambda row: row[0])]
 
 
 def _pieces(start_s: float, end_s: float, longest_s: float) -> list[tuple[float, float]]:

@@ -169,6 +169,24 @@ class ClipOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptOptions:
+    """Options of giving a transcript's words to their speakers.
+
+    Attributes:
+        word_share: a word of a stem is its speaker's where at least this share of it lies in their own
+            speech, 0 to 1.
+        segment_share: the same for a segment whose words have no times.
+        edge_s: own speech counts as longer by this on either side where no one else speaks, seconds.
+        keep_outside: keep words outside their speaker's own speech, instead of dropping and counting them.
+    """
+
+    word_share: float = 0.3
+    segment_share: float = 0.1
+    edge_s: float = 0.2
+    keep_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StemOptions:
     """Options of writing stems.
 
@@ -222,6 +240,7 @@ STEPS: Mapping[str, type] = {
     "stems": StemOptions,
     "features": FeatureOptions,
     "clips": ClipOptions,
+    "transcript": TranscriptOptions,
 }
 """Each step's name and the class of its options."""
 

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recall_audio.model.figures import Distribution, Figures
+from recall_audio.model.transcript import SpokenCount
 from recall_audio.model.turns import TalkEvents, TurnTaking
 
 DEFINITIONS = "1"
 """Version of the figures' definitions, in every output; changes when a figure's meaning does."""
+
+WORD_FIGURES = ("words", "words_per_minute", "share_of_words", "questions")
+"""Figures of a speaker that need a transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,10 @@ class SpeakerTalk(Figures):
             ``known speakers`` where the audio of others is not known (``over`` of :class:`Talk` lists them).
         lost_s: declared length of this participant's parts that could not be used, which the figures leave
             out; None where the length was not declared.
+        words: words that they said; None without a transcript, as the three figures after it.
+        words_per_minute: words over a minute of their own speech.
+        share_of_words: words over everyone's.
+        questions: sentences of theirs that end in a question mark.
         reasons: why a figure is None.
     """
 
@@ -72,7 +80,32 @@ class SpeakerTalk(Figures):
     interruptions_received: int | None
     shares_over: str = "all speakers"
     lost_s: float | None = 0.0
+    words: int | None = None
+    words_per_minute: float | None = None
+    share_of_words: float | None = None
+    questions: int | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def with_words(self, said: SpokenCount, n_words: int) -> "SpeakerTalk":
+        """Return a copy with what the speaker said, of `n_words` by all."""
+        reasons = dict(self.reasons)
+        if self.talk_s is None:
+            reasons |= dict.fromkeys(WORD_FIGURES, reasons.get("talk_s", "their audio is not known"))
+            return replace(self, reasons=reasons)
+        if not self.talk_s:
+            reasons["words_per_minute"] = "they have no speech"
+        if not n_words:
+            reasons["share_of_words"] = "the transcript has no words"
+        if said.n_questions is None:
+            reasons["questions"] = "the transcript has no punctuation"
+        return replace(
+            self,
+            words=said.n_words,
+            words_per_minute=round(60.0 * said.n_words / self.talk_s, 3) if self.talk_s else None,
+            share_of_words=round(said.n_words / n_words, 6) if n_words else None,
+            questions=said.n_questions,
+            reasons=reasons,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +232,17 @@ class Talk(Figures):
             if lost is None:
                 reasons["lost_s"] = "the API declared no length"
             speakers[label] = replace(speaker, lost_s=lost, presence_s=present_s, reasons=reasons)
+        return replace(self, speakers=speakers)
+
+    def with_words(self, said: Mapping[str, SpokenCount] | None, reason: str = "") -> "Talk":
+        """Return a copy with what everyone said, or with the reason why it is not known."""
+        if said is None:
+            missing = dict.fromkeys(WORD_FIGURES, reason)
+            speakers = {k: replace(s, reasons={**s.reasons, **missing}) for k, s in self.speakers.items()}
+        else:
+            n_words = sum(c.n_words for label, c in said.items() if label in self.speakers)
+            nothing = SpokenCount(0, 0)
+            speakers = {k: s.with_words(said.get(k, nothing), n_words) for k, s in self.speakers.items()}
         return replace(self, speakers=speakers)
 
     def with_sensitivity(self, sensitivity: "Sensitivity") -> "Talk":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
-from recall_audio.files import path_in, read_json
+from recall_audio.files import path_in, read_json, sha256
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.outcome import ending_of
 from recall_audio.pipeline.plan import STAGES
@@ -97,21 +97,35 @@ def recording_folders(root: Path) -> list[Path]:
     return found
 
 
-KINDS = ("recording", *(kind for stage in STAGES.values() for kind in stage.documents), "run")
-"""Kinds of the JSON files in a recording's folder: what was fetched, what each stage writes, the manifest."""
+TRANSCRIPT = "transcript"
+"""Kind of the document with what was said, which is there once a recording was transcribed."""
+
+KINDS = ("recording", *(kind for stage in STAGES.values() for kind in stage.documents), TRANSCRIPT, "run")
+"""Kinds of the JSON files in a recording's folder: what was fetched, what each stage writes, what was
+said, the manifest."""
 
 Documents = dict[str, dict[str, Any]]
 """Parsed files by kind; a file that does not exist has no entry."""
 
 
 def read_documents(folder: Path) -> Documents:
-    """Read every JSON file of a recording that exists.
+    """Read every JSON file of a recording that exists; a damaged transcript counts as none.
 
     Raises:
-        ItemError: a file is damaged or of another version.
+        ItemError: another file is damaged or of another version.
     """
     layout = Layout(folder)
-    return {kind: read_json(layout.json(kind), kind) for kind in KINDS if layout.json(kind).is_file()}
+    found = {}
+    for kind in (kind for kind in KINDS if layout.json(kind).is_file()):
+        with contextlib.suppress(*((ItemError,) if kind == TRANSCRIPT else ())):
+            found[kind] = read_json(layout.json(kind), kind)
+    return found
+
+
+def transcript_digest(layout: Layout) -> str:
+    """Return a digest of ``transcript.json``, empty where there is none."""
+    path = layout.json(TRANSCRIPT)
+    return sha256(path) if path.is_file() else ""
 
 
 def read_meeting(layout: Layout) -> Meeting:

@@ -39,6 +39,7 @@ class Stage:
         facts: attributes of :class:`Meeting` that it depends on.
         step: field of :class:`Options` with its options; empty where it has none.
         writes: patterns of the files that it writes, relative to the recording's folder.
+        reads_transcript: whether it depends on ``transcript.json``, which no stage writes.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Stage:
     facts: tuple[str, ...] = ()
     step: str = ""
     writes: tuple[str, ...] = ()
+    reads_transcript: bool = False
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -102,6 +104,7 @@ STAGES: Mapping[str, Stage] = {
             facts=("recording_id", "participants", "parts", "presence", "spoke"),
             step="talk",
             writes=("talk.json", "segments.rttm"),
+            reads_transcript=True,
         ),
         Stage(
             name="stems",
@@ -145,15 +148,22 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def stage_keys(meeting: Meeting, options: Options) -> dict[str, str]:
-    """Return every stage's key for one recording under these options."""
+def stage_keys(meeting: Meeting, options: Options, transcript: str = "") -> dict[str, str]:
+    """Return every stage's key for one recording under these options.
+
+    Args:
+        meeting: what the API said.
+        options: what is chosen.
+        transcript: digest of ``transcript.json``, empty where there is none.
+    """
     document = meeting.to_json()
     keys: dict[str, str] = {}
     for name, stage in STAGES.items():
         chosen = changed_fields(getattr(options, stage.step)) if stage.step else {}
         read = [keys[earlier] for earlier in stage.reads]
         facts = [document[fact] if fact in document else getattr(meeting, fact) for fact in stage.facts]
-        keys[name] = key_of(name, stage.revision, read, facts, chosen)
+        said = [transcript] if transcript and stage.reads_transcript else []
+        keys[name] = key_of(name, stage.revision, read, facts, chosen, *said)
     return keys
 
 

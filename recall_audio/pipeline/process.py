@@ -1,6 +1,7 @@
 """Process one fetched recording: everything after the download, without network."""
 
 import json
+import logging
 import time
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
@@ -12,14 +13,15 @@ from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sweep_parts
 from recall_audio.model.labels import label_of, make_labels
 from recall_audio.model.meeting import Meeting
-from recall_audio.model.options import Options
+from recall_audio.model.options import AlignOptions, Options, SpeechOptions, StemOptions, TalkOptions
 from recall_audio.model.outcome import NO_SPEAKER, Ending, Outcome, StageCallback, ending_of
 from recall_audio.model.pseudonyms import LEFT_OUT
-from recall_audio.pipeline.documents import Layout, read_meeting
-from recall_audio.pipeline.manifest import Manifest, begin, discard_work, is_done
+from recall_audio.pipeline.documents import Layout, read_meeting, transcript_digest
+from recall_audio.pipeline.manifest import Manifest, begin, discard_work, earlier, is_done
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
 
+_log = logging.getLogger(__name__)
 _LATEST_END_S = 7 * 86_400.0
 """Latest end of a recording without a mix, whose length only the API's times give, seconds: a week."""
 
@@ -127,7 +129,7 @@ def finished(folder: Path, options: Options) -> Outcome | None:
     started, layout = time.monotonic(), Layout(folder)
     meeting = read_meeting(layout)
     try:
-        keys = stage_keys(meeting, with_labels(options, meeting))
+        keys = stage_keys(meeting, with_labels(options, meeting), transcript_digest(layout))
     except ItemError as error:
         if error.code != NO_SPEAKER:
             raise
@@ -141,6 +143,48 @@ def finished(folder: Path, options: Options) -> Outcome | None:
     return _outcome(layout, meeting, started, ending, reused=True)
 
 
+def refresh_words(folder: Path) -> list[Path]:
+    """Make again what shows a recording's transcript, and return the files written.
+
+    These are ``talk.json`` and ``report.html``. A recording that needs more than that, because this version
+    would process it otherwise, stays as it is, and so does a pseudonymised copy.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    layout = Layout(folder)
+    try:
+        parameters = read_json(layout.run, "run")["parameters"]
+        options = options_of(parameters)
+        keys = stage_keys(read_meeting(layout), options, transcript_digest(layout))
+        stale = stale_stages(earlier(layout, parameters), keys)
+        if not stale <= {"talk", "report"}:
+            _log.warning(
+                "talk.json and report.html do not show the transcript yet: run `recall-audio process` on %s",
+                folder,
+            )
+            return []
+        process(folder, options)
+    except (ItemError, KeyError, TypeError):
+        return []
+    written = (*(f for name in ("talk", "report") for f in STAGES[name].writes), layout.run.name)
+    return [layout.folder / name for name in written if (layout.folder / name).is_file()] if stale else []
+
+
+def options_of(parameters: dict[str, Any]) -> Options:
+    """Return the options that a manifest's parameters hold.
+
+    Raises:
+        KeyError, TypeError: another version wrote them.
+    """
+    return Options(
+        align=AlignOptions(**parameters["align"]),
+        speech=SpeechOptions(**parameters["speech"]),
+        talk=TalkOptions(**parameters["talk"]),
+        stems=StemOptions(**parameters["stems"]),
+    )
+
+
 def _run_stages(
     manifest: Manifest, meeting: Meeting, options: Options, progress: StageCallback, pieces: Pieces
 ) -> None:
@@ -149,7 +193,7 @@ def _run_stages(
     from recall_audio.pipeline.job import Job
 
     job = Job(manifest.layout, meeting, options)
-    keys = stage_keys(meeting, options)
+    keys = stage_keys(meeting, options, transcript_digest(manifest.layout))
     stale = stale_stages(manifest, keys)
     order = list(STAGES)
     for i, name in enumerate(order):

@@ -1,5 +1,6 @@
 """Measure talk from a recording's files, and collect what the exporters take."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,8 @@ from recall_audio.model.outcome import Finding, ending_of
 from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
-from recall_audio.pipeline.documents import Documents, labels_by_id, need
+from recall_audio.model.transcript import Transcript, Word, count_speech
+from recall_audio.pipeline.documents import TRANSCRIPT, Documents, labels_by_id, need
 from recall_audio.storage import address_of
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
 
@@ -52,7 +54,19 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
     lost_s = {labels[i]: seconds for i, seconds in _lost_s(meeting, alignment).items() if i in labels}
     measured = measured.with_facts(lost_s, {label: _length_s(rows) for label, rows in presence.items()})
     frame_s = FRAME_SAMPLES / RATE_HZ
+    measured = _with_words(measured, documents)
     return measured.with_parameters(version=__version__, frame_s=frame_s, speech=segments["parameters"])
+
+
+def _with_words(measured: Talk, documents: Documents) -> Talk:
+    """Return talk with the words of everyone, where there is a transcript."""
+    if TRANSCRIPT not in documents:
+        return measured.with_words(None, "there is no transcript: `recall-audio transcribe` makes one")
+    try:
+        said = Transcript.from_json(documents[TRANSCRIPT])
+        return measured.with_words(count_speech(said.segments, said.speakers))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return measured.with_words(None, "transcript.json is not as this version writes it")
 
 
 MIN_UNASSIGNED_S = 2.0
@@ -262,7 +276,18 @@ def view_of(
         out=address_of(out) if out else None,
         origin=_origin(documents),
         ending=ending_of(documents.get("run")),
+        words=_words_by_label(documents),
     )
+
+
+def _words_by_label(documents: Documents) -> dict[str, list[Word]]:
+    """Return label to the words of the transcript, empty where there is none that can be read."""
+    found: dict[str, list[Word]] = {}
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        for segment in Transcript.from_json(documents[TRANSCRIPT]).segments:
+            whole = (Word(segment.text, segment.start_s, segment.end_s),)
+            found.setdefault(segment.speaker or "", []).extend(segment.words or whole)
+    return found
 
 
 def _origin(documents: Documents) -> dict[str, str | None]:

@@ -1,34 +1,21 @@
-"""Write a recording's results, and transcripts of its stems, in other tools' formats."""
+"""Write a recording's results in other tools' formats."""
 
 import contextlib
-import json
 import logging
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export import ExportView, get_format
-from recall_audio.export.transcripts import (
-    EXPECTED_TRANSCRIPT,
-    TRANSCRIPT_FORMATS,
-    Utterance,
-    match_files,
-    merge_transcripts,
-    recall_segments,
-    write_transcript,
-)
-from recall_audio.files import atomic, create_file, path_in, read_json, sweep_parts_of, write_json
+from recall_audio.files import atomic, create_file, path_in, read_json, write_json
 from recall_audio.model.options import ClipOptions
 from recall_audio.model.pseudonyms import Pseudonyms
 from recall_audio.pipeline.documents import (
     Documents,
     as_this_version_writes,
-    labels_by_id,
-    need,
     read_documents,
 )
 from recall_audio.pipeline.talk import remeasure_talk, view_of
@@ -77,7 +64,7 @@ def export_recording(
         files = chosen.write(view)
         stems = [s.file for s in view.stems.values()] if chosen.needs_audio else []
         if into is not None:
-            _claim(target, view.recording_id, [*files, *stems])
+            claim(target, view.recording_id, [*files, *stems])
         if chosen.needs_audio:
             written += [_link(path_in(folder, s.file), path_in(target, s.file)) for s in view.stems.values()]
     else:
@@ -88,11 +75,11 @@ def export_recording(
         files = chosen.write(view)
         stems = [s.file for s in view.stems.values()] if chosen.names_audio else []
         if into is not None:
-            _claim(target, view.recording_id, [*files, *stems])
+            claim(target, view.recording_id, [*files, *stems])
         if chosen.names_audio:
             written += copy_stems(documents, recoded, folder, target)
     for name, content in sorted(files.items()):
-        written.append(_write(path_in(target, name), content))
+        written.append(write_file(path_in(target, name), content))
     return written
 
 
@@ -105,7 +92,7 @@ CLAIMS_FILE = ".export.json"
 """Which recording each file of a target folder is of, so that no other overwrites it."""
 
 
-def _claim(target: Path, recording_id: str, names: Sequence[str]) -> None:
+def claim(target: Path, recording_id: str, names: Sequence[str]) -> None:
     """Note that files of a target folder are a recording's.
 
     Raises:
@@ -125,7 +112,8 @@ def _claim(target: Path, recording_id: str, names: Sequence[str]) -> None:
     write_json(target / CLAIMS_FILE, "export", {"files": claims | dict.fromkeys(names, recording_id)})
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file that appears whole, and return its path."""
     with atomic(path) as stream:
         stream.write(content)
     return path
@@ -144,74 +132,3 @@ def _link(source: Path, target: Path) -> Path:
 
     create_file(target, fill)
     return target
-
-
-def merge_files(
-    folder: Path,
-    files: Sequence[Path],
-    forms: Sequence[str] = (),
-    into: Path | None = None,
-    pseudonyms: Pseudonyms | None = None,
-) -> list[Path]:
-    """Merge a transcriber's files into one transcript and return the files written.
-
-    Args:
-        folder: the recording's folder.
-        files: a transcriber's JSON, one file a stem, named after it; or Recall.ai's own, one file for all.
-        forms: names of :data:`recall_audio.export.transcripts.TRANSCRIPT_FORMATS`; all where empty.
-        into: the target folder; None writes to ``DIR/transcript``.
-        pseudonyms: codes that replace the speakers' names; what they said does not change.
-
-    Raises:
-        UsageError: a file belongs to no stem, there is no such format, or the target folder holds another
-            recording's transcript.
-        ItemError: a file is no transcript.
-        MachineError: the disk is full.
-    """
-    if unknown := set(forms) - set(TRANSCRIPT_FORMATS):
-        raise UsageError(
-            f"There is no transcript format {', '.join(sorted(unknown))}.",
-            f"Choose from {', '.join(TRANSCRIPT_FORMATS)}.",
-        )
-    documents = read_documents(folder)
-    utterances = read_utterances(documents, files)
-    if pseudonyms is not None:
-        documents, recoded = recode_documents({"recording": need(documents, "recording")}, pseudonyms)
-        utterances = tuple(replace(u, speaker=recoded.labels[u.speaker]) for u in utterances)
-    names = {label: p["name"] for label, p in need(documents, "speakers")["speakers"].items()}
-    target = into or folder / "transcript"
-    named = {f"transcript{TRANSCRIPT_FORMATS[f].suffix}": f for f in forms or TRANSCRIPT_FORMATS}
-    if into is not None:
-        _claim(target, str(need(documents, "recording")["recording"]["id"]), list(named))
-    sweep_parts_of(target / name for name in named)
-    return [_write(target / name, write_transcript(utterances, names, form)) for name, form in named.items()]
-
-
-def read_utterances(documents: Documents, files: Sequence[Path]) -> tuple[Utterance, ...]:
-    """Read a transcriber's files, one a stem, and return all utterances by start.
-
-    Raises:
-        UsageError: a file belongs to no stem.
-        ItemError: a file is no transcript.
-    """
-    if len(files) == 1 and (rows := recall_segments(_read_json(files[0]))) is not None:
-        by_label: dict[str, list[Any]] = {}
-        labels_of = labels_by_id(documents)
-        for number, segment in rows:
-            label = None if number is None else labels_of.get(number)
-            if label is None:
-                _log.warning("a row of participant %s is left out: there is no such participant", number)
-            else:
-                by_label.setdefault(label, []).append(segment)
-        return merge_transcripts(by_label, need(documents, "segments")["speakers"])
-    labels = match_files([str(f) for f in files], list(need(documents, "speakers")["speakers"]))
-    found = {label: _read_json(Path(file)) for file, label in labels.items()}
-    return merge_transcripts(found, need(documents, "segments")["speakers"])
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_bytes())  # json detects which of Unicode's encodings it is
-    except (OSError, ValueError, RecursionError):
-        message = f"{file} cannot be read as JSON."
-        raise ItemError(message, EXPECTED_TRANSCRIPT, code="damaged_file") from None

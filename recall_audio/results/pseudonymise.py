@@ -29,7 +29,7 @@ from recall_audio.media.wav import copy_wav
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.labels import make_labels, speakers_json
 from recall_audio.model.meeting import Meeting
-from recall_audio.model.options import AlignOptions, Options, SpeechOptions, StemOptions, TalkOptions
+from recall_audio.model.options import TalkOptions
 from recall_audio.model.outcome import Finding
 from recall_audio.model.pseudonyms import Pseudonyms, Recoded
 from recall_audio.model.speech import SpeechResult
@@ -38,6 +38,7 @@ from recall_audio.model.talk import Talk
 from recall_audio.pipeline.documents import Documents, Layout, as_this_version_writes, need, read_documents
 from recall_audio.pipeline.manifest import describe
 from recall_audio.pipeline.plan import STAGES, stage_keys
+from recall_audio.pipeline.process import options_of
 from recall_audio.pipeline.report import render_report
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
 
@@ -256,7 +257,7 @@ def _write(coded: Documents, talk: Talk | None, recoded: Recoded, target: Layout
     for kind, document in coded.items():
         write_json(target.json(kind), kind, document)
     write_text(target.folder / "report.html", render_report({**coded, "run": run}))
-    keys = stage_keys(recoded.meeting, _options(run["parameters"]))
+    keys = stage_keys(recoded.meeting, options_of(run["parameters"]))
     outputs = {n: [target.folder / f for f in s.writes if "*" not in f] for n, s in STAGES.items()}
     outputs["stems"] += stems
     for stage in run["stages"]:
@@ -264,12 +265,3 @@ def _write(coded: Documents, talk: Talk | None, recoded: Recoded, target: Layout
         stage |= {"key": keys[stage["name"]], "outputs": describe(target.folder, written)}
     run["inputs"] = describe(target.folder, [target.recording])
     write_json(target.run, "run", run)
-
-
-def _options(parameters: dict[str, Any]) -> Options:
-    return Options(
-        align=AlignOptions(**parameters["align"]),
-        speech=SpeechOptions(**parameters["speech"]),
-        talk=TalkOptions(**parameters["talk"]),
-        stems=StemOptions(**parameters["stems"]),
-    )

@@ -265,23 +265,25 @@ class Recording:
         """Merge a transcriber's files into one transcript, write it in every format, and return a table.
 
         Args:
-            files: openai-whisper's, faster-whisper's or WhisperX's JSON, one a stem, named after it.
-            into: the target folder; None writes to ``transcript`` below the recording's.
+            files: transcripts in any known format: one a stem, named after it; one of a multichannel file;
+                Recall.ai's own; or ``mixed.json``, of the mix.
+            into: the target folder; None writes to ``transcript`` below the recording's, and makes it the
+                recording's transcript.
 
         Returns:
-            A row an utterance, in order of time: start_s, end_s, speaker, text, in_speech.
+            A row a segment, in order of time: start_s, end_s, speaker, text, in_speech.
 
         Raises:
             UsageError: a file belongs to no stem.
             ItemError: a file is no transcript.
         """
-        from recall_audio.results.export import merge_files, read_utterances
+        from recall_audio.results.transcripts import merge_files, read_files
 
         paths = [Path(file) for file in files]
         upload_written(merge_files(self.folder, paths, into=None if into is None else Path(into)))
         columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
-        rows = [[getattr(u, c) for c in columns] for u in read_utterances(self.documents, paths)]
-        return data_frame((columns, rows))
+        said = read_files(self.documents, paths).segments
+        return data_frame((columns, [[getattr(s, c) for c in columns] for s in said]))
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw who speaks when, a lane a speaker, silent ones too, and return the matplotlib Axes."""

@@ -34,10 +34,13 @@ RECORDING_FILE = "recording.json"
 CRASHES_FILE = "crashes.json"
 """Name of the file that counts how often a recording ended its process."""
 
+TRANSCRIPT_FILE = "transcript.json"
+"""Name of the file with what was said, on which the stage talk depends."""
+
 DELETED_FILE = "deleted.json"
 """Name of the file that says when a recording's media were deleted at Recall.ai."""
 
-_STATE_FILES = (RECORDING_FILE, MANIFEST, CRASHES_FILE, DELETED_FILE)
+_STATE_FILES = (RECORDING_FILE, MANIFEST, CRASHES_FILE, DELETED_FILE, TRANSCRIPT_FILE)
 
 UNFINISHED = "unfinished"
 """Status of a manifest whose outputs are being overwritten."""

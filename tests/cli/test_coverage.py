@@ -6,6 +6,7 @@ from cli import (  # noqa: F401 - importing them fills COVERED
     test_options_of_batches,
     test_options_of_logs,
     test_options_of_processing,
+    test_options_of_transcripts,
     test_options_of_views,
 )
 from cli.covered import COVERED

@@ -40,13 +40,13 @@ def test_transcripts_of_the_stems_come_back_as_one_in_order_of_time(
         files[-1].write_text(json.dumps({"segments": said}), "utf-8")
     code, told, said = command("merge-transcripts", processed, *files)
     assert code == 0, said
-    written = {Path(p).suffix: Path(p).read_text("utf-8") for p in told.splitlines()}
-    assert set(written) == {".json", ".vtt", ".srt", ".txt"}
-    utterances = json.loads(written[".json"])["utterances"]
+    written = {Path(p).name: Path(p).read_text("utf-8") for p in told.splitlines()}
+    assert set(written) >= {f"transcript{TRANSCRIPT_FORMATS[f].suffix}" for f in TRANSCRIPT_FORMATS}
+    utterances = json.loads((processed / "transcript.json").read_text("utf-8"))["segments"]
     expected = sorted((a, b, label) for label, rows in spoken.items() for a, b in rows)
     assert [(u["start_s"], u["end_s"], u["speaker"]) for u in utterances] == expected
     assert {u["in_speech"] for u in utterances} == {1.0}
-    assert written[".txt"].count("\n") == len(expected)
+    assert written["transcript.txt"].count("\n") == len(expected)
 
 
 def test_a_file_with_a_byte_order_mark_or_in_utf_16_is_read_too(
@@ -55,9 +55,11 @@ def test_a_file_with_a_byte_order_mark_or_in_utf_16_is_read_too(
     file = tmp_path / "Marcus_Webb.json"
     for encoding in ("utf-8-sig", "utf-16"):
         file.write_text(json.dumps([{"start": 1, "end": 2, "text": "Zoë?"}], ensure_ascii=False), encoding)
-        code, told, said = command("merge-transcripts", processed, file, "--to", "text")
+        code, _, said = command("merge-transcripts", processed, file, "--to", "text", "--keep-outside")
         assert code == 0, said
-        assert Path(told.strip()).read_text("utf-8") == "[00:00:01] Marcus Webb: Zoë?\n"
+        assert (processed / "transcript" / "transcript.txt").read_text(
+            "utf-8"
+        ) == "[00:00:01] Marcus Webb: Zoë?\n"
 
 
 def test_a_strangers_transcript_is_refused_and_a_damaged_one_named(

@@ -15,6 +15,7 @@ from recall_audio.errors import UsageError
 from recall_audio.export import FORMATS, ExportView, StemFile, export
 from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import Participant
+from recall_audio.model.transcript import Word
 
 SEGMENTS = {
     "Ann": [[0.0, 5.0], [5.6, 8.0], [12.0, 13.0]],
@@ -167,6 +168,7 @@ def test_a_kaldi_directory_keeps_the_rules_of_kaldis_validation() -> None:
         "utt2spk",
         "spk2utt",
         "reco2dur",
+        "text",
     }
     for lines in files.values():
         assert lines == sorted(lines)
@@ -175,6 +177,9 @@ def test_a_kaldi_directory_keeps_the_rules_of_kaldis_validation() -> None:
     assert all(u.startswith(s) for u, s in utt2spk)
     # Sorted by utterance, the speakers are sorted too; `Ann`, `Ann-Marie` and `Ann_2` are the trap.
     assert [s for _, s in utt2spk] == sorted(s for _, s in utt2spk)
+    assert [x.split(b" ")[0] for x in files["kaldi/text"]] == [
+        x.split(b" ")[0] for x in files["kaldi/utt2spk"]
+    ]
     back = {u: x.split(b" ")[0] for x in files["kaldi/spk2utt"] for u in x.split(b" ")[1:]}
     assert back == dict(utt2spk)
     recordings = {x.split(b" ", 1)[0] for x in files["kaldi/wav.scp"]}
@@ -182,6 +187,15 @@ def test_a_kaldi_directory_keeps_the_rules_of_kaldis_validation() -> None:
     assert {x.split(b" ")[0] for x in files["kaldi/reco2dur"]} == recordings
     found = sorted((float(x.split()[2]), float(x.split()[3])) for x in files["kaldi/segments"])
     assert found == [pytest.approx((a, b), abs=1e-6) for a, b, _ in flat()]
+
+
+def test_a_kaldi_directory_holds_the_words_of_each_utterance_and_no_line_too_few() -> None:
+    words = {"Ann": [Word("Well,", 5.7, 6.0), Word("yes.", 7.7, 7.9), Word("late", 30.0, 31.0)]}
+    lines = export(view_of(words=words), "kaldi")["kaldi/text"].decode().splitlines()
+    # Lhotse takes the first word of a line for the utterance and the rest for its text, which may be empty.
+    said = {line.split(" ", 1)[0]: line.partition(" ")[2] for line in lines}
+    assert said["Ann+rec-1+000005600+000008000"] == "Well, yes."
+    assert sorted(said.values()) == ["", "", "", "", "", "", "Well, yes."]
 
 
 def test_kaldi_reads_other_formats_through_a_pipe_with_the_path_quoted() -> None:

@@ -1,8 +1,13 @@
 """Clips hold all speech, are short, and are cut in silence wherever there is one."""
 
 import json
+import sys
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,5 +59,65 @@ def test_each_stem_has_its_list_of_starts_and_ends() -> None:
     stems = {label: StemFile(f"stems/{label}.wav", 16000, 160000) for label in segments}
     view = ExportView("r", 10.0, segments, {}, measure_talk(segments, 10.0), stems)
     files = export(view, "whisper")
-    assert json.loads(files["whisper/Ann/clip_timestamps.json"]) == [{"start": 0.8, "end": 2.2}]
-    assert json.loads(files["whisper/Bob/clip_timestamps.json"]) == []
+    batched = [{"start": 0.8, "end": 2.2}]
+    assert json.loads(files["whisper/Ann/clip_timestamps.json"]) == batched
+    assert json.loads(files["whisper/Ann/BatchedInferencePipeline.clip_timestamps.json"]) == batched
+    assert json.loads(files["whisper/Ann/WhisperModel.clip_timestamps.json"]) == [0.8, 2.2]
+    assert not any("Bob" in name for name in files), "an empty list means the whole file to faster-whisper"
+
+
+def test_clips_end_where_another_speaks_and_the_own_is_silent() -> None:
+    own, others = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], [[6.1, 9.0], [2.4, 2.7]]
+    assert find_clips(own, 20.0, others=others) == [(0.8, 2.2), (2.8, 6.1)]
+    assert find_clips(own, 20.0, others=[[0.0, 20.0]]) == [(0.95, 2.05), (2.95, 4.05), (4.95, 6.05)]
+
+
+OTHERS = st.lists(st.tuples(st.integers(0, 600), st.integers(1, 60)), max_size=8).map(
+    lambda rows: [[a / 10, (a + b) / 10] for a, b in rows]
+)
+
+
+@given(SPEECH, OTHERS)
+def test_others_speech_comes_into_no_clip_but_at_its_edges(
+    speech: list[list[float]], others: list[list[float]]
+) -> None:
+    clips = find_clips(speech, 1e6, others=others)
+    for start_s, end_s in clips:
+        for a, b in others:
+            inside = [max(a, start_s), min(b, end_s)]
+            own_s = sum(max(0.0, min(inside[1], y) - max(inside[0], x)) for x, y in speech)
+            assert inside[1] - inside[0] - own_s <= 2 * 0.05 + 1e-5, "more than the edges of own speech"
+    for start_s, end_s in speech:
+        kept_s = sum(max(0.0, min(b, end_s) - max(a, start_s)) for a, b in clips)
+        assert abs(kept_s - (end_s - start_s)) < 1e-4
+
+
+def test_the_recipe_that_comes_with_the_clips_runs_and_gives_no_stem_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments: dict[str, list[list[float]]] = {"Ann": [[1.0, 2.0]], "Bob": []}
+    stems = {label: StemFile(f"stems/{label}.wav", 16000, 160000) for label in segments}
+    for name, content in export(
+        ExportView("r", 10.0, segments, {}, measure_talk(segments, 10.0), stems), "whisper"
+    ).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    heard = []
+
+    class Pipeline:
+        """As faster-whisper: an empty list means the whole file."""
+
+        def __init__(self, _model: object) -> None: ...
+
+        def transcribe(self, audio: str, clip_timestamps: list[dict[str, float]], **_: object) -> Any:
+            heard.append((audio, clip_timestamps or "everything"))
+            return [SimpleNamespace(start=1.0, end=2.0, text="Hm.")], None
+
+    module = SimpleNamespace(BatchedInferencePipeline=Pipeline, WhisperModel=lambda name: name)
+    monkeypatch.setitem(sys.modules, "faster_whisper", module)
+    monkeypatch.chdir(tmp_path)
+    recipe = (tmp_path / "whisper" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    scope: dict[str, Any] = {}
+    exec(recipe, scope)  # noqa: S102 - what a user copies
+    assert heard == [("stems/Ann.wav", [{"start": 0.8, "end": 2.2}])]
+    assert scope["transcripts"] == {"Ann": [[1.0, 2.0, "Hm."]]}

@@ -295,4 +295,6 @@ def test_every_stage_writes_what_the_table_says_and_nothing_else(processed_once:
 
 
 def test_the_documents_are_what_the_stages_write_between_recording_and_manifest() -> None:
-    assert KINDS == ("recording", "speakers", "alignment", "segments", "leakage", "talk", "stems", "run")
+    assert KINDS == (
+        "recording", "speakers", "alignment", "segments", "leakage", "talk", "stems", "transcript", "run",
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import doctest
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,9 @@ def test_the_transcript_of_recall_is_merged_by_participant(
     people = json.loads((processed / "speakers.json").read_text("utf-8"))["speakers"]
     (first, one), (second, two) = list(people.items())[:2]
 
+    spoken = json.loads((processed / "segments.json").read_text("utf-8"))["speakers"]
+    at_s, then_s = spoken[first][0][0], spoken[second][0][0]
+
     def word(text: str, start_s: float, end_s: float | None) -> dict[str, object]:
         end = None if end_s is None else {"relative": end_s, "absolute": "2026-01-12T09:00:00Z"}
         return {"text": text, "start_timestamp": {"relative": start_s}, "end_timestamp": end}
@@ -53,9 +57,9 @@ def test_the_transcript_of_recall_is_merged_by_participant(
     rows = [
         {
             "participant": {"id": two["participant_ids"][0]},
-            "words": [word("Yes,", 2.0, None), word("all.", 2.5, 3.0)],
+            "words": [word("Yes,", then_s, None), word("all.", then_s + 0.25, then_s + 0.5)],
         },
-        {"participant": {"id": one["participant_ids"][0]}, "words": [word("Ready?", 1.0, 1.5), {"text": 5}]},
+        {"participant": {"id": one["participant_ids"][0]}, "words": [word("Ready?", at_s, at_s + 0.5), {}]},
         {"participant": {"id": None}, "words": [word("Lost", 1.0, 1.5)]},
         {"participant": {"id": one["participant_ids"][0]}, "words": []},
         "no row",
@@ -63,14 +67,13 @@ def test_the_transcript_of_recall_is_merged_by_participant(
     file = processed / "source" / "transcript.json"
     file.write_text(json.dumps(rows), "utf-8")
     table = rec.merge_transcripts([file])
-    assert table[["start_s", "end_s", "speaker", "text"]].to_numpy().tolist() == [
-        [1.0, 1.5, first, "Ready?"], [2.0, 3.0, second, "Yes, all."],
-    ]  # fmt: skip
+    expected = [[at_s, at_s + 0.5, first, "Ready?"], [then_s, then_s + 0.5, second, "Yes, all."]]
+    assert table[["start_s", "end_s", "speaker", "text"]].to_numpy().tolist() == sorted(expected)
     assert "left out" in caplog.text
-    words = json.loads((processed / "transcript" / "transcript.json").read_text("utf-8"))["utterances"][1][
-        "words"
-    ]
-    assert [(w["start_s"], w["end_s"]) for w in words] == [(2.0, 2.5), (2.5, 3.0)]
+    segments = json.loads((processed / "transcript.json").read_text("utf-8"))["segments"]
+    (words,) = (s["words"] for s in segments if s["speaker"] == second)
+    edges = [then_s, then_s + 0.25, then_s + 0.5]
+    assert [(w["start_s"], w["end_s"]) for w in words] == list(pairwise(edges))
 
 
 def test_a_merged_transcript_is_the_written_one(processed: Path, tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_a_merged_transcript_is_the_written_one(processed: Path, tmp_path: Path)
     assert table.to_dict("records") == [
         {"start_s": start_s, "end_s": end_s, "speaker": label, "text": "Hello.", "in_speech": 1.0}
     ]
-    written = json.loads((processed / "transcript" / "transcript.json").read_text("utf-8"))["utterances"]
+    written = json.loads((processed / "transcript.json").read_text("utf-8"))["segments"]
     assert [u["text"] for u in written] == ["Hello."]
 
 

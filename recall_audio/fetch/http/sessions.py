@@ -35,8 +35,8 @@ from recall_audio.fetch.http.retry import TransferPolicy
 class BoundToken(AuthBase):
     """Signs requests to one origin with the key, and refuses to sign any other."""
 
-    def __init__(self, key: str, origin: urls.Origin) -> None:
-        self._key, self._origin = key, origin
+    def __init__(self, key: str, origin: urls.Origin, scheme: str = "Token") -> None:
+        self._key, self._origin, self._scheme = key, origin, scheme
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign `request`.
@@ -47,7 +47,7 @@ class BoundToken(AuthBase):
         if origin != self._origin or not (scheme == "https" or urls.is_loopback(host)):
             message = "Refused to send the key to another host than the API's, or unencrypted."
             raise ItemError(message, code="url_not_allowed")
-        request.headers["Authorization"] = f"Token {self._key}"
+        request.headers["Authorization"] = f"{self._scheme} {self._key}"
         return request
 
     def __repr__(self) -> str:
@@ -229,12 +229,16 @@ class Call:
         url: the full URL; never shown.
         headers: headers beside the session's.
         body: JSON to send, or None.
+        form: fields of a form to send.
+        files: files of the form: field to name, content and type.
     """
 
     method: str
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
+    form: tuple[tuple[str, str], ...] = ()
+    files: Mapping[str, tuple[str, bytes, str]] | None = field(default=None, repr=False)
 
 
 @contextlib.contextmanager
@@ -254,6 +258,8 @@ def open_response(
             call.url,
             headers=dict(call.headers),
             json=call.body,
+            data=list(call.form) or None,
+            files=call.files,
             timeout=(limits.connect_s, limits.read_s),
             allow_redirects=False,
             stream=True,

@@ -1,18 +1,17 @@
-"""Transcripts are merged in order of time, whichever transcriber wrote them."""
+"""Words go to the person who spoke them, in order of time, whichever transcriber wrote them."""
 
 import json
 from typing import Any
 
 import pytest
 
+from recall_audio.core.spans import Rows
 from recall_audio.errors import ItemError, UsageError
-from recall_audio.export.transcripts import (
-    TRANSCRIPT_FORMATS,
-    Word,
-    match_files,
-    merge_transcripts,
-    write_transcript,
-)
+from recall_audio.export.transcripts import TRANSCRIPT_FORMATS, Written, write_transcript
+from recall_audio.model.options import TranscriptOptions
+from recall_audio.model.transcript import Transcript, TranscriptSegment, Word
+from recall_audio.transcripts import read_values
+from recall_audio.transcripts.attribution import Owned, in_order, own_segments
 
 WHISPER = {"text": " Shall we? Fine.", "language": "en", "segments": [
     {"id": 0, "start": 1.0, "end": 2.5, "text": " Shall we?", "words": [
@@ -26,6 +25,22 @@ WHISPERX = {
 }
 FILES: dict[str, Any] = {"Ann": WHISPER, "Bob": FASTER, "Cy": WHISPERX}
 NAMES = {"Ann": "Ann Lee", "Bob": "B>b\n1", "Cy": None}
+KEEP = TranscriptOptions(keep_outside=True)
+
+
+def owned(value: Any, label: str, speech: dict[str, Rows] | None = None, **options: Any) -> Owned:
+    read = read_values([value], f"{label}'s file")
+    return own_segments(read.segments, label, speech, TranscriptOptions(**options))
+
+
+def merge_transcripts(
+    files: dict[str, Any], speech: dict[str, Rows] | None = None, **options: Any
+) -> tuple[TranscriptSegment, ...]:
+    return in_order(s for k, v in files.items() for s in owned(v, k, speech, **options).segments)
+
+
+def written(segments: Any, names: Any, to: str) -> bytes:
+    return write_transcript(Written(Transcript(tuple(segments)), names), to)
 
 
 def test_three_transcribers_files_are_one_chronological_transcript() -> None:
@@ -94,28 +109,22 @@ def test_words_as_arrays_without_times_or_with_what_is_no_number_are_kept_as_far
     )
     assert (u.start_s, u.end_s, u.text) == (1.0, 1.2, "One two")
     assert u.words == (Word("One", 1.0, 1.2, 0.9), Word("two", None, None, None), Word("", 1.5, None, None))
-    assert json.loads(write_transcript([u], {}, "json"))["utterances"][0]["words"][1]["start_s"] is None
+    assert json.loads(written([u], {}, "json"))["segments"][0]["words"][1]["start_s"] is None
 
 
 def test_a_time_before_the_meeting_is_its_start() -> None:
     (u,) = merge_transcripts({"A": [{"start": -0.02, "end": 1.0, "text": "x"}]})
-    assert write_transcript([u], {}, "srt").startswith(b"1\n00:00:00,000 --> 00:00:01,000\n")
+    assert written([u], {}, "srt").startswith(b"1\n00:00:00,000 --> 00:00:01,000\n")
 
 
 def test_others_words_in_a_stem_lie_outside_the_speakers_own_speech() -> None:
     leaked = [{"start": 5.0, "end": 6.0, "text": "Yes."}, {"start": 1.0, "end": 2.0, "text": "So?"}]
-    merged = merge_transcripts({"Ann": leaked}, {"Ann": [[0.9, 2.1]], "Bob": [[4.9, 6.1]]})
+    merged = merge_transcripts({"Ann": leaked}, {"Ann": [[0.9, 2.1]], "Bob": [[4.9, 6.1]]}, keep_outside=True)
     assert [(u.text, u.in_speech) for u in merged] == [("So?", 1.0), ("Yes.", 0.0)]
 
 
-def test_a_damaged_segment_is_named_by_its_place() -> None:
-    segments = [{"start": 0, "end": 1, "text": "x"}, {"start": 2, "text": "y"}]
-    with pytest.raises(ItemError, match="Segment 2 of Ann's"):
-        merge_transcripts({"Ann": segments})
-
-
 def test_words_made_up_in_silence_are_told_by_their_share_of_speech() -> None:
-    merged = merge_transcripts(FILES, {"Ann": [[1.0, 2.5]], "Bob": [[3.1, 9.0]]})
+    merged = merge_transcripts(FILES, {"Ann": [[1.0, 2.5]], "Bob": [[3.1, 9.0]]}, keep_outside=True)
     assert [u.in_speech for u in merged] == [1.0, 0.5, 0.0, 0.0]
 
 
@@ -140,23 +149,12 @@ def test_a_file_that_is_no_transcript_is_refused_with_the_speakers_name(value: A
         merge_transcripts({"Ann": value})
 
 
-def test_files_are_matched_to_stems_by_their_names() -> None:
-    labels = ["Ann_Lee", "José"]
-    files = ["out/Ann_Lee.json", "C:\\x\\Jose\u0301.wav.json"]
-    assert list(match_files(files, labels).values()) == labels
-    with pytest.raises(UsageError, match="belongs to no stem") as refused:
-        match_files(["ann.json"], labels)
-    assert "Ann_Lee.json" in refused.value.hint
-    with pytest.raises(UsageError, match="second transcript"):
-        match_files(["a/Ann_Lee.json", "b/Ann_Lee.json"], labels)
-
-
 def test_webvtt_is_read_by_webvtt_py_with_names_and_words() -> None:
     import io
 
     import webvtt
 
-    text = write_transcript(merge_transcripts(FILES), NAMES, "webvtt").decode()
+    text = written(merge_transcripts(FILES), NAMES, "webvtt").decode()
     captions = list(webvtt.from_buffer(io.StringIO(text)))
     assert [(c.start, c.end) for c in captions][1] == ("00:00:02.200", "00:00:04.000")
     assert "<v B&gt;b 1>Yes &amp; &lt;no&gt;</v>" in text
@@ -164,29 +162,29 @@ def test_webvtt_is_read_by_webvtt_py_with_names_and_words() -> None:
 
 
 def test_srt_numbers_its_cues_and_leads_them_with_the_name() -> None:
-    first, second, *_ = write_transcript(merge_transcripts(FILES), NAMES, "srt").decode().split("\n\n")
+    first, second, *_ = written(merge_transcripts(FILES), NAMES, "srt").decode().split("\n\n")
     assert first == "1\n00:00:01,000 --> 00:00:02,500\nAnn Lee: Shall we?"
     assert second == "2\n00:00:02,200 --> 00:00:04,000\nB>b 1: Yes & <no>"
 
 
 def test_text_is_a_line_an_utterance() -> None:
-    lines = write_transcript(merge_transcripts(FILES), NAMES, "text").decode().splitlines()
+    lines = written(merge_transcripts(FILES), NAMES, "text").decode().splitlines()
     assert lines[2:] == ["[00:00:03] Cy: 5", "[00:00:06] Ann Lee: Fine."]
 
 
 def test_json_holds_all_of_it() -> None:
-    body = json.loads(write_transcript(merge_transcripts(FILES), NAMES, "json"))
+    body = json.loads(written(merge_transcripts(FILES), NAMES, "json"))
     assert body["schema"] == "recall-audio/transcript/1"
-    assert [u["name"] for u in body["utterances"]] == ["Ann Lee", "B>b\n1", None, "Ann Lee"]
-    assert body["utterances"][0]["words"][1]["text"] == "we?"
+    assert [u["name"] for u in body["segments"]] == ["Ann Lee", "B>b\n1", None, "Ann Lee"]
+    assert body["segments"][0]["words"][1]["text"] == "we?"
 
 
 @pytest.mark.parametrize("to", TRANSCRIPT_FORMATS)
 def test_half_a_surrogate_pair_is_written_all_the_same(to: str) -> None:
     (u,) = merge_transcripts({"A": [{"start": 0, "end": 1, "text": "x\ud800"}]})
-    write_transcript([u], {"A": "\udfff"}, to).decode("utf-8")
+    written([u], {"A": "\udfff"}, to).decode("utf-8")
 
 
 def test_a_transcript_format_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="srt"):
-        write_transcript([], {}, "docx")
+        written([], {}, "docx")
