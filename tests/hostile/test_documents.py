@@ -10,11 +10,11 @@ import pytest
 
 from recall_audio.cli import run as run_command
 from recall_audio.errors import ItemError
-from recall_audio.export.transcripts import split_utterances
 from recall_audio.files import sweep_parts_of
 from recall_audio.listen.queue import read_entry
 from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import Participant
+from recall_audio.transcripts import read_values
 
 MARK = "Zzyzx"
 """Begins every planted name; nothing of the package holds it."""
@@ -25,7 +25,7 @@ MARK = "Zzyzx"
 def test_a_time_that_no_meeting_has_refuses_its_segment(text: str, field: str) -> None:
     segment = {"start": 0, "end": 1, "text": "hello", field: json.loads(text)}
     with pytest.raises(ItemError) as caught:
-        list(split_utterances({"segments": [segment]}, "Ann"))
+        read_values([{"segments": [segment]}], "Ann.json")
     assert caught.value.code == "bad_segment"
 
 
