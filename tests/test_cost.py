@@ -182,7 +182,7 @@ def test_the_job_imports_nothing_heavy_and_a_done_one_opens_no_audio(
     opened, modules = alone(WATCHED, folder)
     assert {Path(f).suffix for f in opened} >= set(AUDIO), "what is opened is seen"
     assert "av" in modules
-    assert not set(modules) & (HEAVY | {"requests", "click"})
+    assert not set(modules) & (HEAVY | {"scipy", "requests", "click"})
     opened, modules = alone(WATCHED, folder)
     assert any(f.endswith("run.json") for f in opened)
     assert not [f for f in opened if f.endswith(AUDIO)]

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recall_audio.core.transforms import rfft
 from recall_audio.errors import MachineError
 from recall_audio.model.speech import HOP_SAMPLES
 from recall_audio.typing import Float32Array, IntArray
@@ -120,12 +121,10 @@ class Network:
 
     def _spectra(self, windows: Float32Array) -> Float32Array:
         """Return the magnitudes of four spectra of each window, mirrored at its end: (n, 4, 129)."""
-        import scipy.fft
-
         mirrored = np.concatenate([windows, windows[:, -2 : -2 - CONTEXT_SAMPLES : -1]], axis=1)
         frames = np.lib.stride_tricks.sliding_window_view(mirrored, FFT_SAMPLES, axis=1)
         frames = frames[:, :: FFT_SAMPLES // 2]
-        return np.asarray(np.abs(scipy.fft.rfft(frames * self.window, axis=2)))
+        return np.asarray(np.abs(rfft(frames * self.window, axis=2)))
 
     def _encode(self, x: Float32Array) -> Float32Array:
         """Apply the four convolutions, each followed by max(0, ·): (n, 4, 129) to (n, 128)."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
+from recall_audio.core.transforms import fast_length, irfft, rfft
 from recall_audio.typing import Complex64Array, Float32Array, FloatArray, IntArray, Samples
 from recall_audio.units import RATE_HZ
 
@@ -63,14 +63,14 @@ def correlations(part: Float32Array, mix: Float32Array) -> Float32Array:
         Shape (n, m − w + 1): column k is the mix read from its k-th sample on, in units of the row's own
         root mean square. Chance stays below about 6.
     """
-    n_fft = fft.next_fast_len(mix.shape[1], real=True)
-    cross = np.conj(fft.rfft(part, n_fft)) * fft.rfft(mix, n_fft)
+    n_fft = fast_length(mix.shape[1])
+    cross = np.conj(rfft(part, n_fft)) * rfft(mix, n_fft)
     kept = np.zeros_like(cross)
     inside = band(n_fft)
     power = np.abs(cross[:, inside])
     power **= WHITENING
     kept[:, inside] = cross[:, inside] / np.maximum(power, 1e-12)
-    r = fft.irfft(kept, n_fft)[:, : mix.shape[1] - part.shape[1] + 1]
+    r = irfft(kept, n_fft)[:, : mix.shape[1] - part.shape[1] + 1]
     spread = np.sqrt(np.mean(r * r, axis=1, keepdims=True))
     return np.asarray(r / np.maximum(spread, 1e-20), dtype=np.float32)
 
@@ -137,8 +137,8 @@ def refine_lags(part: Float32Array, mix: Float32Array) -> FineLags:
     n_fft = part.shape[1]
     taper = np.hanning(n_fft).astype(np.float32)
     inside = band(n_fft)
-    x = _groups(fft.rfft(part * taper), inside)
-    y = _groups(fft.rfft(mix * taper), inside)
+    x = _groups(rfft(part * taper), inside)
+    y = _groups(rfft(mix * taper), inside)
     omega = 2.0 * np.pi * (inside.start + (np.arange(x.shape[1]) + 0.5) * GROUP) / n_fft
     cross = np.einsum("ngk,ngk->ng", x, y.conj()).astype(np.complex128)
     pxx, pyy = _power(x), _power(y)

@@ -19,6 +19,7 @@ import numpy as np
 from recall_audio.core import spans as sp
 from recall_audio.core.speech.frames import mean
 from recall_audio.core.speech.on_mix import HALF_RATE_HZ, read_half
+from recall_audio.core.transforms import fast_length, irfft, rfft
 from recall_audio.model.alignment import Track
 from recall_audio.model.outcome import Finding
 from recall_audio.typing import Float32Array, Spans
@@ -107,20 +108,18 @@ def samples_alone(track: Track, segments: Mapping[str, Spans]) -> list[Float32Ar
 
 def find_echo(stretches: Sequence[Float32Array]) -> Echo | None:
     """The own voice's echo in a track, from stretches of own speech at 8 kHz; None where there is none."""
-    import scipy.fft
-
     first, last = round(_EARLIEST_S * HALF_RATE_HZ), round(_LATEST_S * HALF_RATE_HZ)
     long = [x for x in stretches if len(x) >= 2 * HALF_RATE_HZ]
     if len(long) < _FEWEST_WINDOWS:
         return None
-    n_fft = scipy.fft.next_fast_len(_STRETCH // 2 + last, real=True)
+    n_fft = fast_length(_STRETCH // 2 + last)
     total = np.zeros(n_fft)
     for x in long:
-        spectrum = scipy.fft.rfft(x - x.mean(), n_fft)
+        spectrum = rfft(x - x.mean(), n_fft)
         power = np.abs(spectrum) ** 2
         # Whitened by its own envelope, 200 Hz wide: what is left is fine structure, where an echo's comb is.
         envelope = mean(power, round(200 * n_fft / HALF_RATE_HZ)) + 1e-12
-        white = scipy.fft.irfft(np.minimum(power / envelope, 20.0), n_fft)
+        white = irfft(np.minimum(power / envelope, 20.0), n_fft)
         total += white / white[0]
     average = total[: last + 1] / len(long)
     searched = average[first:]
@@ -155,15 +154,13 @@ def find_two_voices(stretches: Sequence[Float32Array]) -> TwoVoices | None:
 
 def median_pitch(x: Float32Array) -> float | None:
     """Median pitch of clearly voiced frames, Hz, by autocorrelation (Boersma 1993); None where too few."""
-    import scipy.fft
-
     if len(x) < _FRAME:
         return None
     window = np.hanning(_FRAME).astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(x, _FRAME)[::_HOP]
     frames = frames[(power := np.einsum("ij,ij->i", frames, frames)) > 0.05 * np.percentile(power, 95)]
-    r = scipy.fft.irfft(np.abs(scipy.fft.rfft(frames * window, 2 * _FRAME)) ** 2, 2 * _FRAME)[:, :_FRAME]
-    own = scipy.fft.irfft(np.abs(scipy.fft.rfft(window, 2 * _FRAME)) ** 2, 2 * _FRAME)[:_FRAME]
+    r = irfft(np.abs(rfft(frames * window, 2 * _FRAME)) ** 2, 2 * _FRAME)[:, :_FRAME]
+    own = irfft(np.abs(rfft(window, 2 * _FRAME)) ** 2, 2 * _FRAME)[:_FRAME]
     low, high = round(HALF_RATE_HZ / _PITCH_HZ[1]), round(HALF_RATE_HZ / _PITCH_HZ[0])
     fair = r[:, low : high + 1] / np.maximum(r[:, :1], 1e-12) / (own[low : high + 1] / own[0])
     # The first lag nearly as high as the highest: a multiple of the period is no period.

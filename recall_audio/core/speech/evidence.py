@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core import spans as sp
+from recall_audio.core.transforms import sliding_highest, sliding_mean
 from recall_audio.model.speech import HOP_SAMPLES, Detector, PartEvidence
 from recall_audio.typing import Float32Array, Samples, Spans
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ
@@ -92,12 +93,10 @@ def _loud_enough(level_db: Float32Array, probability: npt.NDArray[np.uint8]) -> 
     the 5th percentile of what held a voice kept 99.9 % of the speech of lab meetings and left half of their
     sound unasked. Where the sample holds too little voice to tell, all is asked.
     """
-    from scipy.ndimage import maximum_filter1d, uniform_filter1d
-
     if not len(level_db):
         return sp.EMPTY
-    power = uniform_filter1d(10 ** (level_db / 10), 5)
-    peak_db = 10 * np.log10(maximum_filter1d(np.maximum(power, 1e-12), 2 * _NUCLEUS + 1))
+    power = sliding_mean(np.power(np.float32(10), level_db / 10, dtype=np.float32), 5)
+    peak_db = 10 * np.log10(sliding_highest(np.maximum(power, 1e-12), 2 * _NUCLEUS + 1))
     at = (np.arange(len(level_db)) * FRAME_SAMPLES + FRAME_SAMPLES // 2) // HOP_SAMPLES
     voiced = probability[at] >= _VOICE
     if np.count_nonzero(voiced) < _FEWEST_VOICED:

@@ -235,6 +235,10 @@ _FEWEST_SURE = 30  # frames: 0.6 s
 _MOST_SURE_S = 12.0
 _FEWEST_TO_LEARN = 100
 _CEPSTRA = 13
+# Rows of the orthonormal discrete cosine transform (DCT-II) but the first, which is the level.
+_COSINES = np.float32(np.sqrt(2 / N_BANDS)) * np.cos(
+    np.pi / N_BANDS * (np.arange(N_BANDS)[:, None] + 0.5) * np.arange(1, _CEPSTRA + 1)
+).astype(np.float32)
 _LOCAL_FRAMES = 301  # 6 s
 _LEAST_LOCAL = 0.02
 _PAUSE_LIMIT = 40  # frames: 0.8 s; pauses beyond are long
@@ -320,11 +324,9 @@ def _voice(t: TrackFrames, own: BoolArray, other: BoolArray) -> Float32Array:
 
     NaN where either is too short to learn from.
     """
-    import scipy.fft
-
     if min(np.count_nonzero(own), np.count_nonzero(other)) <= _FEWEST_TO_LEARN:
         return np.full(t.n, np.nan, dtype=np.float32)
-    cepstra = scipy.fft.dct(t.floored_db, axis=1, norm="ortho")[:, 1 : _CEPSTRA + 1]
+    cepstra = t.floored_db @ _COSINES
     a, b = cepstra[own], cepstra[other]
     spread = np.cov(a.T) + np.cov(b.T)
     spread += np.eye(_CEPSTRA) * np.trace(np.cov(a.T)) * 0.02

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core.speech.on_mix import LOWEST_DB, on_mix, read_half
+from recall_audio.core.transforms import rfft, sliding_highest, sliding_lowest, sliding_mean
 from recall_audio.model.alignment import Track
 from recall_audio.model.speech import PartEvidence
 from recall_audio.typing import BoolArray, Float32Array
@@ -24,30 +25,22 @@ from recall_audio.typing import BoolArray, Float32Array
 
 def mean(x: Float32Array, width: int) -> Float32Array:
     """Return the running mean over `width` frames."""
-    from scipy.ndimage import uniform_filter1d
-
-    return np.asarray(uniform_filter1d(x, width, axis=0, mode="nearest"), dtype=np.float32)
+    return sliding_mean(x, width)
 
 
 def mean_or_zero(x: Float32Array, width: int, axis: int = -1) -> Float32Array:
     """Return the running mean over `width` frames along one axis, zero outside."""
-    from scipy.ndimage import uniform_filter1d
-
-    return np.asarray(uniform_filter1d(x, width, axis=axis, mode="constant"), dtype=np.float32)
+    return sliding_mean(x, width, axis, "zero")
 
 
 def highest(x: Float32Array, width: int) -> Float32Array:
     """Return the highest value within `width` frames, centred."""
-    from scipy.ndimage import maximum_filter1d
-
-    return np.asarray(maximum_filter1d(x, width, axis=0, mode="nearest"), dtype=np.float32)
+    return sliding_highest(x, width)
 
 
 def lowest(x: Float32Array, width: int) -> Float32Array:
     """Return the lowest value within `width` frames, centred."""
-    from scipy.ndimage import minimum_filter1d
-
-    return np.asarray(minimum_filter1d(x, width, axis=0, mode="nearest"), dtype=np.float32)
+    return sliding_lowest(x, width)
 
 
 def near(mask: BoolArray, reach: int) -> BoolArray:
@@ -279,8 +272,6 @@ def band_power(x: Float32Array, wanted: BoolArray) -> Float32Array:
     Returns:
         Shape (n, 25), at least :data:`SMALLEST_POWER`.
     """
-    import scipy.fft
-
     n = len(wanted)
     padded = np.zeros((n + 1) * _HOP, dtype=np.float32)
     padded[_HOP // 2 : _HOP // 2 + len(x)] = x[: n * _HOP]
@@ -292,6 +283,6 @@ def band_power(x: Float32Array, wanted: BoolArray) -> Float32Array:
     scale = np.float32(1.0 / (0.375 * _HOP * _WINDOW))
     for i in range(0, len(rows), _FRAMES_AT_ONCE):
         at = rows[i : i + _FRAMES_AT_ONCE]
-        spectrum = scipy.fft.rfft(frames[at] * window, axis=1)
+        spectrum = rfft(frames[at] * window, axis=1)
         power[at] = (spectrum.real**2 + spectrum.imag**2) @ _BANDS * scale + np.float32(SMALLEST_POWER)
     return power

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core import spans as sp
+from recall_audio.core.transforms import rfft, sliding_highest, sliding_mean
 from recall_audio.typing import BoolArray, Float32Array
 
 LOWEST_HZ, HIGHEST_HZ = 100.0, 4000.0
@@ -60,8 +61,6 @@ def band_power(x: Float32Array, wanted: BoolArray | None = None) -> tuple[Float3
     Returns:
         shapes (``ceil(len(x) / 80)``, 16) and (n,), at least :data:`SMALLEST`.
     """
-    import scipy.fft
-
     n = -(-len(x) // _HOP)
     padded = np.zeros((n + 2) * _HOP, dtype=np.float32)
     padded[_HOP // 2 : _HOP // 2 + len(x)] = x
@@ -73,7 +72,7 @@ def band_power(x: Float32Array, wanted: BoolArray | None = None) -> tuple[Float3
     scale = np.float32(1.0 / (0.375 * _HOP * _HOP))
     for i in range(0, len(rows), _FRAMES_AT_ONCE):
         at = rows[i : i + _FRAMES_AT_ONCE]
-        spectrum = scipy.fft.rfft(frames[at] * window, axis=1)
+        spectrum = rfft(frames[at] * window, axis=1)
         found = (spectrum.real**2 + spectrum.imag**2) @ _BANDS * scale + SMALLEST
         power[at], below[at] = found[:, :N_BANDS], found[:, N_BANDS]
     return power, below
@@ -118,16 +117,12 @@ def joined(several: list[Frames]) -> Frames:
 
 def smooth(x: Float32Array, width: int = SMOOTH) -> Float32Array:
     """Running mean along time."""
-    from scipy.ndimage import uniform_filter1d
-
-    return np.asarray(uniform_filter1d(x, width, axis=0, mode="nearest"), dtype=np.float32)
+    return sliding_mean(x, width)
 
 
 def highest(x: Float32Array, reach: int) -> Float32Array:
     """The highest value within `reach` frames each way."""
-    from scipy.ndimage import maximum_filter1d
-
-    return np.asarray(maximum_filter1d(x, 2 * reach + 1, mode="nearest"), dtype=np.float32)
+    return sliding_highest(x, 2 * reach + 1)
 
 
 def near(mask: BoolArray, reach: int) -> BoolArray:

@@ -19,6 +19,7 @@ farther away, so blocks can be limited in any order.
 import numpy as np
 
 from recall_audio.core.stems.meters import interpolator, oversampling
+from recall_audio.core.transforms import sliding_lowest
 from recall_audio.typing import Float32Array, Spans
 from recall_audio.units import RATE_HZ
 
@@ -90,13 +91,11 @@ def limit(x: Float32Array, ceiling: float, rate_hz: int) -> tuple[Float32Array, 
     peaks = _true_peaks(x, rate_hz)
     if float(peaks.max(initial=0.0)) <= aimed:
         return inside, 1.0
-    from scipy.ndimage import minimum_filter1d
-
     attack, hold = round(ATTACK_S * rate_hz), round((HOLD_S + ATTACK_S) * rate_hz)
     wanted = np.minimum(1.0, aimed / np.maximum(peaks, 1e-12))
     width = attack + hold + 1
     # Output i is the minimum over [i - hold, i + attack].
-    lowest = minimum_filter1d(wanted, width, mode="nearest", origin=width // 2 - attack)
+    lowest = sliding_lowest(wanted, width, before=hold)
     window = np.hanning(2 * attack + 3)[1:-1]
     gain = np.convolve(lowest, window / window.sum(), mode="same")[margin : len(x) - margin]
     return (inside * gain).astype(np.float32), float(gain.min(initial=1.0))

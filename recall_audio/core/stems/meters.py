@@ -24,6 +24,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from recall_audio.core.transforms import fast_length, irfft, rfft
 from recall_audio.typing import Float32Array, FloatArray
 
 ABSOLUTE_GATE_LUFS = -70.0
@@ -102,10 +103,8 @@ class EnergyMeter:
     """
 
     def __init__(self, rate_hz: int) -> None:
-        from scipy.fft import next_fast_len
-
         self._step = step_samples(rate_hz)
-        self._n_fft = int(next_fast_len((STEPS_A_TRANSFORM + 1) * self._step, real=True))
+        self._n_fft = fast_length((STEPS_A_TRANSFORM + 1) * self._step)
         bins = np.arange(self._n_fft // 2 + 1) * (rate_hz / self._n_fft)
         self._response = k_weighting(rate_hz, bins).astype(np.complex64)
         self._pending = np.zeros(self._step, dtype=np.float32)  # the past of the first row is silence
@@ -133,8 +132,6 @@ class EnergyMeter:
 
     def _measure(self, signal: Float32Array, n_rows: int, n_steps: int) -> None:
         """Filter rows of `n_steps` steps, and append their energies."""
-        from scipy.fft import irfft, rfft
-
         width = n_steps * self._step
         rows = np.lib.stride_tricks.sliding_window_view(signal, width + self._step)[::width]
         energy = np.zeros((n_rows, n_steps))

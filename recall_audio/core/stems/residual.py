@@ -17,6 +17,7 @@ import numpy as np
 from recall_audio.core.resample import read_near
 from recall_audio.core.spans import EMPTY, bridge, drop_short, from_mask, to_seconds
 from recall_audio.core.stems.placement import Source, Stretch, plan, render
+from recall_audio.core.transforms import irfft, rfft
 from recall_audio.model.alignment import Track
 from recall_audio.model.outcome import Finding
 from recall_audio.model.stems import Residual
@@ -77,8 +78,6 @@ def low_rate_windows(block: Float32Array) -> Float32Array:
     Returns:
         Shape (4000 n_windows,).
     """
-    from scipy.fft import irfft, rfft
-
     width, ratio = RATE_HZ + 2 * MARGIN, RATE_HZ // LOW_HZ
     rows = np.lib.stride_tricks.sliding_window_view(block, width)[:: HOP_S * RATE_HZ]
     n_bins = width // ratio // 2 + 1
