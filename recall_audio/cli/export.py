@@ -104,8 +104,12 @@ def export(
               default="csv", show_default=True, help="Write in this format.")  # fmt: skip
 @click.option("--into", type=click.Path(file_okay=False, path_type=Path),
               help="Write to this folder; OUT/tables where not given.")  # fmt: skip
+@click.option("--no-join", is_flag=True,
+              help="Take each participant of each meeting for a person of their own.")  # fmt: skip
 @pseudonym_options
-def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_file: Path | None) -> None:
+def collect_(
+    root: "Location", form: str, into: Path | None, no_join: bool, coded: bool, key_file: Path | None
+) -> None:
     """Write the tables of every recording under OUT as one set and print the files written."""
     from recall_audio.cli.progress import Progress
     from recall_audio.results.collect import collect_recordings
@@ -119,6 +123,7 @@ def collect_(root: "Location", form: str, into: Path | None, coded: bool, key_fi
             into,
             lambda done, total: progress("collect", "recordings", done, total),
             pseudonyms,
+            join=not no_join,
         )
     for error in left_out:
         click.echo(f"left out: {error}", err=True)

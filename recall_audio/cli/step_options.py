@@ -190,6 +190,8 @@ FLAGS: tuple[Flag, ...] = (
          "Allow media to come from a further host. May be repeated.", "HOST", multiple=True),
     Flag("--transcript", ("fetch.transcript",),
          "Fetch Recall.ai's transcript too, as source/transcript.json for merge-transcripts.", switch=True),
+    Flag("--no-join", ("people.join",),
+         "Keep the ids of a person who left and came back apart: each is a speaker.", switch=False),
     Flag("--search", ("align.search_s",), "Search for a part this far before and after its nominal start.",
          "SECONDS"),
     Flag("--whole-mix", ("align.whole_mix",), "Search for every part over the whole mix.", switch=True),

@@ -1,24 +1,14 @@
-"""Name participants: by label within a meeting, by person across meetings.
+"""Name participants: make a label of what they typed.
 
 A display name is any text that the other side typed: ``../../x``, ``CON``, 400 emoji, half a surrogate pair.
 Its label keeps the readable characters (``Ann Lee`` is ``Ann_Lee``) and nothing that has a meaning in a file
 system, a space-separated format or a terminal. The name itself is kept in ``speakers.json``.
-
-A participant id is unique within one meeting only, and several people may share a name. So participants of
-several meetings are one person only where an email address or a lasting id of the platform agrees. Each
-merge is kept with its reason::
-
-    meeting 1   Ann     ann@x.org                     Ann, A. Lee and Ann Lee are one person:
-    meeting 2   A. Lee  ann@x.org   zoom id CUI-1     the second by her email, the third by her zoom id
-    meeting 3   Ann Lee             zoom id CUI-1
-    meeting 4   Ann                                   a person of her own: nothing connects her
 """
 
 import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from recall_audio.errors import ItemError
@@ -85,17 +75,26 @@ _OURS = {"overlap", "mix", "mixed", "mixdown", "poly"}
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
-def make_labels(participants: Sequence[Participant]) -> dict[int, str]:
+def make_labels(
+    participants: Sequence[Participant], first_ids: Mapping[int, int] | None = None
+) -> dict[int, str]:
     """Return one label a participant id, e.g. ``Ann`` and then ``Ann_2``.
 
-    Two ids are two labels, whatever their names: labels differ even on file systems that ignore case
+    Two persons are two labels, whatever their names: labels differ even on file systems that ignore case
     (``ann``, ``ANN_2``). The same list always gives the same labels.
+
+    Args:
+        participants: in the API's order.
+        first_ids: a participant id to the first id of the same person, which gives the label of both.
     """
     labels: dict[int, str] = {}
     taken: set[str] = set()
     numbers: dict[str, int] = {}
     for person in participants:
-        if person.participant_id not in labels:
+        known = labels.get((first_ids or {}).get(person.participant_id, person.participant_id))
+        if known is not None:
+            labels[person.participant_id] = known
+        else:
             label = _untaken(safe_name(person.name, f"participant_{person.participant_id}"), taken, numbers)
             taken.add(_twin_key(label))
             labels[person.participant_id] = label
@@ -150,19 +149,32 @@ def safe_name(name: str | None, otherwise: str = "participant") -> str:
     return f"{label}_" if label.casefold() in DEVICES | _OURS else label
 
 
-def speakers_json(participants: Sequence[Participant], labels: dict[int, str]) -> dict[str, Any]:
-    """Return the plain values of ``speakers.json``: each label's name and ids."""
-    people = {}
+def speakers_json(participants: Sequence[Participant], labels: Mapping[int, str]) -> dict[str, Any]:
+    """Return the plain values of ``speakers.json``: each label's name and ids.
+
+    Of a person with several ids the first that says something gives each field.
+    """
+    people: dict[str, dict[str, Any]] = {}
     for person in participants:
-        people[labels[person.participant_id]] = {
-            "participant_ids": [person.participant_id],
-            "name": person.name,
-            "is_host": person.is_host,
-            "platform": person.platform,
-            "email": person.email,
-            "extra_data": person.extra_data,
-        }
+        known = people.setdefault(labels[person.participant_id], {"participant_ids": []})
+        known["participant_ids"] += [person.participant_id]
+        for name in ("name", "is_host", "platform", "email"):
+            known[name] = getattr(person, name) if known.get(name) is None else known[name]
+        known["extra_data"] = _filled(known.get("extra_data"), person.extra_data)
+    for known in people.values():
+        known["participant_ids"] = list(dict.fromkeys(known["participant_ids"]))
     return {"speakers": people}
+
+
+def _filled(first: dict[str, Any] | None, second: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a platform's own fields, those of the second where the first has none."""
+    if first is None or second is None:
+        return first if second is None else second
+    both = {k: (first.get(k), v) for k, v in second.items()}
+    return first | {
+        k: _filled(a, b) if isinstance(a, dict) and isinstance(b, dict) else b if a is None else a
+        for k, (a, b) in both.items()
+    }
 
 
 def _safe(character: str) -> str:
@@ -205,118 +217,3 @@ def _untaken(label: str, taken: set[str], numbers: dict[str, int]) -> str:
         candidate = _cut(label, LONGEST_BYTES - len(suffix)) + suffix
     numbers[label] = number
     return candidate
-
-
-_LASTING = (
-    ("zoom", "conf_user_id"),
-    ("teams", "user_id"),
-    ("google_meet", "static_participant_id"),
-    ("webex", "webex_id"),
-)
-"""Platforms, and the field of ``extra_data`` that stays the same in all meetings.
-
-Source: Recall.ai's documents, November 2025.
-"""
-
-
-def lasting_keys(email: str | None, extra_data: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return what identifies a participant across meetings: email, or an id of the platform.
-
-    Each is one word, e.g. ``email:ann@x.org``, ``zoom.conf_user_id:...``, ``teams.user_id:...``. Zoom's own
-    ``user_id`` is valid within one meeting only, so it is no such key.
-    """
-    keys = [f"email:{email.strip().casefold()}"] if email and "@" in email else []
-    for platform, fields in (extra_data or {}).items():
-        for name, field in _LASTING:
-            value = (
-                fields.get(field)
-                if isinstance(fields, Mapping) and name in str(platform).casefold()
-                else None
-            )
-            if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value).strip():
-                keys.append(f"{name}.{field}:{str(value).strip()}")
-    return tuple(keys)
-
-
-def _is_email(key: str) -> bool:
-    return key.startswith("email:")
-
-
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """One merge of two participants into one person.
-
-    Attributes:
-        key: the key that both have, e.g. ``email:ann@x.org``.
-        recording_id: where the key was seen again.
-        speaker: the label there.
-        first_recording_id: where it was seen first.
-        first_speaker: the label there.
-    """
-
-    key: str
-    recording_id: str
-    speaker: str
-    first_recording_id: str
-    first_speaker: str
-
-
-class PersonIndex:
-    """An index of the participants of many meetings as persons.
-
-    Attributes:
-        merges: every merge, in the order of the participants.
-    """
-
-    def __init__(self) -> None:
-        self.merges: list[Merge] = []
-        self._who: list[tuple[str, str]] = []
-        self._keys: list[tuple[str, ...]] = []
-        self._parent: list[int] = []
-        self._ids: list[dict[str, set[str]]] = []  # of each root: ids of platforms by their kind
-        self._first: dict[str, int] = {}
-
-    def add(self, recording_id: str, speaker: str, keys: tuple[str, ...]) -> int:
-        """Add one participant of one meeting and return a number for :meth:`persons`."""
-        number = len(self._parent)
-        self._parent.append(number)
-        self._ids.append({key.partition(":")[0]: {key} for key in keys if not _is_email(key)})
-        self._who.append((recording_id, speaker))
-        self._keys.append(keys)
-        for key in sorted(keys, key=_is_email):  # ids of the platform before emails
-            first = self._first.setdefault(key, number)
-            if _is_email(key) and self._contradict(self._root(first), self._root(number)):
-                continue
-            if self._root(first) != self._root(number):
-                self.merges.append(Merge(key, recording_id, speaker, *self._who[first]))
-                # The earliest stays the root, so that the result does not hang on who was merged when.
-                low, high = sorted((self._root(first), self._root(number)))
-                self._parent[high] = low
-                for kind, ids in self._ids[high].items():
-                    self._ids[low].setdefault(kind, set()).update(ids)
-        return number
-
-    def _contradict(self, one: int, other: int) -> bool:
-        """Return whether two persons have different ids of one platform: an email may be wrong."""
-        first, second = self._ids[one], self._ids[other]
-        return any(kind in second and ids.isdisjoint(second[kind]) for kind, ids in first.items())
-
-    def persons(self) -> list[str]:
-        """Return each participant's person code, by the numbers that :meth:`add` returned.
-
-        A code is made of the person's lowest key, or of recording and speaker where they have no key.
-        """
-        lowest: dict[int, str] = {}
-        for number, keys in enumerate(self._keys):
-            root = self._root(number)
-            # An email that did not merge belongs to the person who had it first.
-            for key in (k for k in keys if self._root(self._first[k]) == root):
-                lowest[root] = min(key, lowest.get(root, key))
-        named = (lowest.get(self._root(n), "at:" + "/".join(self._who[n])) for n in range(len(self._parent)))
-        return [hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:12] for name in named]
-
-    def _root(self, number: int) -> int:
-        while self._parent[number] != number:
-            self._parent[number] = self._parent[self._parent[number]]
-            number = self._parent[number]
-        return number

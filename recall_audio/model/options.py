@@ -34,6 +34,17 @@ class FetchOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PeopleOptions:
+    """Options of telling participants apart.
+
+    Attributes:
+        join: give one label to participants who are one person: who left, and came back under another id.
+    """
+
+    join: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """Options of decoding files.
 
@@ -230,10 +241,12 @@ class Options:
     speech: SpeechOptions = SpeechOptions()
     talk: TalkOptions = TalkOptions()
     stems: StemOptions = StemOptions()
+    people: PeopleOptions = PeopleOptions()
 
 
 STEPS: Mapping[str, type] = {
     "fetch": FetchOptions,
+    "people": PeopleOptions,
     "align": AlignOptions,
     "speech": SpeechOptions,
     "talk": TalkOptions,

@@ -95,8 +95,13 @@ class Pseudonyms:
             is_host=person.is_host if isinstance(person.is_host, bool) else None,
         )
 
-    def recode(self, meeting: Meeting) -> "Recoded":
-        """Return a meeting under codes, and what each identifier became."""
+    def recode(self, meeting: Meeting, labels: Mapping[int, str] | None = None) -> "Recoded":
+        """Return a meeting under codes, and what each identifier became.
+
+        Args:
+            meeting: what the API said.
+            labels: participant id to label as processed, one for all ids of a person; None for one an id.
+        """
         ids = [p.participant_id for p in meeting.participants]
         ids += [p.participant_id for p in meeting.parts] + [p.participant_id for p in meeting.presence]
         numbers = {old: new for new, old in enumerate(dict.fromkeys(ids), 1)}
@@ -105,7 +110,12 @@ class Pseudonyms:
             for p in meeting.participants
         )
         parts = {p.part_id: self.code("part", p.part_id) for p in meeting.parts}
-        before, after = make_labels(meeting.participants), make_labels(people)
+        before = {**make_labels(meeting.participants), **(labels or {})}
+        firsts: dict[str, int] = {}
+        after = make_labels(
+            people,
+            {numbers[i]: numbers[firsts.setdefault(v, i)] for i, v in before.items() if i in numbers},
+        )
         coded = Meeting(
             bot={
                 **self._coded(meeting.bot, ("id", "meeting_id")),
@@ -130,8 +140,10 @@ class Pseudonyms:
             presence=tuple(replace(p, participant_id=numbers[p.participant_id]) for p in meeting.presence),
             spoke=None if meeting.spoke is None else tuple(numbers[i] for i in meeting.spoke if i in numbers),
         )
-        labels = {before[i]: after[numbers[i]] for i in before}
-        recoded = Recoded(coded, numbers, labels, parts, self._words(meeting, coded, labels | parts), self)
+        renamed = {before[i]: after[numbers[i]] for i in before if i in numbers}
+        recoded = Recoded(
+            coded, numbers, renamed, after, parts, self._words(meeting, coded, renamed | parts), self
+        )
         findings = tuple(recoded.finding(f) for f in meeting.findings)
         return replace(recoded, meeting=replace(coded, findings=findings))
 
@@ -173,6 +185,7 @@ class Recoded:
         meeting: under codes: people, ids, parts; without the files as downloaded.
         participants: the API's participant id to a number from 1, in the API's order.
         labels: label to the label under codes.
+        coded_labels: each number to the label under codes.
         parts: part id to its code.
         words: every identifier to what stands for it in a sentence.
         pseudonyms: by which.
@@ -181,6 +194,7 @@ class Recoded:
     meeting: Meeting
     participants: Mapping[int, int]
     labels: Mapping[str, str]
+    coded_labels: Mapping[int, str]
     parts: Mapping[str, str]
     words: Mapping[str, str]
     pseudonyms: Pseudonyms

@@ -14,6 +14,7 @@ from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
 from recall_audio.model.outcome import CountCallback, Finding
+from recall_audio.model.persons import Persons, find_persons
 from recall_audio.model.speech import SpeechResult
 from recall_audio.pipeline.documents import Layout, read_meeting
 from recall_audio.pipeline.parallel import Pieces
@@ -153,6 +154,7 @@ class Job:
     meeting: Meeting
     options: Options
     _audio: Audio | None = None
+    _persons: Persons | None = None
     _labels: dict[int, str] | None = None
 
     @staticmethod
@@ -166,10 +168,17 @@ class Job:
         return Job(layout, read_meeting(layout), options)
 
     @property
+    def persons(self) -> Persons:
+        """Return which participants are one person, found once."""
+        if self._persons is None:
+            self._persons = find_persons(self.meeting, join=self.options.people.join)
+        return self._persons
+
+    @property
     def labels(self) -> dict[int, str]:
-        """Return participant id to label, in the API's order, made once."""
+        """Return participant id to label, in the API's order, made once: one person has one."""
         if self._labels is None:
-            self._labels = make_labels(self.meeting.participants)
+            self._labels = make_labels(self.meeting.participants, self.persons.first_ids)
         return self._labels
 
     @property
@@ -209,13 +218,13 @@ class Job:
 
     def tracks(self) -> list[Track]:
         """Return every participant's parts on the mix's clock, none for silent participants."""
-        placed: dict[int, list[PlacedPart]] = {i: [] for i in self.labels}
+        placed: dict[str, list[PlacedPart]] = {label: [] for label in self.labels.values()}
         for part in self.alignment.parts:
             samples = self.audio.parts[part.part_id].samples
-            placed[part.participant_id].append(PlacedPart(part.part_id, samples, part.time_map))
+            placed[self.labels[part.participant_id]].append(PlacedPart(part.part_id, samples, part.time_map))
         return [
-            Track(self.labels[i], tuple(sorted(parts, key=lambda p: p.time_map.start_s)))
-            for i, parts in placed.items()
+            Track(label, tuple(sorted(parts, key=lambda p: p.time_map.start_s)))
+            for label, parts in placed.items()
         ]
 
     def placed_mix(self) -> PlacedPart | None:

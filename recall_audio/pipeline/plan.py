@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import Options
+from recall_audio.model.persons import find_persons
 
 if TYPE_CHECKING:
     from recall_audio.pipeline.manifest import Manifest
@@ -66,7 +67,7 @@ STAGES: Mapping[str, Stage] = {
     for stage in (
         Stage(
             name="people",
-            revision=1,
+            revision=2,
             function="run_people",
             facts=("participants", "findings"),
             writes=("speakers.json",),
@@ -157,13 +158,16 @@ def stage_keys(meeting: Meeting, options: Options, transcript: str = "") -> dict
         transcript: digest of ``transcript.json``, empty where there is none.
     """
     document = meeting.to_json()
+    joined = find_persons(meeting, join=options.people.join).first_ids
     keys: dict[str, str] = {}
     for name, stage in STAGES.items():
         chosen = changed_fields(getattr(options, stage.step)) if stage.step else {}
         read = [keys[earlier] for earlier in stage.reads]
         facts = [document[fact] if fact in document else getattr(meeting, fact) for fact in stage.facts]
-        said = [transcript] if transcript and stage.reads_transcript else []
-        keys[name] = key_of(name, stage.revision, read, facts, chosen, *said)
+        more = [transcript] if transcript and stage.reads_transcript else []
+        # Who has one label with whom: a fact of the meeting, and of one option that changes it alone.
+        more += [sorted(joined.items())] if joined and "participants" in stage.facts else []
+        keys[name] = key_of(name, stage.revision, read, facts, chosen, *more)
     return keys
 
 

@@ -15,6 +15,7 @@ from recall_audio.model.labels import label_of, make_labels
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import AlignOptions, Options, SpeechOptions, StemOptions, TalkOptions
 from recall_audio.model.outcome import NO_SPEAKER, Ending, Outcome, StageCallback, ending_of
+from recall_audio.model.persons import find_persons
 from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.pipeline.documents import Layout, read_meeting, transcript_digest
 from recall_audio.pipeline.manifest import Manifest, begin, discard_work, earlier, is_done
@@ -97,8 +98,12 @@ def with_labels(options: Options, meeting: Meeting) -> Options:
     """
     if not options.stems.speakers:
         return options
-    labels = make_labels(meeting.participants)
-    names = {labels[p.participant_id]: p.name for p in meeting.participants}
+    first_ids = find_persons(meeting, join=options.people.join).first_ids
+    labels = make_labels(meeting.participants, first_ids)
+    names: dict[str, str | None] = {}
+    for person in meeting.participants:  # of a person with several ids the first name counts
+        label = labels[person.participant_id]
+        names[label] = names.get(label) or person.name
     speakers = tuple(dict.fromkeys(label_of(names, speaker) for speaker in options.stems.speakers))
     return replace(options, stems=replace(options.stems, speakers=speakers))
 

@@ -24,6 +24,7 @@ from recall_audio.model.alignment import PlacedPart, Track
 from recall_audio.model.labels import speakers_json
 from recall_audio.model.options import Options, SpeechOptions
 from recall_audio.model.outcome import CountCallback
+from recall_audio.model.persons import ids_by_label, person_findings, with_persons
 from recall_audio.model.speech import Detector, PartEvidence, SpeechResult
 from recall_audio.model.stems import Residual, StemsResult
 from recall_audio.pipeline.documents import Layout, read_documents
@@ -99,8 +100,9 @@ class StageContext:
 
 def run_people(job: Job, _context: StageContext) -> StageResult:
     """Write ``speakers.json``, and pass on the findings of the fetch as warnings."""
-    body = speakers_json(job.meeting.participants, job.labels)
-    return StageResult((job.write("speakers", body),), job.meeting.findings)
+    body = with_persons(speakers_json(job.meeting.participants, job.labels), job.labels, job.persons)
+    findings = (*job.meeting.findings, *person_findings(job.labels, job.persons))
+    return StageResult((job.write("speakers", body),), findings)
 
 
 def run_decode(job: Job, context: StageContext) -> StageResult:
@@ -177,7 +179,10 @@ def run_talk(job: Job, _context: StageContext) -> StageResult:
     path = job.layout.folder / "segments.rttm"
     with atomic(path) as stream:
         stream.write(b"".join(rttm(view_of(documents, measured)).values()))
-    return StageResult((job.write("talk", measured.to_json()), path), talk_findings(measured))
+    body = measured.to_json()
+    for label, ids in ids_by_label(job.labels).items():
+        body["speakers"][label]["ids"] = ids
+    return StageResult((job.write("talk", body), path), talk_findings(measured))
 
 
 def run_stems(job: Job, context: StageContext) -> StageResult:
@@ -196,7 +201,10 @@ def run_stems(job: Job, context: StageContext) -> StageResult:
     else:
         result = _stems(job, context.progress)
     files = tuple(job.layout.folder / name for name in result.files)
-    return StageResult((*files, job.write("stems", result.to_json())), result.findings)
+    body, ids = result.to_json(), ids_by_label(job.labels)
+    for stem in body["stems"]:
+        stem["ids"] = ids[stem["participant"]]
+    return StageResult((*files, job.write("stems", body)), result.findings)
 
 
 def _one_by_one(options: Options) -> bool:

@@ -16,6 +16,7 @@ from recall_audio.model.alignment import Alignment
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.outcome import Finding, ending_of
+from recall_audio.model.persons import ids_by_label
 from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
@@ -51,7 +52,7 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
     if segments.get("unassigned") is not None:
         measured = measured.with_unassigned(round(sum(e - s for s, e in segments["unassigned"]), 6))
     measured = with_unknown(measured, unknown, list(segments["speakers"]))
-    lost_s = {labels[i]: seconds for i, seconds in _lost_s(meeting, alignment).items() if i in labels}
+    lost_s = _lost_s(meeting, alignment, labels)
     measured = measured.with_facts(lost_s, {label: _length_s(rows) for label, rows in presence.items()})
     frame_s = FRAME_SAMPLES / RATE_HZ
     measured = _with_words(measured, documents)
@@ -101,18 +102,19 @@ def unknown_speakers(documents: Documents) -> dict[str, str]:
     is_heard = unassigned_s is not None and unassigned_s >= max(
         MIN_UNASSIGNED_S, MIN_UNASSIGNED_SHARE * speech_s
     )
-    found = {}
-    for participant_id, label in labels_by_id(documents).items():
-        if participant_id in decoded:
+    found, heard = {}, set(meeting.spoke or ())
+    lost: dict[int, list[str]] = {}
+    for part in (p for p in meeting.parts if p.media.duration_s != 0):
+        problem = part.media.problem
+        why = "it cannot be decoded" if problem is None or problem == LEFT_OUT else problem
+        lost.setdefault(part.participant_id, []).append(why)
+    for label, ids in ids_by_label(labels_by_id(documents)).items():
+        if not decoded.isdisjoint(ids):
             continue
-        lost = [
-            "it cannot be decoded" if p.media.problem in (None, LEFT_OUT) else p.media.problem
-            for p in meeting.parts
-            if p.participant_id == participant_id and p.media.duration_s != 0
-        ]
-        if lost:
-            found[label] = f"their separate audio is lost ({', '.join(dict.fromkeys(lost))})"
-        elif participant_id in (meeting.spoke or ()):
+        reasons = [why for participant_id in ids for why in lost.get(participant_id, ())]
+        if reasons:
+            found[label] = f"their separate audio is lost ({', '.join(dict.fromkeys(reasons))})"
+        elif not heard.isdisjoint(ids):
             found[label] = "the platform reports that they spoke, but there is no separate audio of them"
         elif is_heard:
             found[label] = (
@@ -143,15 +145,21 @@ def talk_findings(talk: Talk) -> tuple[Finding, ...]:
     return (*unknown, *incomplete)
 
 
-def _lost_s(meeting: Meeting, alignment: Alignment) -> dict[int, float | None]:
-    """Return the declared length of each participant's parts that are not in the alignment, seconds."""
-    decoded = {part.part_id for part in alignment.parts}
-    found: dict[int, float | None] = {}
-    for part in meeting.parts:
-        if part.part_id not in decoded:
-            before, length_s = found.get(part.participant_id, 0.0), part.media.duration_s
+def _lost_s(meeting: Meeting, alignment: Alignment, labels: Mapping[int, str]) -> dict[str, float | None]:
+    """Return the declared length of each label's parts that are not in the alignment, seconds.
+
+    It is not known where a person with several ids was heard under one that has no part.
+    """
+    decoded, with_part = {p.part_id for p in alignment.parts}, {p.participant_id for p in meeting.parts}
+    lengths = [(p.participant_id, p.media.duration_s) for p in meeting.parts if p.part_id not in decoded]
+    several = {i for ids in ids_by_label(labels).values() if len(ids) > 1 for i in ids}
+    lengths += [(i, None) for i in meeting.spoke or () if i in several and i not in with_part]
+    found: dict[str, float | None] = {}
+    for participant_id, length_s in lengths:
+        if participant_id in labels:
+            before = found.get(labels[participant_id], 0.0)
             is_known = before is not None and length_s is not None
-            found[part.participant_id] = (before or 0.0) + (length_s or 0.0) if is_known else None
+            found[labels[participant_id]] = (before or 0.0) + (length_s or 0.0) if is_known else None
     return found
 
 

@@ -35,7 +35,7 @@ from typing import Any
 
 from recall_audio.export.recording_view import ExportView, readable
 from recall_audio.export.tables import ENDING, TABLES, Row, Table, Type, cells_of, columns_of, joined_reasons
-from recall_audio.model.labels import Merge, PersonIndex, lasting_keys
+from recall_audio.model.persons import Merge, PersonIndex, SharedKey, lasting_keys, shared_keys_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,13 @@ class Loaded:
         ended: how its processing ended.
         view: its results.
         people: label to what ``speakers.json`` says of them (``email``, ``extra_data``).
+        shared: keys that several participants of it have, which joined them or did not.
     """
 
     ended: Ended
     view: ExportView
     people: Mapping[str, Mapping[str, Any]]
+    shared: Sequence[SharedKey] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ _PEOPLE: dict[str, Type] = {
     "speaker": "string",
     "name": "string",
     "person": "string",
+    "ids": "string",
 }
 _RECORDING: dict[str, Type] = {"recording_id": "string", "bot_id": "string"}
 RECORDINGS = Table("recordings", _RECORDING | ENDING, _no_rows)
@@ -132,29 +135,45 @@ ALL_TABLES: tuple[Table, ...] = (*TABLES, RECORDINGS, PEOPLE, MERGES, PERSONS)
 class _Everyone:
     """The few numbers that are kept of every participant."""
 
+    join: bool = True
     people: PersonIndex = field(default_factory=PersonIndex)
-    seen: list[tuple[str, Appearance]] = field(default_factory=list)
+    seen: list[tuple[str, str, Appearance]] = field(default_factory=list)
 
     def add(self, recording: Loaded) -> None:
         view = recording.view
+        doubted = {(key.key, i) for key in recording.shared if key.apart for i in key.participant_ids}
+        self.people.merges += _merges_within(recording)
         for label, speaker in view.talk.speakers.items():
             person = recording.people.get(label, {})
+            ids = list(person.get("participant_ids") or ())
             keys = lasting_keys(person.get("email"), person.get("extra_data"))
+            keys = tuple(k for k in keys if not any((k, i) in doubted for i in ids)) if self.join else ()
             self.people.add(view.recording_id, label, keys)
             all_talk_s = None if view.talk.unknown else view.talk.talk_s
             talk = (speaker.talk_s, all_talk_s, view.duration_s, speaker.presence_s)
             counts = tuple(getattr(speaker, name) for name in COUNTS)
             name = readable(view.names.get(label))
-            self.seen.append((label, Appearance(view.recording_id, name, *talk, counts)))
+            shown = " ".join(map(str, ids))
+            self.seen.append((label, shown, Appearance(view.recording_id, name, *talk, counts)))
 
 
-def collect_rows(recordings: Iterable[Loaded | Ended]) -> Iterator[Chunk]:
+def _merges_within(recording: Loaded) -> Iterator[Merge]:
+    """Yield what gave participants of one recording one label."""
+    here, labels = recording.view.recording_id, recording.view.labels
+    for key in (key for key in recording.shared if not key.apart):
+        first, *others = [i for i in key.participant_ids if i in labels] or [0]
+        for i in others:
+            yield Merge(key.key, here, labels[i], here, labels[first], ids=f"{first} {i}")
+
+
+def collect_rows(recordings: Iterable[Loaded | Ended], *, join: bool = True) -> Iterator[Chunk]:
     """Yield the rows of every table, recording by recording, then those over all recordings.
 
     Args:
         recordings: taken one by one; none is kept in memory. One without results is an :class:`Ended`.
+        join: take participants of several recordings for one person where an email or a lasting id agrees.
     """
-    everyone = _Everyone()
+    everyone = _Everyone(join)
     for recording in recordings:
         ended = recording if isinstance(recording, Ended) else recording.ended
         yield RECORDINGS, [(ended.recording_id, ended.bot_id, ended.ending.status, ended.ending.text)]
@@ -165,10 +184,10 @@ def collect_rows(recordings: Iterable[Loaded | Ended]) -> Iterator[Chunk]:
             yield table, list(table.rows(recording.view))
     codes = everyone.people.persons()
     seen = [(code, *labelled) for code, labelled in zip(codes, everyone.seen, strict=True)]
-    yield PEOPLE, [(a.recording_id, label, a.name, code) for code, label, a in seen]
+    yield PEOPLE, [(a.recording_id, label, a.name, code, ids) for code, label, ids, a in seen]
     yield MERGES, [cells_of(merge) for merge in everyone.people.merges]
     order: dict[str, list[Appearance]] = {}
-    for code, _, appearance in seen:
+    for code, _, _, appearance in seen:
         order.setdefault(code, []).append(appearance)
     yield PERSONS, [person_row(code, theirs) for code, theirs in order.items()]
 
@@ -241,6 +260,8 @@ def collect_recordings(
     into: Path | None = None,
     progress: CountCallback | None = None,
     pseudonyms: Pseudonyms | None = None,
+    *,
+    join: bool = True,
 ) -> tuple[list[Path], list[ItemError]]:
     """Write ``<into>/<table>.<form>`` for every table.
 
@@ -251,6 +272,7 @@ def collect_recordings(
             ``ROOT/tables-pseudonymised``.
         progress: callback with the recordings done and their number.
         pseudonyms: codes that replace names, ids and emails before anything is measured or merged.
+        join: as for :func:`collect_rows`.
 
     Returns:
         The files written, and why recordings were left out (not processed, damaged).
@@ -264,7 +286,7 @@ def collect_recordings(
     folders, left_out = recording_folders(root), list[ItemError]()
     target = into or root / ("tables-pseudonymised" if pseudonyms else "tables")
     loaded = _load_each(folders, left_out, progress or (lambda *_: None), pseudonyms)
-    return _write_tables(collect_rows(loaded), form, target), left_out
+    return _write_tables(collect_rows(loaded, join=join), form, target), left_out
 
 
 def _write_tables(chunks: Iterable[Chunk], form: str, target: Path) -> list[Path]:
@@ -321,11 +343,11 @@ def _load(folder: Path, pseudonyms: Pseudonyms | None) -> Loaded:
     documents = read_documents(folder)
     if pseudonyms is not None:
         documents, _ = recode_documents(documents, pseudonyms)
-    people = {label: dict(p) for label, p in need(documents, "speakers")["speakers"].items()}
+    speakers = need(documents, "speakers")
+    people = {label: dict(p) for label, p in speakers["speakers"].items()}
     view = view_of(documents, remeasure_talk(documents))
-    return Loaded(
-        Ended(str(documents["recording"]["bot"]["id"]), view.recording_id, view.ending), view, people
-    )
+    ended = Ended(str(documents["recording"]["bot"]["id"]), view.recording_id, view.ending)
+    return Loaded(ended, view, people, shared_keys_of(speakers))
 
 
 def collect(out: str | Path, into: str | Path | None = None) -> "dict[str, pd.DataFrame]":

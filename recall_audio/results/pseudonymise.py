@@ -27,15 +27,30 @@ from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, disk_error, path_in, write_json, write_text
 from recall_audio.media.wav import copy_wav
 from recall_audio.model.alignment import Alignment
-from recall_audio.model.labels import make_labels, speakers_json
+from recall_audio.model.labels import speakers_json
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.outcome import Finding
+from recall_audio.model.persons import (
+    Persons,
+    SharedKey,
+    ids_by_label,
+    lasting_keys,
+    shared_keys_of,
+    with_persons,
+)
 from recall_audio.model.pseudonyms import Pseudonyms, Recoded
 from recall_audio.model.speech import SpeechResult
 from recall_audio.model.stems import Stem
 from recall_audio.model.talk import Talk
-from recall_audio.pipeline.documents import Documents, Layout, as_this_version_writes, need, read_documents
+from recall_audio.pipeline.documents import (
+    Documents,
+    Layout,
+    as_this_version_writes,
+    labels_by_id,
+    need,
+    read_documents,
+)
 from recall_audio.pipeline.manifest import describe
 from recall_audio.pipeline.plan import STAGES, stage_keys
 from recall_audio.pipeline.process import options_of
@@ -53,9 +68,9 @@ def recode_documents(documents: Documents, pseudonyms: Pseudonyms) -> tuple[Docu
     Raises:
         ItemError: there is no ``recording.json``.
     """
-    recoded = pseudonyms.recode(Meeting.from_json(need(documents, "recording")))
-    people = recoded.meeting.participants
-    coded = {"recording": recoded.meeting.to_json(), "speakers": speakers_json(people, make_labels(people))}
+    labels = labels_by_id(documents) if "speakers" in documents else None
+    recoded = pseudonyms.recode(Meeting.from_json(need(documents, "recording")), labels)
+    coded = {"recording": recoded.meeting.to_json(), "speakers": _speakers(documents, recoded)}
     if "alignment" in documents:
         coded["alignment"] = _alignment(Alignment.from_json(documents["alignment"]), recoded).to_json()
     if "segments" in documents:
@@ -67,6 +82,19 @@ def recode_documents(documents: Documents, pseudonyms: Pseudonyms) -> tuple[Docu
     if "run" in documents:
         coded["run"] = _run(documents["run"], recoded)
     return coded, recoded
+
+
+def _speakers(documents: Documents, recoded: Recoded) -> dict[str, Any]:
+    """Return ``speakers.json`` under codes, with who was joined, who was kept apart, and why."""
+    people = recoded.meeting.participants
+    keys = {p.participant_id: lasting_keys(p.email, p.extra_data) for p in people}
+    rows: list[SharedKey] = []
+    for row in shared_keys_of(documents.get("speakers", {})):
+        ids = tuple(recoded.participants[i] for i in row.participant_ids if i in recoded.participants)
+        coded = [k for i in ids for k in keys.get(i, ()) if k.partition(":")[0] == row.kind]
+        rows += [SharedKey(coded[0], ids, recoded.text(row.apart))] if coded else []
+    labels = recoded.coded_labels
+    return with_persons(speakers_json(people, labels), labels, Persons(shared=tuple(rows)))
 
 
 def renamed(file: str, recoded: Recoded) -> str:
@@ -116,6 +144,7 @@ def _stems(stems: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
             "file": None if stem["file"] is None else renamed(stem["file"], recoded),
             "participant": recoded.labels[stem["participant"]],
             "reason": recoded.text(stem["reason"]),
+            "ids": [recoded.participants[i] for i in stem.get("ids", ()) if i in recoded.participants],
         }
         for stem in stems["stems"]
     ]
@@ -251,7 +280,9 @@ def _write(coded: Documents, talk: Talk | None, recoded: Recoded, target: Layout
     """Write everything but the stems, ``run.json`` last."""
     run = coded.pop("run")
     if talk is not None:
-        coded["talk"] = talk.to_json()
+        coded["talk"] = body = talk.to_json()
+        for label, ids in ids_by_label(recoded.coded_labels).items():
+            body["speakers"].get(label, {})["ids"] = ids
         with atomic(target.folder / "segments.rttm") as stream:
             stream.write(b"".join(rttm(view_of(coded, talk)).values()))
     for kind, document in coded.items():

@@ -65,6 +65,7 @@ def reached(command: Command, monkeypatch: pytest.MonkeyPatch, processed_once: P
 
 
 FLAGS: dict[str, tuple[str, list[str], dict[str, Any]]] = {
+    "--no-join": ("run process", [], {"options.people.join": False}),
     "--search": ("run process", ["1.5"], {"options.align.search_s": 1.5}),
     "--whole-mix": ("run process", [], {"options.align.whole_mix": True}),
     "--no-align": ("run process", [], {"options.align.enabled": False}),

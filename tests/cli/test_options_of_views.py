@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,18 @@ def test_collect_writes_the_tables_where_and_as_it_is_told(
         Path(p) for p in printed(command, "collect", root, "--format", "parquet", "--into", into).splitlines()
     ]
     assert {(p.parent, p.suffix) for p in paths} == {(into, ".parquet")}
+
+
+@covers("collect", "--no-join")
+def test_collect_merges_people_over_meetings_unless_it_is_told_not_to(
+    processed: Path, command: Command, tmp_path: Path
+) -> None:
+    shutil.copytree(processed, processed.parent / "another")
+    persons = {}
+    for options in ((), ("--no-join",)):
+        printed(command, "collect", processed.parent.parent, "--into", tmp_path / "t", *options)
+        persons[options] = len((tmp_path / "t" / "persons.csv").read_text("utf-8").splitlines()) - 1
+    assert persons == {(): 4, ("--no-join",): 8}
 
 
 def transcripts(folder: Path, into: Path) -> list[Path]:

@@ -10,8 +10,8 @@ import pytest
 from recall_audio.core.talk.measure import measure_talk
 from recall_audio.export import ExportView, export
 from recall_audio.export.tables import TABLES, CsvTables, ParquetTables
-from recall_audio.model.labels import lasting_keys
 from recall_audio.model.outcome import Ending
+from recall_audio.model.persons import lasting_keys
 from recall_audio.results.collect import ALL_TABLES, Ended, Loaded, collect_rows
 
 ZOOM = {"zoom": {"conf_user_id": "CUI-1", "user_id": 16778240}}
@@ -88,9 +88,9 @@ def test_only_what_lasts_makes_two_participants_one_person(tables: dict[str, pd.
 
 def test_every_merge_is_logged_with_its_key(tables: dict[str, pd.DataFrame]) -> None:
     assert tables["merges"].values.tolist() == [
-        ["email:ann@x.org", "r2", "A_Lee", "r1", "Ann"],
-        ["zoom.conf_user_id:CUI-1", "r3", "Ann", "r2", "A_Lee"],
-        ["zoom.conf_user_id:CUI-1", "r3", "Ann_2", "r2", "A_Lee"],
+        ["email:ann@x.org", "r2", "A_Lee", "r1", "Ann", ""],
+        ["zoom.conf_user_id:CUI-1", "r3", "Ann", "r2", "A_Lee", ""],
+        ["zoom.conf_user_id:CUI-1", "r3", "Ann_2", "r2", "A_Lee", ""],
     ]
 
 

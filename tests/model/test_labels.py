@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recall_audio.model.labels import PersonIndex, make_labels, safe_name, speakers_json
+from recall_audio.model.labels import make_labels, safe_name, speakers_json
 from recall_audio.model.meeting import Participant
 
 # Anything a JSON parser may hand over, lone surrogates included, with what is awkward made frequent.
@@ -19,20 +19,6 @@ NAMES = st.one_of(st.none(), ANYTHING, st.sampled_from(KNOWN))
 
 def people(*names: str | None) -> list[Participant]:
     return [Participant(100 + i, name) for i, name in enumerate(names)]
-
-
-def test_an_email_merges_only_where_no_id_of_the_platform_contradicts() -> None:
-    index = PersonIndex()
-    index.add("r1", "Ann", ("email:a@x.org", "zoom.conf_user_id:1"))
-    index.add("r2", "Bob", ("email:a@x.org", "zoom.conf_user_id:2"))
-    index.add("r3", "Ann", ("email:a@x.org",))
-    index.add("r4", "Bob", ("zoom.conf_user_id:2",))
-    index.add("r5", "Ann", ("email:a@x.org", "teams.user_id:9"))
-    ann, bob, ann_3, bob_4, ann_5 = index.persons()
-    assert ann == ann_3 == ann_5 != bob == bob_4
-    assert [(m.key, m.recording_id) for m in index.merges] == [
-        ("email:a@x.org", "r3"), ("zoom.conf_user_id:2", "r4"), ("email:a@x.org", "r5"),
-    ]  # fmt: skip
 
 
 def labels(*names: str | None) -> list[str]:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recall_audio.errors import UsageError
-from recall_audio.model.labels import lasting_keys, make_labels
+from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import MediaFile, Meeting, Part, Participant, Presence
 from recall_audio.model.outcome import Finding
+from recall_audio.model.persons import lasting_keys
 from recall_audio.model.pseudonyms import Pseudonyms
 
 KEY = b"0123456789abcdef"

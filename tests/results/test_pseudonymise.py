@@ -124,6 +124,9 @@ def test_a_copy_has_the_figures_and_samples_of_the_recording(
     copy = pseudonymised(command, original, tmp_path / "out-there")
     before, after = (read_json(f / "talk.json", "talk") for f in (original, copy))
     labels = dict(zip(before["speakers"], after["speakers"], strict=True))
+    ids = [[figures.pop("ids") for figures in talk["speakers"].values()] for talk in (before, after)]
+    assert [len(one) for one in ids[0]] == [len(one) for one in ids[1]]
+    assert sorted(i for one in ids[1] for i in one) == [1, 2, 3, 4]
     assert under(before, labels) == sorted_(after)
     for old, new in labels.items():
         if before["speakers"][old]["talk_s"] == 0.0:
