@@ -173,9 +173,10 @@ class Manifest:
             path_in(self.layout.folder, path).unlink(missing_ok=True)
 
     def ending(self) -> Ending:
-        """Return how the recording ended, by the warnings of the stages so far."""
-        warnings = (f for stage in self.stages for f in stage.warnings)
-        reasons = tuple(_losses(read_meeting(self.layout), warnings))
+        """Return how the recording ended, by the fetch's findings and the warnings of the stages so far."""
+        meeting = read_meeting(self.layout)
+        warnings = (*meeting.findings, *(f for stage in self.stages for f in stage.warnings))
+        reasons = tuple(_losses(meeting, warnings))
         return Ending("partial" if reasons else "complete", reasons)
 
     def finish(self) -> None:
@@ -206,6 +207,7 @@ class Manifest:
         """Return the plain values of ``run.json``, by default as the stages so far ended."""
         ending = ending or self.ending()
         stages = self.stages if stages is None else stages
+        warnings = (*read_meeting(self.layout).findings, *(f for s in stages for f in s.warnings))
         return {
             "version": __version__,
             "status": ending.status,
@@ -213,7 +215,7 @@ class Manifest:
             "parameters": self.parameters,
             "inputs": _inputs(self.layout),
             "stages": [s.to_json() for s in stages],
-            "warnings": [f.to_json() for s in stages for f in s.warnings],
+            "warnings": [f.to_json() for f in warnings],
         }
 
     def _write(self, path: Path, ending: Ending, stages: Sequence[StageRecord]) -> None:

@@ -69,7 +69,8 @@ STAGES: Mapping[str, Stage] = {
             name="people",
             revision=2,
             function="run_people",
-            facts=("participants", "findings"),
+            facts=("participants", "parts"),
+            step="people",
             writes=("speakers.json",),
         ),
         Stage(
@@ -92,7 +93,7 @@ STAGES: Mapping[str, Stage] = {
             revision=10,
             function="run_speech",
             reads=("decode", "align"),
-            # Labels are made of the participants: speech need not depend on people, which reads findings.
+            # Labels are made of the participants: speech need not wait for people.
             facts=("participants",),
             step="speech",
             writes=("segments.json", "leakage.json", "posteriors.npz"),

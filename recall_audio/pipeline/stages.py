@@ -99,10 +99,9 @@ class StageContext:
 
 
 def run_people(job: Job, _context: StageContext) -> StageResult:
-    """Write ``speakers.json``, and pass on the findings of the fetch as warnings."""
+    """Write ``speakers.json``."""
     body = with_persons(speakers_json(job.meeting.participants, job.labels), job.labels, job.persons)
-    findings = (*job.meeting.findings, *person_findings(job.labels, job.persons))
-    return StageResult((job.write("speakers", body),), findings)
+    return StageResult((job.write("speakers", body),), person_findings(job.labels, job.persons))
 
 
 def run_decode(job: Job, context: StageContext) -> StageResult:

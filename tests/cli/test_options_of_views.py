@@ -147,7 +147,10 @@ def test_collect_writes_the_tables_where_and_as_it_is_told(
 def test_collect_merges_people_over_meetings_unless_it_is_told_not_to(
     processed: Path, command: Command, tmp_path: Path
 ) -> None:
-    shutil.copytree(processed, processed.parent / "another")
+    another = shutil.copytree(processed, processed.parent / "another")
+    recording = json.loads((another / "recording.json").read_text("utf-8"))
+    recording["recording"]["id"] = "another"
+    (another / "recording.json").write_text(json.dumps(recording), "utf-8")
     persons = {}
     for options in ((), ("--no-join",)):
         printed(command, "collect", processed.parent.parent, "--into", tmp_path / "t", *options)
