@@ -165,7 +165,7 @@ def stage_keys(meeting: Meeting, options: Options, transcript: str = "") -> dict
         chosen = changed_fields(getattr(options, stage.step)) if stage.step else {}
         read = [keys[earlier] for earlier in stage.reads]
         facts = [document[fact] if fact in document else getattr(meeting, fact) for fact in stage.facts]
-        more = [transcript] if transcript and stage.reads_transcript else []
+        more: list[Any] = [transcript] if transcript and stage.reads_transcript else []
         # Who has one label with whom: a fact of the meeting, and of one option that changes it alone.
         more += [sorted(joined.items())] if joined and "participants" in stage.facts else []
         keys[name] = key_of(name, stage.revision, read, facts, chosen, *more)

@@ -13,7 +13,14 @@ from recall_audio.errors import ItemError
 from recall_audio.files import read_json, sweep_parts
 from recall_audio.model.labels import label_of, make_labels
 from recall_audio.model.meeting import Meeting
-from recall_audio.model.options import AlignOptions, Options, SpeechOptions, StemOptions, TalkOptions
+from recall_audio.model.options import (
+    AlignOptions,
+    Options,
+    PeopleOptions,
+    SpeechOptions,
+    StemOptions,
+    TalkOptions,
+)
 from recall_audio.model.outcome import NO_SPEAKER, Ending, Outcome, StageCallback, ending_of
 from recall_audio.model.persons import find_persons
 from recall_audio.model.pseudonyms import LEFT_OUT
@@ -187,6 +194,7 @@ def options_of(parameters: dict[str, Any]) -> Options:
         speech=SpeechOptions(**parameters["speech"]),
         talk=TalkOptions(**parameters["talk"]),
         stems=StemOptions(**parameters["stems"]),
+        people=PeopleOptions(**parameters.get("people", {})),  # earlier versions had no such step
     )
 
 
