@@ -15,6 +15,7 @@ import click
 from recall_audio.cli.locations import one_recording
 from recall_audio.model.outcome import Outcome, ending_of, exit_code
 from recall_audio.report.formatting import NOTHING, clock, count, mapping, number, objects, percent, text
+from recall_audio.report.summary import interval, lede, metadata, plain, platform, when
 from recall_audio.report.values import (
     CHECK,
     MATTERS,
@@ -170,9 +171,13 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
     shown = _Encoder(console)
     people = speakers(documents)
     console.print(shown(title(documents), "bold"))
+    if about := ", ".join(part for part in (when(documents), platform(documents)) if part):
+        console.print(shown(about))
+    if known := metadata(documents):
+        console.print(shown(", ".join(f"{key}={value}" for key, value in known)))
+    if words := lede(people):
+        console.print(shown(f"In short: {plain(words)}"))
     console.print(shown(_facts(documents, people)))
-    if metadata := _metadata(documents):
-        console.print(shown(metadata))
     ending = ending_of(mapping(documents.get("run")))
     if ending.status != "complete":
         console.print(
@@ -222,13 +227,6 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     return ", ".join(said)
 
 
-def _metadata(documents: Documents) -> str:
-    """Return the metadata of bot and recording in one line, empty where there is none."""
-    recording = mapping(documents.get("recording"))
-    both = [mapping(mapping(recording.get(name)).get("metadata")) for name in ("bot", "recording")]
-    return ", ".join(f"{text(key)}={text(value)}" for found in both for key, value in found.items())
-
-
 def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
     from rich.table import Table
 
@@ -238,7 +236,9 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
     n_known = sum(s.talk_s is not None for s in people)
     whose = "all talk" if n_known == len(people) else f"talk of the {n_known} known"
     table.add_column(f"Share of {whose}", no_wrap=True, min_width=_BAR_COLUMNS)
-    for name in ("", "Talk", "Turns"):
+    # Of 80 columns there are enough for the interval or the turns, and the interval says more.
+    has_intervals = any(interval(s) for s in people)
+    for name in ("", "Between", "Talk") if has_intervals else ("", "Talk", "Turns"):
         table.add_column(name, justify="right", no_wrap=True)
     whole = sum(s.talk_s or 0.0 for s in people)
     for s in people:
@@ -247,10 +247,17 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
             share = s.talk_s / whole
         turns = number(s.talk.get("turns"))
         n = NOTHING if turns is None else f"{turns:.0f}"
-        figures = (shown(value) for value in (percent(share), clock(s.talk_s), n))
+        cells = (_between(s), clock(s.talk_s)) if has_intervals else (clock(s.talk_s), n)
+        figures = (shown(value) for value in (percent(share), *cells))
         bar = "not known" if s.talk_s is None else _bar(share, blocks=shown.blocks)
         table.add_row(shown(s.name), shown(bar, "cyan"), *figures)
     return table
+
+
+def _between(s: Speaker) -> str:
+    """Return the interval of a share of all talk in percent, e.g. ``36.1-39.4``."""
+    found = interval(s)
+    return NOTHING if found is None else f"{100 * found[0]:.1f}-{100 * found[1]:.1f}"
 
 
 def _bar(share: float | None, *, blocks: bool) -> str:

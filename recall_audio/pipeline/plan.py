@@ -119,7 +119,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="report",
-            revision=1,
+            revision=2,
             function="run_report",
             reads=("people", "align", "speech", "talk", "stems"),
             facts=tuple(field.name for field in fields(Meeting)),

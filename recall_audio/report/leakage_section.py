@@ -84,42 +84,65 @@ def leaks(documents: Documents) -> list[Mapping[str, Any]]:
 
 
 def leakage_statements(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
-    """Yield a statement for each track with leaked voices, or with much speech attributed to others."""
+    """Yield one statement on all leaked voices: how many tracks, the loudest, and what hangs on it."""
     names = {s.label: s.name for s in people}
-    leaked: dict[str, list[tuple[str, float]]] = {}
-    for leak in leaks(documents):
-        source, listener = (
-            names.get(str(leak.get(end)), text(leak.get(end))) for end in ("source", "listener")
-        )
-        if float(leak["gain_db"]) >= _FAINT_DB:
-            leaked.setdefault(listener, []).append((source, float(leak["gain_db"])))
-    for s in people:
-        yield from _track(s.name, leaked.pop(s.name, []), s)
-    for listener, sources in leaked.items():
-        yield from _track(listener, sources, None)
-    if documents.get("leakage") and not leaks(documents):
-        yield Statement(FINE, "Leakage", "", "No voice was found on another person's track.")
-
-
-def _track(name: str, sources: list[tuple[str, float]], s: Speaker | None) -> Iterator[Statement]:
-    """Yield a statement on one track: whose voices leaked, how loud, and how much is not counted."""
+    loud = [leak for leak in leaks(documents) if float(leak["gain_db"]) >= _FAINT_DB]
+    taken = {s.name: total(s.taken_out) / 1000.0 for s in people}
+    noteworthy = {
+        s.name: taken[s.name]
+        for s in people
+        if taken[s.name] >= _NOTEWORTHY_S and _taken_share(s) >= _NOTEWORTHY_SHARE
+    }
+    if not loud and not noteworthy:
+        if documents.get("leakage") and not leaks(documents):
+            yield Statement(FINE, "Leakage", "", "No voice was found on another person's track.")
+        return
     sentences = []
-    if sources:
-        voices = listing((f"{source} ({quantity(level_db, 'dB', 0)})" for source, level_db in sources), 5)
-        sentences.append(f"On this track one also hears {voices}, against their own tracks.")
-    taken_s, own_s = (total(s.taken_out) / 1000.0, s.talk_s or 0.0) if s else (0.0, 0.0)
-    share = taken_s / (taken_s + own_s) if taken_s > 0 else 0.0
-    if share >= _NOTEWORTHY_SHARE and taken_s >= _NOTEWORTHY_S:
-        kept = f"{clock(own_s)} is" if own_s > 0 else "nothing else was found"
-        sentences.append(
-            f"Of what sounds like speech on it, {clock(taken_s)} ({percent(share, 0)}) was put down to "
-            f"others and is not counted; {kept}."
-        )
-    loud = bool(sources) and sources[0][1] >= _LOUD_DB
     if loud:
-        sentences.append("Others are so loud here that soft speech may be missed, or theirs counted.")
-    if sentences:
-        yield Statement(CHECK if loud or share >= _MOST_OF_IT else NOTE, "Leakage", name, " ".join(sentences))
+        first = loud[0]
+        source, listener = (
+            names.get(str(first.get(end)), text(first.get(end))) for end in ("source", "listener")
+        )
+        tracks = len({key(leak.get("listener")) for leak in loud})
+        level = quantity(first["gain_db"], "dB", 0)
+        sentences.append(
+            f"Other people's voices are heard on {count(tracks, 'track')} of {len(people)}, the loudest that "
+            f"of {source} on the track of {listener} ({level})."
+        )
+    sentences += _hangs_on_it(people, noteworthy)
+    is_loud = bool(loud) and float(loud[0]["gain_db"]) >= _LOUD_DB
+    if is_loud:
+        sentences.append("Where others are so loud, soft speech may be missed, or theirs counted.")
+    most = any(_taken_share(s) >= _MOST_OF_IT for s in people if s.name in noteworthy)
+    yield Statement(CHECK if is_loud or most else NOTE, "Leakage", "", " ".join(sentences))
+
+
+def _hangs_on_it(people: list[Speaker], noteworthy: Mapping[str, float]) -> Iterator[str]:
+    """Yield how much of what sounded like speech is not counted, and for whom most."""
+    if not noteworthy:
+        return
+    taken_s = sum(noteworthy.values())
+    kept_s = sum(s.talk_s or 0.0 for s in people)
+    ordered = sorted(noteworthy, key=lambda name: -noteworthy[name])
+    whose = "" if len(ordered) == 1 and len(people) == 1 else f", on the tracks of {listing(ordered)}"
+    yield (
+        f"{clock(taken_s)} of what sounds like speech was put down to others and is not counted{whose}; "
+        f"{clock(kept_s)} of talk is."
+    )
+
+
+def _taken_share(s: Speaker) -> float:
+    """Return the share of what sounds like speech on a track that was put down to others."""
+    taken_s = total(s.taken_out) / 1000.0
+    return taken_s / (taken_s + (s.talk_s or 0.0)) if taken_s > 0 else 0.0
+
+
+def taken_out(people: list[Speaker]) -> list[tuple[str, str]]:
+    """Return how much of each track was put down to others, and its share of what sounds like speech."""
+    return [
+        (clock(total(s.taken_out) / 1000.0), percent(_taken_share(s), 0)) if len(s.taken_out) else ("", "")
+        for s in people
+    ]
 
 
 def leakage_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:

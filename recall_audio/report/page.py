@@ -8,11 +8,14 @@ import functools
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from recall_audio.model.options import SpeechOptions, TalkOptions
 from recall_audio.model.outcome import ending_of
 from recall_audio.report.formatting import NOTHING, clock, count, items, mapping, number, percent, text
 from recall_audio.report.values import CHECK, Documents, duration_s, speakers, title
@@ -33,6 +36,36 @@ _POLICY = (
     "require-trusted-types-for 'script'",
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One figure's name and meaning, as the page quotes them.
+
+    Attributes:
+        name: as on the page.
+        meaning: plain sentences, the value of each option put in.
+        field: where the figure stands in the recording's files, or empty.
+    """
+
+    name: str
+    meaning: str
+    field: str = ""
+
+
+def definitions(documents: Documents) -> dict[str, Definition]:
+    """Return the definition of every figure by its key, with this recording's options put in."""
+    run = mapping(mapping(documents.get("run")).get("parameters"))
+    values: dict[str, float] = {}
+    for defaults, chosen in ((TalkOptions(), run.get("talk")), (SpeechOptions(), run.get("speech"))):
+        for option in fields(defaults):
+            default, value = number(getattr(defaults, option.name)), number(mapping(chosen).get(option.name))
+            if default is not None:
+                values[option.name] = default if value is None else value
+    found = tomllib.loads(_source("definitions.toml"))
+    return {
+        k: Definition(d["name"], d["meaning"].format(**values), d.get("field", "")) for k, d in found.items()
+    }
 
 
 def page(template: str, scripts: Sequence[str], data: Mapping[str, Any], view: Mapping[str, Any]) -> str:

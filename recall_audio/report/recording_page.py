@@ -1,16 +1,13 @@
 """Render the report of one recording."""
 
-import itertools
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from recall_audio.report.alignment_section import parts
 from recall_audio.report.formatting import (
+    NOTHING,
     clock,
-    count,
     mapping,
     number,
     objects,
@@ -18,11 +15,16 @@ from recall_audio.report.formatting import (
     quantity,
     seconds,
     sentence,
-    spans_ms,
     text,
 )
-from recall_audio.report.leakage_section import explained, leakage_matrix, unexplained, unexplained_rows
-from recall_audio.report.page import page, relative_url
+from recall_audio.report.leakage_section import (
+    explained,
+    leakage_matrix,
+    taken_out,
+    unexplained_rows,
+)
+from recall_audio.report.page import definitions, page, relative_url
+from recall_audio.report.summary import interval, lede, metadata, platform, when
 from recall_audio.report.talk_section import (
     DENOMINATORS,
     at_once,
@@ -34,38 +36,36 @@ from recall_audio.report.talk_section import (
     shares_over,
     turn_rows,
 )
-from recall_audio.report.values import Documents, Speaker, duration_s, speakers, spoke, time_map, title
+from recall_audio.report.timeline import Assets, timeline
+from recall_audio.report.values import (
+    CHECK,
+    Documents,
+    Speaker,
+    Statement,
+    duration_s,
+    speakers,
+    spoke,
+    title,
+)
 from recall_audio.report.warnings_section import statements, verdict
-from recall_audio.typing import Spans
 
-SCRIPTS = ("spans.js", "view.js", "lanes.js", "player.js", "pointing.js", "talk.js", "start.js")
+SCRIPTS = (
+    "spans.js",
+    "view.js",
+    "pen.js",
+    "lanes.js",
+    "player.js",
+    "pointing.js",
+    "talk.js",
+    "transcript.js",
+    "what.js",
+    "save.js",
+    "start.js",
+)
 
 
-_PLAYABLE = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp4")
-
-
-@dataclass(frozen=True, slots=True)
-class Assets:
-    """Audio files beside ``report.html``.
-
-    Attributes:
-        mix: path of the mixed recording below the page's folder, or None.
-        stems: label to path of that speaker's stem.
-    """
-
-    mix: str | None = None
-    stems: Mapping[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def named_in(documents: Documents) -> "Assets":
-        """Return the files that ``recording.json`` and ``stems.json`` name, without looking for them."""
-        mix = mapping(mapping(documents.get("recording")).get("mix")).get("file")
-        stems = {}
-        for stem in objects(mapping(documents.get("stems")).get("stems")):
-            label, file = stem.get("participant"), stem.get("file")
-            if isinstance(label, str) and isinstance(file, str):
-                stems[label] = file if "/" in file else f"stems/{file}"
-        return Assets(mix if isinstance(mix, str) else None, stems)
+_CROWDED = 6
+"""People from whom on the columns of a matrix are numbered instead of named."""
 
 
 def render(documents: Documents, assets: Assets | None = None) -> str:
@@ -85,15 +85,26 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
     drawn = timeline(documents, people, assets or Assets.named_in(documents))
     view = {
         "title": title(documents),
-        "facts": facts(documents),
+        "when": when(documents),
+        "facts": facts(documents, people),
+        "lede": lede(people),
         "headline": headline(documents, people),
+        "to_know": to_know(found),
+        "more_to_know": sum(s.rank >= CHECK for s in found) - len(to_know(found)),
+        "ids": ids(documents),
+        "links": links(documents, people, assets or Assets.named_in(documents)),
+        "define": definitions(documents),
+        "crowded": len(people) > _CROWDED,
+        "scale": scale(people),
+        "has_intervals": any(interval(s) for s in people),
+        "has_taken": any(len(s.taken_out) for s in people),
         "verdict": verdict(found),
         "worst": max((s.rank for s in found), default=0),
         "people": people,
         "statements": found,
         "has": {
             kind: bool(documents.get(kind))
-            for kind in ("segments", "talk", "alignment", "leakage", "stems", "run")
+            for kind in ("segments", "talk", "alignment", "leakage", "stems", "run", "transcript")
         },
         "stems_of": {s.label for s, lane in zip(people, drawn["lanes"], strict=True) if lane["stem"]},
         "has_stems": any(lane["stem"] for lane in drawn["lanes"]),
@@ -111,6 +122,7 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         "has_marks": bool(documents.get("events")),
         "parts": parts(documents, people),
         "leakage": leakage_matrix(documents, people),
+        "taken_out": taken_out(people),
         "unexplained": unexplained_rows(documents),
         "explained": explained(documents),
         "stems": stem_rows(documents, people),
@@ -120,40 +132,79 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
     return page("report.html", SCRIPTS if people else (), drawn, view)
 
 
-def facts(documents: Documents) -> list[tuple[str, str]]:
+def facts(documents: Documents, people: list[Speaker]) -> list[tuple[str, str]]:
     """Return the facts under the title, name and value."""
-    recording = mapping(documents.get("recording"))
-    bot, about = mapping(recording.get("bot")), mapping(recording.get("recording"))
-    started = text(about.get("started_at"))
+    bot = mapping(mapping(documents.get("recording")).get("bot"))
     pairs = [
-        ("Started", started[:16].replace("T", " ") + (" UTC" if started.endswith("Z") else "")),
-        ("Platform", text(bot.get("platform")).replace("_", " ")),
-        ("Bot", text(bot.get("id"))),
-        ("Recording", text(about.get("id"))),
+        ("When", when(documents)),
+        ("Length", clock(duration_s(documents, people) or None)),
+        ("People", f"{len(people)}, {spoke(people)}" if people else ""),
+        ("Platform", platform(documents)),
+        ("Recorded by", text(bot.get("name"))),
     ]
-    return [(name, value) for name, value in pairs if value.strip()]
+    return [(name, value) for name, value in pairs if value.strip(f" {NOTHING}")]
 
 
 def headline(documents: Documents, people: list[Speaker]) -> list[tuple[str, str, str]]:
-    """Return the main figures: name, figure, and what it refers to."""
+    """Return figures of the whole meeting: key of the definition, figure, and what it refers to."""
     talk = mapping(documents.get("talk"))
     length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
     of_meeting = percent(speech_s / length_s, 0) if speech_s is not None and length_s > 0 else ""
     over = number(talk.get("overlap_of_speech"))
-    return [
-        (
-            "Length",
-            clock(length_s),
-            count(len(objects(mapping(documents.get("alignment")).get("parts"))), "part"),
-        ),
-        ("People", str(len(people)), spoke(people)),
-        ("Speech", clock(speech_s), f"{of_meeting} of the meeting" if of_meeting else ""),
-        (
-            "More than one at once",
-            clock(talk.get("overlap_s")),
-            "" if over is None else f"{percent(over)} of the speech",
-        ),
+    found = []
+    if of_meeting:
+        found.append(("speech", of_meeting, "of the time someone speaks"))
+    if over is not None:
+        found.append(("overlap_of_speech", percent(over), "of that, more than one does"))
+    if (unassigned_s := number(talk.get("unassigned_s"))) is not None and unassigned_s >= _LEAST_UNASSIGNED_S:
+        found.append(("unexplained", clock(unassigned_s), "of speech in no one’s recording"))
+    return found
+
+
+_LEAST_UNASSIGNED_S = 1.0
+"""Shorter speech of the mix that is on no track is not worth a line on the first screen, seconds."""
+_MOST_TO_KNOW = 3
+"""Most statements on the first screen; the section on trust has them all."""
+
+
+def to_know(found: list[Statement]) -> list[Statement]:
+    """Return what the first screen says: the worst statements, none that is only good to know."""
+    return [s for s in found if s.rank >= CHECK][:_MOST_TO_KNOW]
+
+
+def scale(people: list[Speaker]) -> int:
+    """Return the percentage that the longest bar of the shares stands for, rounded up to five."""
+    tops = [(interval(s) or (0.0, number(s.talk.get("share_of_talk")) or 0.0))[1] for s in people]
+    return min(100, 5 * math.ceil(20 * max(tops, default=0.0))) or 100
+
+
+def ids(documents: Documents) -> list[tuple[str, str]]:
+    """Return ids and metadata of the meeting, name and value."""
+    recording = mapping(documents.get("recording"))
+    bot, about = mapping(recording.get("bot")), mapping(recording.get("recording"))
+    pairs = [("Bot", text(bot.get("id"))), ("Recording", text(about.get("id"))), *metadata(documents)]
+    return [(name, value) for name, value in pairs if value.strip()]
+
+
+def links(
+    documents: Documents, people: list[Speaker], assets: Assets
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return groups of files beside the page: name of the group, and name and relative URL of each file."""
+    mix = [("mixed recording", relative_url(assets.mix))]
+    stems = [(s.name, relative_url(assets.stems.get(s.label))) for s in people]
+    tables = [
+        (file, relative_url(file) if documents.get(kind) else None)
+        for file, kind in (
+            ("talk.json", "talk"),
+            ("segments.json", "segments"),
+            ("segments.rttm", "talk"),
+            ("transcript.json", "transcript"),
+            ("alignment.json", "alignment"),
+        )
     ]
+    groups = (("Listen", mix), ("One track a person", stems), ("Numbers", tables))
+    found = [(name, [(word, url) for word, url in files if url]) for name, files in groups]
+    return [(name, files) for name, files in found if files]
 
 
 def stem_rows(documents: Documents, people: list[Speaker]) -> list[dict[str, str]]:
@@ -212,84 +263,3 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         return [pair for k, v in value.items() for pair in _flat(v, f"{name}.{k}" if name else str(k))]
     return [(text(name), text("none" if value is None else value))]
-
-
-def audio_url(path: str | None) -> str | None:
-    """Return a relative URL of an audio file below the page, or None if it cannot be played."""
-    return relative_url(path) if path and path.lower().endswith(_PLAYABLE) else None
-
-
-MOST_MARKS = 20_000
-"""Interruptions drawn at most. A meeting of eight hours has some thousands."""
-
-
-def timeline(documents: Documents, people: list[Speaker], assets: Assets) -> dict[str, Any]:
-    """Return the data that the page's scripts draw.
-
-    Times are milliseconds, spans ``[pause, length, ...]``.
-
-    Returns:
-        ``{duration, mix, lanes: [{name, colour, stem, speech, taken, parts, steps, presence}],
-        marks: [[ms, lane, other lane], ...], unexplained}``.
-    """
-    return {
-        "duration": round(1000 * duration_s(documents, people)),
-        "mix": audio_url(assets.mix),
-        "lanes": [_lane(documents, s, assets) for s in people],
-        "marks": _marks(documents, people),
-        "unexplained": _deltas(unexplained(documents)),
-    }
-
-
-def _lane(documents: Documents, s: Speaker, assets: Assets) -> dict[str, Any]:
-    parts, steps = _parts(documents, s)
-    return {
-        "name": s.name,
-        "colour": s.colour,
-        "stem": audio_url(assets.stems.get(s.label)),
-        "speech": _deltas(s.speech),
-        "taken": _deltas(s.taken_out),
-        "parts": _deltas(parts),
-        "steps": steps,
-        "presence": _deltas(_presence(documents, s)),
-    }
-
-
-def _parts(documents: Documents, s: Speaker) -> tuple[Spans, list[int]]:
-    """Return a speaker's parts on the mix's clock, and the times at which their clock steps, ms."""
-    extents, steps = [], []
-    for part in objects(mapping(documents.get("alignment")).get("parts")):
-        if part.get("participant_id") not in s.participant_ids:
-            continue
-        knots = time_map(part)
-        if len(knots) > 1:
-            extents.append([knots[0][1], knots[-1][1]])
-        steps += [max(0, round(1000 * b[1])) for a, b in itertools.pairwise(knots) if a[0] == b[0]]
-    return spans_ms(extents), sorted(steps)
-
-
-def _presence(documents: Documents, s: Speaker) -> Spans:
-    """Return a speaker's presence by its join and leave events, if there are any."""
-    end_s = number(mapping(mapping(documents.get("alignment")).get("mix")).get("duration_s"))
-    rows = []
-    for p in objects(mapping(documents.get("recording")).get("presence")):
-        if p.get("participant_id") in s.participant_ids:
-            left_s = number(p.get("end_s"))
-            rows.append([p.get("start_s"), end_s if left_s is None else left_s])
-    return spans_ms(rows)
-
-
-def _marks(documents: Documents, people: list[Speaker]) -> list[list[int]]:
-    """List interruption candidates: time in ms, lane of the later speaker, lane of the earlier one."""
-    lane = {s.label: i for i, s in enumerate(people)}
-    marks = []
-    for event in objects(mapping(documents.get("events")).get("overlaps")):
-        start_s, who, whom = number(event.get("start_s")), str(event.get("later")), str(event.get("earlier"))
-        if event.get("interruption") == "candidate" and start_s is not None and who in lane and whom in lane:
-            marks.append([max(0, round(1000 * start_s)), lane[who], lane[whom]])
-    return sorted(marks)[:MOST_MARKS]
-
-
-def _deltas(found: Spans) -> list[int]:
-    """Return ``[pause, length, pause, length, ...]`` in ms: short numbers, a third of the bytes."""
-    return [int(n) for n in np.diff(found.ravel(), prepend=0)]

@@ -18,6 +18,7 @@ from recall_audio.report.formatting import (
     seconds,
     text,
 )
+from recall_audio.report.summary import interval
 from recall_audio.report.values import (
     CHECK,
     FINE,
@@ -41,6 +42,16 @@ DENOMINATORS = (
     ("share_of_presence", "own presence", "the time in which that person was there"),
 )
 """Key in ``talk.json``, name on the page, what it means."""
+
+RAW_VALUES = (
+    "talk_s",
+    "turns",
+    "longest_monologue_s",
+    "exclusive_s",
+    "overlapped_s",
+    "presence_s",
+)
+"""Figures of a speaker that a copied or saved table holds as plain numbers."""
 
 _BIN_WIDTHS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 """Lengths of a bar of talk over time, seconds."""
@@ -67,6 +78,9 @@ def rows(people: list[Speaker]) -> list[dict[str, Any]]:
                 "talk_s": s.talk_s,
                 "raw": clock(raw_s) if raw_s is not None and raw_s - (s.talk_s or 0.0) >= 0.5 else "",
                 "shares": {key: number(s.talk.get(key)) for key, _, _ in DENOMINATORS},
+                "intervals": {key: interval(s, key) for key, _, _ in DENOMINATORS},
+                "raw_values": {name: number(s.talk.get(name)) for name in RAW_VALUES},
+                "latency_s": number(latency.get("median")),
                 "exclusive": clock(s.talk.get("exclusive_s")),
                 "overlapped": clock(s.talk.get("overlapped_s")),
                 "turns": _count(s.talk.get("turns")),
@@ -165,47 +179,39 @@ def _length(width_s: int) -> str:
     return count(width_s // 60, "minute") if width_s >= 60 else count(width_s, "second")
 
 
-Row = tuple[str, str, str]
+Row = tuple[str, str, str, str]
 
 
 def turn_rows(documents: Documents) -> list[Row]:
-    """Return name, figure and meaning (or why there is no figure) of each measure of turn taking."""
+    """Return key of the definition, name, figure and note (or why there is no figure) of each measure."""
     talk = mapping(documents.get("talk"))
     taking, equality = mapping(talk.get("turn_taking")), mapping(talk.get("equality"))
     offsets = mapping(taking.get("fto_s"))
+    gaps, pauses = mapping(taking.get("gaps")), mapping(taking.get("pauses"))
     return [
-        ("Turns", _count(taking.get("turns")), "one person’s speech, joined across short silences"),
-        ("Changes of speaker", _count(taking.get("switches")), _an_hour(taking)),
+        ("turns", "Turns", _count(taking.get("turns")), ""),
+        ("switches", "Changes of speaker", _count(taking.get("switches")), _an_hour(taking)),
         (
-            "Time between two speakers, median",
+            "fto",
+            "Time between two speakers",
             seconds(offsets.get("median")),
             _offset_spread(offsets) or text(offsets.get("reason"), 200),
         ),
-        ("Gaps, median", seconds(mapping(taking.get("gaps")).get("median")), "silence between two people"),
+        ("gaps", "Gaps", seconds(gaps.get("median")), _spread(gaps)),
+        ("pauses", "Pauses", seconds(pauses.get("median")), _spread(pauses)),
+        ("backchannels", "Backchannel candidates", _count(taking.get("backchannel_candidates")), ""),
+        ("interruptions", "Interruption candidates", _count(taking.get("interruption_candidates")), ""),
         (
-            "Pauses, median",
-            seconds(mapping(taking.get("pauses")).get("median")),
-            "silence while one person goes on",
-        ),
-        (
-            "Backchannel candidates",
-            _count(taking.get("backchannel_candidates")),
-            "short, alone, while another speaks (“mhm”)",
-        ),
-        (
-            "Interruption candidates",
-            _count(taking.get("interruption_candidates")),
-            "came in and the other gave way; timing alone proves no intent",
-        ),
-        (
+            "gini",
             "Gini, normalised",
             quantity(equality.get("gini_normalised"), ""),
-            text(equality.get("gini_normalised_reason")) or "0: all speak alike; 1: one speaks alone",
+            text(equality.get("gini_normalised_reason"), 200) or "0 even, 1 one speaks alone",
         ),
         (
+            "entropy",
             "Entropy",
             quantity(equality.get("entropy"), ""),
-            text(equality.get("entropy_reason")) or "1: all speak alike; 0: one speaks alone",
+            text(equality.get("entropy_reason"), 200) or "1 even, 0 one speaks alone",
         ),
     ]
 
@@ -223,10 +229,7 @@ def _an_hour(taking: Mapping[str, Any]) -> str:
 def _offset_spread(d: Mapping[str, Any]) -> str:
     if number(d.get("q1")) is None or number(d.get("q3")) is None:
         return ""
-    return (
-        f"half of them from {seconds(d['q1'])} to {seconds(d['q3'])}, n = {_count(d.get('n'))}; "
-        "above 0 a gap, below 0 an overlap; the network’s own delay is in it"
-    )
+    return f"median of {_count(d.get('n'))}; half of them from {seconds(d['q1'])} to {seconds(d['q3'])}"
 
 
 def interruption_matrix(documents: Documents, people: list[Speaker]) -> list[list[Cell]]:

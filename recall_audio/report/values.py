@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recall_audio.core.spans import subtract, total
-from recall_audio.report.formatting import items, mapping, number, number_pairs, objects, spans_ms, text
+from recall_audio.report.formatting import (
+    items,
+    listing,
+    mapping,
+    number,
+    number_pairs,
+    objects,
+    spans_ms,
+    text,
+)
 from recall_audio.typing import Spans
 
 Documents = Mapping[str, Mapping[str, Any]]
@@ -145,11 +154,23 @@ def spoke(people: list[Speaker]) -> str:
     )
 
 
+_LONGEST_IN_TITLE = 30
+"""Longest name in such a title, characters."""
+_NAMED_IN_TITLE = 3
+"""Most people whose names make the title of a meeting that has none."""
+
+
 def title(documents: Documents) -> str:
-    """Return the meeting's title, else the bot's name, its platform's meeting id, or its own id."""
+    """Return the meeting's title, else who was there, the bot's name or its id."""
     recording = mapping(documents.get("recording"))
     bot, titled = mapping(recording.get("bot")), text(mapping(recording.get("recording")).get("title"))
-    return titled or text(bot.get("name")) or text(bot.get("meeting_id")) or text(bot.get("id")) or "Meeting"
+    if titled:
+        return titled
+    # A bot's name is one and the same in all meetings of many workspaces, so people come first.
+    people = [text(s.name, _LONGEST_IN_TITLE) for s in speakers(documents)]
+    if people:
+        return f"Meeting of {listing(people, _NAMED_IN_TITLE)}"
+    return text(bot.get("name")) or text(bot.get("meeting_id")) or text(bot.get("id")) or "Meeting"
 
 
 def time_map(part: Mapping[str, Any]) -> list[tuple[float, float]]:

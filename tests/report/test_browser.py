@@ -1,10 +1,12 @@
 """The page in a real browser: what a reader sees, hears and can do."""
 
+import csv
 import json
 import os
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from report.conftest import SECONDS, need
@@ -228,6 +230,83 @@ def test_names_stay_text(browser: Any, tmp_path: Path) -> None:
         assert browser.execute_script("return document.scripts.length") == 2
         assert browser.execute_script("return document.images.length") == 0
         assert console_errors(browser) == []  # an alert would have failed the call above
+
+
+def test_a_question_mark_quotes_the_definition_and_any_key_takes_it_away(page: Any) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    link = page.find_element("css selector", "a.what[href='#d-turns']")
+    page.execute_script(
+        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'}); arguments[0].click()", link
+    )
+    bubble = page.find_element("id", "what")
+    defined = page.find_element("css selector", "#d-turns dd").text
+    assert bubble.is_displayed()
+    assert bubble.find_element("tag name", "p").text in defined
+    box = bubble.rect
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 1280
+    ActionChains(page).send_keys(Keys.ESCAPE).perform()
+    assert not bubble.is_displayed()
+    assert console_errors(page) == []
+
+
+def saved(browser: Any, selector: str) -> str:
+    """The content of the file that a button saves."""
+    browser.execute_script(
+        "window.blobs = []; window.make = window.make || URL.createObjectURL;"
+        "URL.createObjectURL = (blob) => { blobs.push(blob); return make.call(URL, blob); };"
+        "HTMLAnchorElement.prototype.click = () => {};"
+        "document.querySelector(arguments[0]).click()",
+        selector,
+    )
+    until(browser, "window.blobs.length")
+    return str(browser.execute_async_script("blobs[0].text().then(arguments[0])"))
+
+
+def test_tables_and_pictures_are_saved_as_they_stand(page: Any) -> None:
+    talk = documents(4, SECONDS)["talk"]["speakers"]
+    rows = list(
+        csv.DictReader(saved(page, "[aria-label='CSV: talk of each person']").lstrip("\ufeff").splitlines())
+    )
+    by_name = {r["speaker"]: r for r in rows}
+    assert float(by_name["Ann Lee"]["talk_s"]) == talk["Ann_Lee"]["talk_s"]
+    assert float(by_name["Ann Lee"]["exclusive_s"]) == talk["Ann_Lee"]["exclusive_s"]
+    for name in ("timeline", "talk over time"):
+        picture = ElementTree.fromstring(saved(page, f"[aria-label='SVG: {name}']"))  # noqa: S314 - our own picture
+        fills = {e.get("fill") for e in picture.iter() if e.tag.endswith("rect")}
+        assert len(fills) >= 4, name
+    drawn = saved(page, "[aria-label='SVG: timeline']")
+    assert all(name in drawn for name in by_name)
+    page.execute_script("document.querySelector(\"[aria-label='PNG: timeline']\").click()")
+    assert until(page, "blobs.length > 1 && blobs[1].type") == "image/png"
+    assert page.execute_script("return blobs[1].size") > 5000
+    assert console_errors(page) == []
+
+
+def test_a_word_of_the_transcript_plays_and_is_found(browser: Any, folder: Path) -> None:
+    words = [{"text": w, "start_s": 20.0 + i, "end_s": None} for i, w in enumerate(("Shall", "we", "begin"))]
+    first = {"start_s": 20.0, "end_s": 23.0, "speaker": "Ann_Lee", "text": "Shall we begin", "words": words}
+    more = [
+        {"start_s": 30.0 + i / 100, "end_s": 40.0, "speaker": "Björn_Ås", "text": f"line {i}"}
+        for i in range(900)
+    ]
+    meeting = {**documents(4, SECONDS), "transcript": {"segments": [first, *more]}}
+    (folder / "said.html").write_text(render(meeting), "utf-8")
+    browser.get_log("browser")
+    browser.get((folder / "said.html").as_uri())
+    until(browser, "document.querySelectorAll('#said li').length")
+    assert browser.execute_script("return document.querySelectorAll('#said li').length") <= 160
+    word = browser.find_element("css selector", "#said [data-t='21']")
+    assert word.text == "we"
+    word.click()
+    until(browser, "document.getElementById('audio').currentTime > 21")
+    browser.find_element("id", "play").click()
+    until(browser, "document.querySelector('#said [aria-current]')")
+    browser.find_element("id", "find").send_keys("line 899")
+    assert until(browser, "document.querySelectorAll('#said li').length === 1")
+    assert browser.find_element("id", "said-about").text == "1 passage found"
+    assert console_errors(browser) == []
 
 
 def test_the_index_sorts_and_searches(browser: Any, tmp_path: Path) -> None:

@@ -16,7 +16,11 @@ from report.meetings import documents, hostile
 
 from recall_audio.report import Assets, index_row, render, render_index
 from recall_audio.report.formatting import spans_ms
-from recall_audio.report.recording_page import SCRIPTS, audio_url
+from recall_audio.report.page import definitions
+from recall_audio.report.recording_page import SCRIPTS
+from recall_audio.report.summary import lede, plain
+from recall_audio.report.timeline import audio_url
+from recall_audio.report.values import speakers
 
 KINDS = ("recording", "alignment", "speakers", "segments", "talk", "stems", "leakage", "run", "events")
 
@@ -240,8 +244,163 @@ def test_a_batch_is_listed_with_its_reports_and_the_reasons_of_what_failed(demo:
 def test_every_template_and_script_is_used_by_a_page() -> None:
     folder = files("recall_audio.report") / "templates"
     sources = {entry.name: entry.read_text("utf-8") for entry in folder.iterdir() if entry.is_file()}
-    named = {
-        name for text in sources.values() for name in re.findall(r'{% (?:include|extends) "([^"]+)"', text)
-    }
+    uses = re.compile(r'{% (?:include|extends|from) "([^"]+)"')
+    named = {name for text in sources.values() for name in uses.findall(text)}
     # Those that the code names: two pages, their scripts and the style sheet.
-    assert set(sources) == named | {"report.html", "index.html", "page.css", "index.js", *SCRIPTS}
+    assert set(sources) == named | {
+        "report.html",
+        "index.html",
+        "page.css",
+        "definitions.toml",
+        "index.js",
+        *SCRIPTS,
+    }
+
+
+def with_intervals(meeting: dict[str, Any], half: float = 0.02) -> dict[str, Any]:
+    """The meeting with an interval about each share, as talk.json holds them."""
+    for s in meeting["talk"]["speakers"].values():
+        if s["share_of_talk"] is not None:
+            s["share_of_talk_low"] = max(0.0, s["share_of_talk"] - half)
+            s["share_of_talk_high"] = s["share_of_talk"] + half
+    return meeting
+
+
+def lede_of(*talk_s: float | None, half: float = 0.0) -> str:
+    """The sentence about people called A, B, ... who talk so long."""
+    known = [t for t in talk_s if t is not None]
+    speakers_json, talk = {}, {}
+    for label, t in zip("ABCDEFGH", talk_s, strict=False):
+        speakers_json[label] = {"participant_id": ord(label), "name": label}
+        share = None if t is None or not sum(known) else t / sum(known)
+        talk[label] = {
+            "talk_s": t,
+            "share_of_talk": share,
+            **({"talk_s_reason": "lost"} if t is None else {}),
+        }
+        if share is not None and half:
+            talk[label] |= {"share_of_talk_low": share - half, "share_of_talk_high": share + half}
+    meeting = {
+        "speakers": {"speakers": speakers_json},
+        "talk": {"speakers": talk},
+        "segments": {"speakers": {}},
+    }
+    return plain(lede(speakers(meeting)))
+
+
+@pytest.mark.parametrize(
+    ("talk_s", "half", "sentence"),
+    [
+        (
+            (38, 37, 25, 0),
+            0,
+            "A and B shared most of the talk (38 % and 37 %); D was there and said nothing",
+        ),
+        ((50, 30), 0, "A did most of the talking (62 %)."),
+        ((55, 45), 0, "A and B shared the talk (55 % and 45 %)."),
+        ((90, 5, 5), 0, "A did most of the talking (90 %)."),
+        ((60,), 0, "A did all the talking."),
+        ((30, 25, 25, 20), 0, "A, B, C and D shared the talk about evenly."),
+        ((30, 20, 20, 10, 10), 0, "A spoke most (33 %), then B (22 %)."),
+        ((30, 28, 20, 6, 6), 0.03, "A and B spoke most, about as much as each other (33 %)."),
+        ((0, 0), 0, "No one spoke."),
+        ((None, None), 0, "Of no one is it known whether they spoke; how much A and B spoke is not known."),
+        (
+            (5, None, 0),
+            0,
+            "A did all the talking; C was there and said nothing; how much B spoke is not known",
+        ),
+        ((9, 0, 0, 0, 0, 0), 0, "A did all the talking; B, C, D and 2 others were there and said nothing."),
+    ],
+)
+def test_one_sentence_says_who_spoke(talk_s: tuple[float | None, ...], half: float, sentence: str) -> None:
+    assert lede_of(*talk_s, half=half).rstrip(".") == sentence.rstrip(".")
+
+
+def test_the_first_screen_has_title_date_sentence_shares_with_intervals_and_what_to_know() -> None:
+    meeting = with_intervals(documents(5, 600.0, leaky=True))
+    meeting["recording"]["recording"]["title"] = "Budget"
+    html = render(meeting)
+    first = Page(html[: html.index('<main id="main">')]).text
+    words = " ".join(first.split())
+    for wanted in ("Budget", "20 November 2026, 09:00 UTC", "0:10:00", "said nothing.", "1 thing matters"):
+        assert wanted in words
+    top = max(meeting["talk"]["speakers"].values(), key=lambda s: s["talk_s"])
+    low, high = 100 * top["share_of_talk_low"], 100 * top["share_of_talk_high"]
+    assert f"{low:.1f}–{high:.1f} %" in words
+    assert f'd="M{low:.2f} 5H{high:.2f}"' in html
+    assert words.count("was put down to others") == 1, "what to know stands once"
+    assert re.search(r"<title>Budget · 20 November 2026, 09:00 UTC</title>", html)
+
+
+def test_a_meeting_without_a_title_is_called_after_its_people_not_after_the_bot(demo: dict[str, Any]) -> None:
+    assert re.search(r"<title>Meeting of [^<]* and 3 more · 20 November 2026", render(demo))
+
+
+def test_every_figure_says_what_it_is_in_the_words_of_its_definition(demo: dict[str, Any]) -> None:
+    html = render(demo)
+    page = Page(html)
+    asked = {v for t, n, v in page.attributes if t == "a" and n == "href" and v.startswith("#d-")}
+    defined = {f"#{v}" for _, n, v in page.attributes if n == "id" and v.startswith("d-")}
+    assert asked <= defined
+    assert len(asked) >= 20
+    found = definitions(demo)
+    assert "up to 1.5 s" in found["turns"].meaning
+    demo["run"]["parameters"]["talk"]["turn_join_s"] = 2.5
+    assert "up to 2.5 s" in definitions(demo)["turns"].meaning
+    # What a definition names exists in the files.
+    talk = json.dumps({**documents(3, 60.0)["talk"], "share_of_talk_low": 0, "share_of_talk_high": 0})
+    for key, definition in found.items():
+        if definition.field.startswith("talk.json"):
+            for name in re.findall(r"[a-z]+_[a-z_]+", definition.field):
+                assert f'"{name}' in talk, (key, name)
+
+
+def test_every_table_and_picture_can_be_saved_under_its_name(demo: dict[str, Any]) -> None:
+    page = Page(render(with_intervals(documents(3, 60.0, leaky=True))))
+    tables = page.tags.count("table")
+    assert len([1 for t, n, _ in page.attributes if t == "table" and n == "data-save"]) == tables
+    pictures = [v for t, n, v in page.attributes if t == "svg" and n == "data-picture"]
+    assert {"talk over time", "how many at once"} <= set(pictures)
+
+
+def test_files_beside_the_page_are_linked(demo: dict[str, Any]) -> None:
+    page = Page(render(demo))
+    links = {v for t, n, v in page.attributes if t == "a" and n == "href" and not v.startswith("#")}
+    assert {"source/mixed.mp3", "talk.json", "segments.json", "segments.rttm", "alignment.json"} <= links
+    assert len([v for v in links if v.startswith("stems/")]) == 5
+    assert "transcript.json" not in links
+
+
+def said(start_s: float, end_s: float, speaker: str | None, *words: str) -> dict[str, Any]:
+    step = (end_s - start_s) / max(len(words), 1)
+    timed = [{"text": w, "start_s": start_s + i * step, "end_s": None} for i, w in enumerate(words)]
+    text = " ".join(words)
+    return {"start_s": start_s, "end_s": end_s, "speaker": speaker, "text": text, "words": timed}
+
+
+def test_the_page_carries_the_transcript_with_the_place_of_each_word(demo: dict[str, Any]) -> None:
+    segments = [
+        said(5.0, 6.0, "Ann_Lee", "Shall", "we"),
+        said(1.0, 2.0, "Björn_Ås", "<b>Hi</b>"),
+        {**said(7.0, 8.0, None, "one"), "words": []},
+        {**said(9.0, 8.0, "Ann_Lee", "backwards")},
+        {"start_s": 3.0, "text": 5},
+        "no segment",
+    ]
+    data = data_of(render({**demo, "transcript": {"segments": segments}}))
+    names = [lane["name"] for lane in data["lanes"]]
+    ann, bob = names.index("Ann Lee"), names.index("Björn Ås")
+    assert data["transcript"] == [
+        [1000, 1000, bob, "<b>Hi</b>", [0]],
+        [5000, 1000, ann, "Shall we", [0, 50]],
+        [7000, 1000, -1, "one"],
+    ]
+
+
+def test_ids_and_metadata_of_a_meeting_are_on_the_page(demo: dict[str, Any]) -> None:
+    meeting = copy.deepcopy(demo)
+    meeting["recording"]["bot"]["metadata"] = {"team": "sales"}
+    text = Page(render(meeting)).text
+    assert "sales" in text
+    assert meeting["recording"]["bot"]["id"] in text

@@ -21,7 +21,7 @@ function readColours() {
   const style = getComputedStyle(document.documentElement);
   const get = (name) => style.getPropertyValue('--' + name).trim();
   colours = { speakers: Array.from({ length: 10 }, (_, i) => get('s' + i)) };
-  for (const name of ['paper', 'ink', 'soft', 'line', 'part', 'over', 'gap', 'accent']) colours[name] = get(name);
+  for (const name of ['paper', 'ink', 'soft', 'line', 'part', 'over', 'gap', 'accent', 'wash']) colours[name] = get(name);
   hatch = null;
 }
 
@@ -39,6 +39,7 @@ function prepare(target, height) {
 }
 
 function hatched(ink) {
+  if (ink instanceof SvgPen) return colours.wash;
   if (hatch) return hatch;
   const tile = document.createElement('canvas');
   tile.width = tile.height = 6;
@@ -93,11 +94,10 @@ function drawLane(ink, lane, index, far) {
   if (!far) drawMarks(ink, marks[index], middle);
 }
 
+// What was put down to others is a quiet line: it must not drown the speech that counts.
 function drawTaken(ink, lane, middle, far) {
-  ink.strokeStyle = colours.soft;
-  ink.setLineDash([2, 2]);
-  if (!far) each(lane.taken, (x, w) => ink.strokeRect(x + 0.5, middle - 5.5, Math.max(0.5, w - 1), 10));
-  ink.setLineDash([]);
+  ink.fillStyle = colours.gap;
+  if (!far) each(lane.taken, (x, w) => ink.fillRect(x, middle - 1.5, w, 2));
 }
 
 // An interruption is a triangle above its start; nearer than 7 px they are drawn as one.
@@ -154,13 +154,30 @@ function drawAxis(ink, height) {
   }
 }
 
-function draw() {
-  const height = AXIS + (lanes.length + (orphan.n ? 2 : 1)) * laneHeight(), ink = prepare(canvas, height);
+const heightOf = () => AXIS + (lanes.length + (orphan.n ? 2 : 1)) * laneHeight();
+
+function drawAll(ink) {
   const far = (shown.to - shown.from) / Math.max(1, widthOf()) > FAR;
-  drawAxis(ink, height);
+  drawAxis(ink, heightOf());
   lanes.forEach((lane, i) => drawLane(ink, lane, i, far));
   drawTogether(ink, far);
   drawOrphan(ink, far);
+}
+
+// The stretch shown as a picture to save, with the names of its lanes.
+function svgTimeline() {
+  const pen = new SvgPen(), names = [...lanes.map((lane) => lane.name), 'At once', ...(orphan.n ? ['In no track'] : [])];
+  const left = Math.min(260, 24 + 7 * Math.max(...names.map((name) => name.length)));
+  pen.fillStyle = colours.ink;
+  names.forEach((name, i) => pen.fillText(name.length > 34 ? `${name.slice(0, 33)}…` : name, 8, AXIS + i * laneHeight() + laneHeight() / 2 - 6));
+  pen.x = left;
+  drawAll(pen);
+  const width = left + widthOf() + 8, height = heightOf() + 4;
+  return { text: pen.svg(width, height, colours.paper), width, height };
+}
+
+function draw() {
+  drawAll(prepare(canvas, heightOf()));
   drawOverview();
   placeCursor();
   element('window').textContent = `${clock(shown.from)} – ${clock(shown.to)}`;
@@ -194,6 +211,7 @@ function drawOverview() {
 function placeCursor() {
   element('cursor').style.transform = `translateX(${xOf(shown.cursor) - 1}px)`;
   element('now').textContent = clock(shown.cursor, 1);
+  fillSaid(shown.cursor);
   const speaking = lanes.filter((lane) => at(lane.speech, shown.cursor) >= 0).map((lane) => lane.name);
   const said = `${clock(shown.cursor)}, ${speaking.length ? speaking.join(' and ') + ' speaking' : 'no one speaking'}`;
   const second = String(Math.floor(shown.cursor));

@@ -6,11 +6,18 @@ function shares100(value) { return value === undefined ? '–' : `${(100 * Numbe
 
 function chooseDenominator(key) {
   const name = key.replace(/_(\w)/g, (_, c) => c.toUpperCase());
-  for (const cell of document.querySelectorAll('.bars .share')) {
-    const value = cell.dataset[name];
+  const cells = [...document.querySelectorAll('.bars .share')];
+  const top = Math.max(...cells.map((cell) => 100 * Number(cell.dataset[`${name}High`] || cell.dataset[name] || 0)));
+  for (const cell of cells) {
+    const value = cell.dataset[name], low = cell.dataset[`${name}Low`], high = cell.dataset[`${name}High`], bar = cell.parentElement;
     cell.textContent = shares100(value);
-    cell.parentElement.querySelector('.fill').setAttribute('width', String(100 * Math.min(1, Number(value || 0))));
+    bar.querySelector('svg').setAttribute('viewBox', `0 0 ${Math.min(100, Math.ceil(top / 5) * 5 || 100)} 10`);
+    bar.querySelector('.fill').setAttribute('width', String(100 * Math.min(1, Number(value || 0))));
+    bar.querySelector('.between').setAttribute('d', low === undefined ? '' : `M${100 * low} 5H${100 * high}`);
+    bar.parentElement.querySelector('td.between').textContent = low === undefined ? '' : `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)} %`;
   }
+  element('of').textContent = document.querySelector(`[name=denominator][value=${key}]`).dataset.name;
+  document.querySelector('#h-shares .what').hash = `d-${key}`;
   element('meaning').textContent = element('meaning').dataset[name];
 }
 
