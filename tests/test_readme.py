@@ -108,8 +108,8 @@ def test_links_of_a_page_lead_to_files(page: str) -> None:
     assert not [link for link in files if not (ROOT / page).parent.joinpath(link).exists()]
 
 
-def test_every_public_name_is_documented_and_there_are_at_most_25() -> None:
-    assert len(recall_audio.__all__) <= 25
+def test_every_public_name_is_documented_and_there_are_at_most_35() -> None:
+    assert len(recall_audio.__all__) <= 35
     for name in recall_audio.__all__:
         assert getattr(recall_audio, name).__doc__, name
 
