@@ -96,7 +96,7 @@ def keep(
         MachineError: the disk is full.
     """
     for finding in transcript.findings:
-        _log.warning("%s", finding.message)
+        _log.warning("%s: %s", folder.name, finding.message)
     is_own = into is None and pseudonyms is None
     if pseudonyms is not None:
         documents, recoded = recode_documents({"recording": need(documents, "recording")}, pseudonyms)

@@ -9,9 +9,9 @@ from recall_audio.core.spans import Rows
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.transcripts import TRANSCRIPT_FORMATS, Written, write_transcript
 from recall_audio.model.options import TranscriptOptions
-from recall_audio.model.transcript import Transcript, TranscriptSegment, Word
+from recall_audio.model.transcript import Transcript, TranscriptSegment, Word, count_speech, count_words
 from recall_audio.transcripts import read_values
-from recall_audio.transcripts.attribution import Owned, in_order, own_segments
+from recall_audio.transcripts.attribution import Owned, in_order, own_segments, share_out
 
 WHISPER = {"text": " Shall we? Fine.", "language": "en", "segments": [
     {"id": 0, "start": 1.0, "end": 2.5, "text": " Shall we?", "words": [
@@ -188,3 +188,135 @@ def test_half_a_surrogate_pair_is_written_all_the_same(to: str) -> None:
 def test_a_transcript_format_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="srt"):
         written([], {}, "docx")
+
+
+SPEECH: dict[str, Rows] = {"Ann": [[1.0, 2.0], [5.0, 6.0]], "Bob": [[2.1, 4.0], [5.5, 7.0]], "Cy": []}
+
+
+def word(text: str, start_s: float, end_s: float) -> dict[str, Any]:
+    return {"word": f" {text}", "start": start_s, "end": end_s, "probability": 0.5}
+
+
+def segment(*words: dict[str, Any]) -> dict[str, Any]:
+    text = "".join(w["word"] for w in words)
+    return {"start": words[0]["start"], "end": words[-1]["end"], "text": text, "words": list(words)}
+
+
+def test_words_outside_own_speech_are_dropped_one_by_one_and_counted() -> None:
+    said = segment(
+        word("So", 1.1, 1.4), word("then", 1.4, 1.9), word("yes", 2.3, 2.6), word("Fine", 5.1, 5.4)
+    )
+    found = owned([said], "Ann", SPEECH)
+    assert [(s.text, s.start_s, s.end_s, s.in_speech) for s in found.segments] == [
+        ("So then", 1.1, 1.9, 1.0),
+        ("Fine", 5.1, 5.4, 1.0),
+    ]
+    assert found.n_dropped == 1
+    assert owned([said], "Cy", SPEECH) == Owned((), 4), "one who never speaks says nothing"
+    kept = owned([said], "Ann", SPEECH, keep_outside=True)
+    assert (" ".join(s.text for s in kept.segments), kept.n_dropped) == ("So then yes Fine", 0)
+    assert owned([said], "Ann").n_dropped == 0, "where speech is not known nothing is dropped"
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "options", "is_kept"),
+    [
+        (1.9, 2.05, {}, True),  # mostly inside
+        (0.82, 0.95, {}, True),  # before it, within the edge, and no one else speaks
+        (0.5, 0.75, {}, False),
+        (2.15, 2.3, {}, False),  # within the edge, but another speaks
+        (2.15, 2.3, {"word_share": 0.0}, True),
+        (0.5, 0.75, {"edge_s": 0.5}, True),
+    ],
+)
+def test_a_word_counts_as_inside_by_its_share(
+    start_s: float, end_s: float, options: dict[str, float], is_kept: bool
+) -> None:
+    found = owned([segment(word("x", start_s, end_s))], "Ann", SPEECH, **options)
+    assert (len(found.segments), found.n_dropped) == ((1, 0) if is_kept else (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("end_s", "options", "n"), [(1.2, {}, 1), (0.7, {}, 0), (1.2, {"segment_share": 0.9}, 0)]
+)
+def test_a_segment_without_words_times_counts_as_a_whole(
+    end_s: float, options: dict[str, float], n: int
+) -> None:
+    found = owned([{"start": 0.0, "end": end_s, "text": "One two."}], "Ann", SPEECH, **options)
+    assert (len(found.segments), found.n_dropped) == (n, 0 if n else 2)
+
+
+def test_words_of_the_mix_go_to_the_one_in_whose_speech_they_lie() -> None:
+    said = segment(
+        word("Shall", 1.1, 1.5), word("we?", 1.5, 2.05), word("Yes", 2.2, 2.6), word("um", 4.9, 5.2),
+        word("both", 5.6, 5.9), word("go", 6.2, 6.4), word("noise", 9.0, 9.5),
+    )  # fmt: skip
+    shared = share_out(read_values([[said]], "mixed.json").segments, SPEECH)
+    assert [(s.speaker, s.text) for s in shared.segments] == [
+        ("Ann", "Shall we?"),
+        ("Bob", "Yes"),
+        ("Ann", "um both"),  # at once with Bob: it goes on with the speaker before
+        ("Bob", "go"),
+    ]
+    assert shared.n_unassigned == 1
+    kept = share_out(read_values([[said]], "x").segments, SPEECH, KEEP)
+    assert [(s.speaker, s.text) for s in kept.segments][-1] == (None, "noise")
+    vtt = written(kept.segments, NAMES, "webvtt").decode()
+    assert "<v Unknown>noise</v>" in vtt
+
+
+def test_words_of_the_mix_without_times_are_placed_by_their_length() -> None:
+    said = [{"start": 1.0, "end": 4.0, "text": "aaaa bbbb cccc"}]
+    shared = share_out(read_values([said], "mixed.json").segments, SPEECH)
+    assert [(s.speaker, s.text) for s in shared.segments] == [("Ann", "aaaa"), ("Bob", "bbbb cccc")]
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("Don't go, now!", 3),
+        ("3.5 and 1,000", 3),
+        ("我们走吧", 4),
+        ("はい", 2),
+        ("well-known", 1),
+        ("…", 0),
+        ("É à", 2),
+    ],
+)
+def test_words_are_counted_in_scripts_with_and_without_blanks(text: str, n: int) -> None:
+    assert count_words(text) == n
+
+
+def test_questions_are_counted_where_there_is_punctuation() -> None:
+    said = [TranscriptSegment(0, 1, "A", "Is it so? Really?! Yes."), TranscriptSegment(1, 2, "B", "好吗？")]
+    found = count_speech(said, ("A", "B", "C"))
+    assert {k: (c.n_words, c.n_questions) for k, c in found.items()} == {
+        "A": (5, 2),
+        "B": (2, 1),
+        "C": (0, 0),
+    }
+    assert count_speech([TranscriptSegment(0, 1, "A", "is it so")])["A"].n_questions is None
+
+
+def test_whisperx_and_seglst_are_read_back_by_their_readers() -> None:
+    merged = merge_transcripts(FILES)
+    whisperx = json.loads(written(merged, NAMES, "whisperx"))
+    again = read_values([whisperx], "x").segments
+    assert [(s.start_s, s.end_s, s.text) for s in again] == [(s.start_s, s.end_s, s.text) for s in merged]
+    assert whisperx["segments"][0]["words"][0] == {
+        "word": "Shall", "start": 1.0, "end": 1.5, "score": 0.9, "speaker": "Ann",
+    }  # fmt: skip
+    assert whisperx["word_segments"][0]["speaker"] == "Ann"
+    rows = json.loads(written(merged, NAMES, "seglst"))
+    assert rows[0] == {
+        "session_id": "recording", "speaker": "Ann", "start_time": 1.0, "end_time": 2.5, "words": "Shall we?",
+    }  # fmt: skip
+
+
+def test_a_transcript_is_the_same_after_it_was_written_and_read() -> None:
+    transcript = Transcript(
+        merge_transcripts(FILES), {"name": "x"}, "mix", {"Ann": 2}, 1, {"a": 1}, (), ("Ann", "Bob", "Cy")
+    )
+    again = Transcript.from_json(json.loads(json.dumps(transcript.to_json(NAMES))))
+    assert again.segments == transcript.segments
+    assert again.to_json(NAMES) == transcript.to_json(NAMES)
