@@ -23,7 +23,7 @@ from recall_audio.errors import ItemError
 from recall_audio.files import path_in, read_json, sha256, write_json
 from recall_audio.model.meeting import MediaFile, Meeting
 from recall_audio.model.options import Options
-from recall_audio.model.outcome import EVENTS_WAITING, WITH_RESULTS, Outcome
+from recall_audio.model.outcome import WAITING_CODES, WITH_RESULTS, Outcome
 from recall_audio.pipeline.documents import Layout, read_meeting, transcript_digest
 from recall_audio.pipeline.manifest import StageRecord, earlier, intact
 from recall_audio.pipeline.plan import STAGES, stage_keys, stale_stages
@@ -91,7 +91,7 @@ def _has_transcript(folder: Path) -> bool:
 def has_media(folder: Path) -> bool:
     """Tell whether every file that came of a recording is here, by its size, and none is to come."""
     with contextlib.suppress(ItemError, OSError):
-        if any(f.code == EVENTS_WAITING for f in read_meeting(Layout(folder)).findings):
+        if any(f.code in WAITING_CODES for f in read_meeting(Layout(folder)).findings):
             return False
         return intact(folder, {m.file: {"bytes": m.n_bytes} for m in media_of(folder) if m.file})
     return False

@@ -11,9 +11,8 @@ from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
-from recall_audio.fetch.context import FetchContext
 from recall_audio.fetch.http.retry import Cancellation, Policy
-from recall_audio.model.outcome import Finding
+from recall_audio.model.outcome import TRANSCRIPT_WAITING, Finding
 
 _EXPIRES_SOON_S = 2 * 86_400.0
 """Seconds before media are deleted from which a fetch warns of it."""
@@ -30,25 +29,33 @@ class FoundArtifacts:
         mixed: the mixed audio, or else the mixed video, or None.
         separate: the separate audio, or None.
         events: the participant events, or None.
+        transcript: the transcript, or None; it is looked for where it is wanted.
     """
 
     recording: Recording
     mixed: Artifact | None
     separate: Artifact | None
     events: Artifact | None
+    transcript: Artifact | None = None
 
     @property
     def is_under_way(self) -> bool:
         """Return whether audio is still being made."""
         audio = [a for a in (self.mixed, self.separate) if a is not None]
         if not audio:
-            return self.recording.code in ("processing", "paused")
+            return self.recording.is_being_made
         return any(a.is_under_way for a in audio)
 
     @property
     def is_incomplete(self) -> bool:
-        """Return whether audio or participant events are still being made."""
-        return self.is_under_way or (self.events is not None and self.events.is_under_way)
+        """Return whether audio, or what comes beside it, is still being made."""
+        late = (self.events, self.transcript, self.recording.title)
+        return self.is_under_way or any(a is not None and a.is_under_way for a in late) or self.lacks_events
+
+    @property
+    def lacks_events(self) -> bool:
+        """Return whether there are no participant events yet of a recording that is still being made."""
+        return self.events is None and self.recording.is_being_made
 
 
 MIX_SOURCES: tuple[Kind, ...] = ("audio_mixed", "video_mixed")
@@ -61,8 +68,13 @@ KnownIds = Mapping[str, str]
 """Artifact ids by kind, e.g. those that a webhook named."""
 
 
-def find_artifacts(api: Api, recording: Recording, known: KnownIds = MappingProxyType({})) -> FoundArtifacts:
-    """Return every artifact, from the recording's shortcuts, by a known id, or else from a list."""
+def find_artifacts(
+    api: Api, recording: Recording, known: KnownIds = MappingProxyType({}), *, transcript: bool = False
+) -> FoundArtifacts:
+    """Return every artifact, from the recording's shortcuts, by a known id, or else from a list.
+
+    The transcript is looked for only where `transcript` is set.
+    """
     recording_id = recording.recording_id
     events = recording.events
     if events is None:
@@ -81,7 +93,16 @@ def find_artifacts(api: Api, recording: Recording, known: KnownIds = MappingProx
         mixed=_preferred([mixes[kind] for kind in MIX_SOURCES]),
         separate=_find(api, "audio_separate", recording_id, known),
         events=events,
+        transcript=_find_transcript(api, recording) if transcript else None,
     )
+
+
+def _find_transcript(api: Api, recording: Recording) -> Artifact | None:
+    found = recording.transcript
+    if found is None:
+        with contextlib.suppress(ItemError):  # as far as there are transcripts at all
+            found = _best("transcript", api.list_rows("transcript", recording_id=recording.recording_id))
+    return found
 
 
 def _preferred(artifacts: list[Artifact | None]) -> Artifact | None:
@@ -125,19 +146,25 @@ def wait_until_settled(
 
 def _poll(api: Api, found: FoundArtifacts) -> FoundArtifacts:
     """Retrieve what is being made, or the recording itself where no audio is listed yet."""
-    if found.mixed is None and found.separate is None:
-        recording = payloads.recording(api.retrieve("recording", found.recording.recording_id))
-        if recording.code == "processing":
+    recording, has_audio = found.recording, found.mixed is not None or found.separate is not None
+    title_is_late = recording.title is not None and recording.title.is_under_way
+    if not has_audio or title_is_late or found.lacks_events:
+        recording = payloads.recording(api.retrieve("recording", recording.recording_id))
+    if not has_audio:
+        if recording.is_being_made:
             return replace(found, recording=recording)
-        return find_artifacts(api, recording)
-    events = found.events
+        return find_artifacts(api, recording, transcript=found.transcript is not None)
+    events, transcript = found.events or recording.events, found.transcript
     with contextlib.suppress(ItemError):  # who joined and left is useful, not required
         events = _poll_artifact(api, events)
-    return replace(
-        found,
-        mixed=_poll_artifact(api, found.mixed),
-        separate=_poll_artifact(api, found.separate),
-        events=events,
+    with contextlib.suppress(ItemError):
+        transcript = _poll_artifact(api, transcript)
+    return FoundArtifacts(
+        recording,
+        _poll_artifact(api, found.mixed),
+        _poll_artifact(api, found.separate),
+        events,
+        transcript,
     )
 
 
@@ -161,27 +188,20 @@ TRANSCRIPT_FILE = "source/transcript.json"
 """Path of the transcript below the recording's folder, as the API gave it."""
 
 
-def wait_for_transcript(context: FetchContext, recording: Recording, until: float) -> Artifact | None:
-    """Return the transcript, or None; poll it while it is being made, until a time."""
-    policy, found = context.policy, recording.transcript
-    if found is None:
-        with contextlib.suppress(ItemError):
-            found = _best(
-                "transcript", context.api.list_rows("transcript", recording_id=recording.recording_id)
-            )
-    while found is not None and found.is_under_way and policy.monotonic() + policy.poll_s <= until:
-        context.cancellation.sleep(policy.poll_s, policy.retry)
-        found = retrieve_artifact(context.api, "transcript", found.artifact_id)
-    return found
-
-
 def no_transcript(artifact: Artifact | None, why: str = "") -> Finding:
     """Return the note about a transcript that was asked for and is not here."""
     if artifact is None:
         why = "the bot was not asked for one: create it with --transcript"
+    elif artifact.is_under_way:
+        return still_made(TRANSCRIPT_WAITING, "Recall.ai's transcript is")
     elif not artifact.is_done:
-        why = "it is still being made: run again" if artifact.is_under_way else f"it is {artifact.code}"
+        why = f"it is {artifact.code}"
     return Finding("no_transcript", f"There is no transcript of Recall.ai's: {why}.", severity="note")
+
+
+def still_made(code: str, what: str) -> Finding:
+    """Return the note about what is still being made, e.g. ``The meeting's title is``."""
+    return Finding(code, f"{what} still being made: the next run asks for it again.", severity="note")
 
 
 _CONFIG_KEY = {"audio_mixed": "audio_mixed_mp3", "audio_separate": "audio_separate_mp3"}
@@ -215,6 +235,23 @@ def never_recorded(kind: str, platform: str | None) -> Finding:
         f"There is no {_LABEL[kind]} of this recording, {on}: {_CONSEQUENCE[kind]}; "
         f"create the bot with recording_config.{_CONFIG_KEY[kind]}{extra}.",
     )
+
+
+def missing_audio(found: FoundArtifacts, platform: str | None) -> tuple[list[Finding], str]:
+    """Return warnings about missing audio, and the code of the first loss.
+
+    Audio that was never recorded is a warning, but no loss.
+    """
+    findings: list[Finding] = []
+    for kind, artifact in (("audio_mixed", found.mixed), ("audio_separate", found.separate)):
+        if artifact is None:
+            findings.append(never_recorded(kind, platform))
+        elif artifact.is_lost:
+            findings.append(lost(artifact))
+        elif artifact.kind == "video_mixed":
+            findings.append(from_video())
+    audio = (found.mixed, found.separate)
+    return findings, next((a.code for a in audio if a is not None and a.is_lost), "")
 
 
 def lost(artifact: Artifact) -> Finding:

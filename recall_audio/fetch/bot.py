@@ -23,7 +23,7 @@ from recall_audio.model.labels import is_id, safe_id
 from recall_audio.model.meeting import Meeting
 from recall_audio.model.new_bot import NewBot, body_of
 from recall_audio.model.options import FetchOptions
-from recall_audio.model.outcome import DownloadCallback
+from recall_audio.model.outcome import TRANSCRIPT_WAITING, DownloadCallback
 
 IsFetched = Callable[[Path], bool]
 """Returns whether nothing of a recording's folder needs to be requested again."""
@@ -113,11 +113,13 @@ def _fetch_or_reuse(
     destination: Destination,
     is_fetched: IsFetched | None,
 ) -> FetchedRecording:
+    known = read_meeting(destination.folder)
+    if known is not None and any(f.code == TRANSCRIPT_WAITING for f in known.findings):
+        # It was asked for before: the option need not be given again.
+        context = replace(context, options=replace(context.options, transcript=True))
     wanted = context.options.transcript and not (destination.folder / TRANSCRIPT_FILE).is_file()
-    if is_fetched is not None and not wanted and is_fetched(destination.folder):
-        meeting = read_meeting(destination.folder)
-        if meeting is not None:
-            return FetchedRecording(destination.folder, meeting, "complete", reused=True)
+    if known is not None and is_fetched is not None and not wanted and is_fetched(destination.folder):
+        return FetchedRecording(destination.folder, known, "complete", reused=True)
     return fetch_recording(context, bot, recording, destination)
 
 

@@ -1,15 +1,16 @@
-"""Read participants and their presence from the participant events."""
+"""Read who took part: their parts, and their presence from the participant events."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
 from recall_audio.fetch.api.client import Api
 from recall_audio.fetch.api.payloads import Artifact
-from recall_audio.fetch.artifacts import retrieve_artifact
+from recall_audio.fetch.artifacts import retrieve_artifact, still_made
 from recall_audio.fetch.download.media_host import MediaHost, SignedUrls
+from recall_audio.fetch.http import urls
 from recall_audio.model.meeting import Participant, Presence
 from recall_audio.model.outcome import EVENTS_WAITING, Finding
 
@@ -36,6 +37,87 @@ def _usable_rows(
         except ItemError as error:
             errors.append(error)
     return found, errors
+
+
+@dataclass(frozen=True, slots=True)
+class PartEntry:
+    """One entry of the separate audio's list.
+
+    Attributes:
+        key: identifies the part in a list that is requested later: its id, or its index.
+        participant: the participant whose audio it is.
+        start_s: start after the recording's, may be negative.
+        duration_s: declared length, or None.
+        format: the entry's own format, where it or its URL names another than the artifact's.
+        url: download URL, or None; never shown.
+    """
+
+    key: str
+    participant: Participant
+    start_s: float
+    duration_s: float | None
+    format: str | None
+    url: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PartList:
+    """The separate audio's document.
+
+    Attributes:
+        entries: what can be fetched, in the document's order.
+        unusable: key, participant (None if that is unusable) and error of every other row.
+    """
+
+    entries: tuple[PartEntry, ...] = ()
+    unusable: tuple[tuple[str, Participant | None, ItemError], ...] = ()
+
+
+def read_parts(value: Any) -> PartList:
+    """Read the separate audio's document: a row that cannot be used costs its own part alone.
+
+    Raises:
+        ItemError: it is no list, or none of its rows can be used.
+    """
+    if not isinstance(value, list):
+        raise payloads.bad_payload("list of parts", "a list")
+    entries: list[PartEntry] = []
+    unusable: list[tuple[str, Participant | None, ItemError]] = []
+    keys: set[str] = set()
+    for index, row in enumerate(value):
+        try:
+            key = payloads.identifier(
+                payloads.mapping(row, f"part {index}").get("id", f"part_{index}"), f"part {index}"
+            )
+            key = f"{key}#{index}" if key in keys else key
+            keys.add(key)
+            entries.append(_part(row, key))
+        except ItemError as error:
+            unusable.append((f"part_{index}", _participant_of(row), error))
+    if unusable and not entries:
+        raise unusable[0][2]
+    return PartList(tuple(entries), tuple(unusable))
+
+
+def _part(row: payloads.Json, key: str) -> PartEntry:
+    what = f"part {key}"
+    url = payloads.url_text(row.get("download_url"))
+    start = payloads.mapping(row.get("start_timestamp"), f"{what}, start")
+    return PartEntry(
+        key,
+        payloads.participant(row.get("participant"), what),
+        payloads.seconds(start.get("relative"), f"{what}, start"),
+        payloads.duration_s(row.get("duration"), f"{what}, duration"),
+        payloads.text(row.get("format")) or ("raw" if urls.claims_raw(url) else None),
+        url,
+    )
+
+
+def _participant_of(row: Any) -> Participant | None:
+    try:
+        return payloads.participant(payloads.optional_mapping(row).get("participant"), "part")
+    except ItemError:
+        return None
 
 
 def merge(lists: Iterable[Iterable[Participant]]) -> tuple[Participant, ...]:
@@ -155,8 +237,7 @@ def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None)
     A missing one becomes a note.
     """
     if artifact is not None and artifact.is_under_way:
-        message = "The participant events are still being made: the next run asks for them again."
-        return Attendance(findings=(Finding(EVENTS_WAITING, message, severity="note"),))
+        return Attendance(findings=(still_made(EVENTS_WAITING, "The list of participant events is"),))
     if artifact is None or not artifact.is_done:
         message = (
             "The API has no participant events of this recording: participants who only listened are unknown."

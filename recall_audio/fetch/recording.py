@@ -10,17 +10,15 @@ from typing import Literal
 
 from recall_audio.errors import ItemError, TransientError
 from recall_audio.fetch.api import payloads
-from recall_audio.fetch.api.payloads import Artifact, Bot, PartEntry, PartList, Recording
+from recall_audio.fetch.api.payloads import Artifact, Bot, Recording
 from recall_audio.fetch.artifacts import (
     TRANSCRIPT_FILE,
     FoundArtifacts,
     find_artifacts,
-    from_video,
-    lost,
-    never_recorded,
+    missing_audio,
     no_transcript,
     retrieve_artifact,
-    wait_for_transcript,
+    still_made,
     wait_until_settled,
     warn_of_deletion,
 )
@@ -28,11 +26,18 @@ from recall_audio.fetch.context import FetchContext
 from recall_audio.fetch.download.file import FileRequest, download
 from recall_audio.fetch.download.media_host import SignedUrls
 from recall_audio.fetch.ledger import MIXED, RECORDING_FILE, Ledger
-from recall_audio.fetch.participants import Attendance, fetch_attendance, merge
+from recall_audio.fetch.participants import (
+    Attendance,
+    PartEntry,
+    PartList,
+    fetch_attendance,
+    merge,
+    read_parts,
+)
 from recall_audio.files import write_json, write_text
 from recall_audio.model.labels import distinct_names
 from recall_audio.model.meeting import MediaFile, Meeting, Part
-from recall_audio.model.outcome import DownloadCallback, Finding
+from recall_audio.model.outcome import EVENTS_WAITING, METADATA_WAITING, DownloadCallback, Finding
 
 _URL_FIELD = "download_url"
 """The API's field for the URL of an artifact with one file."""
@@ -109,7 +114,7 @@ def fetch_recording(
     if recording.code in ("failed", "deleted"):
         raise _gone(name, recording.code, recording.sub_code)
     known = {kind: i for r, kind, i in context.options.known_artifacts if r == recording.recording_id}
-    found = find_artifacts(context.api, recording, known)
+    found = find_artifacts(context.api, recording, known, transcript=context.options.transcript)
     found = wait_until_settled(context.api, found, destination.until, context.policy, context.cancellation)
     if found.is_under_way:
         reason = f"The audio of {name} is still being made."
@@ -121,6 +126,7 @@ def fetch_recording(
             (first.code, first.sub_code) if first else ("without audio", found.recording.sub_code)
         )
         raise _gone(name, code, sub_code)
+    bare = replace(bare, recording=found.recording.facts)  # what was late may be there now
     return _fetch_found(context, bare, found, destination)
 
 
@@ -133,7 +139,7 @@ def _fetch_found(
     context: FetchContext, bare: Meeting, found: FoundArtifacts, destination: Destination
 ) -> FetchedRecording:
     """Fetch the files of found artifacts and write ``recording.json``."""
-    findings, problem = _missing_audio(found, bare.bot["platform"])
+    findings, problem = missing_audio(found, bare.bot["platform"])
     listed, part_urls, trouble = _list_parts(context, found.separate)
     if trouble is not None:
         findings.append(Finding("no_audio_separate", trouble.message))
@@ -143,7 +149,7 @@ def _fetch_found(
     files = _plan_files(context, found, listed.entries, part_urls, destination.folder)
     ledger = Ledger(destination.folder)
     media, failures = _fetch_files(context, files, ledger, destination.progress)
-    attendance = fetch_attendance(context.api, context.media_host, found.events)
+    attendance = _fetch_attendance(context, found)
     if files and len(failures) == len(files):
         raise next(iter(failures.values()))
     if found.mixed is not None and found.mixed.is_lost:
@@ -152,7 +158,9 @@ def _fetch_found(
     failures |= {key: error for key, _, error in listed.unusable}
     findings += [_file_problem(name, error) for name, error in failures.items()]
     if context.options.transcript:
-        findings += _fetch_transcript(context, found.recording, destination)
+        findings += _fetch_transcript(context, found.transcript, destination)
+    if found.recording.title is not None and found.recording.title.is_under_way:
+        findings.append(still_made(METADATA_WAITING, "The meeting's title is"))
     meeting = replace(meeting, findings=(*findings, *attendance.findings))
     _write(destination.folder, meeting, attendance)
     ledger.close()
@@ -162,9 +170,16 @@ def _fetch_found(
     return FetchedRecording(destination.folder, meeting, status, reason, problem)
 
 
-def _fetch_transcript(context: FetchContext, recording: Recording, destination: Destination) -> list[Finding]:
+def _fetch_attendance(context: FetchContext, found: FoundArtifacts) -> Attendance:
+    if found.lacks_events:
+        return Attendance(findings=(still_made(EVENTS_WAITING, "The list of participant events is"),))
+    return fetch_attendance(context.api, context.media_host, found.events)
+
+
+def _fetch_transcript(
+    context: FetchContext, artifact: Artifact | None, destination: Destination
+) -> list[Finding]:
     """Fetch the transcript as it is into ``source``, or return a note."""
-    artifact = wait_for_transcript(context, recording, destination.until)
     if artifact is None or not artifact.is_done:
         return [no_transcript(artifact)]
     try:
@@ -176,23 +191,6 @@ def _fetch_transcript(context: FetchContext, recording: Recording, destination: 
     return []
 
 
-def _missing_audio(found: FoundArtifacts, platform: str | None) -> tuple[list[Finding], str]:
-    """Return warnings about missing audio, and the code of the first loss.
-
-    Audio that was never recorded is a warning, but no loss.
-    """
-    findings: list[Finding] = []
-    for kind, artifact in (("audio_mixed", found.mixed), ("audio_separate", found.separate)):
-        if artifact is None:
-            findings.append(never_recorded(kind, platform))
-        elif artifact.is_lost:
-            findings.append(lost(artifact))
-        elif artifact.kind == "video_mixed":
-            findings.append(from_video())
-    audio = (found.mixed, found.separate)
-    return findings, next((a.code for a in audio if a is not None and a.is_lost), "")
-
-
 def _list_parts(
     context: FetchContext, separate: Artifact | None
 ) -> tuple[PartList, SignedUrls | None, ItemError | None]:
@@ -202,7 +200,7 @@ def _list_parts(
     list_urls = _signed_urls(context, separate)
 
     def listed() -> PartList:
-        return payloads.parts(context.media_host.document(list_urls, _URL_FIELD, "list of parts"))
+        return read_parts(context.media_host.document(list_urls, _URL_FIELD, "list of parts"))
 
     def renewed() -> dict[str, str | None]:
         # The parts' URLs are as old as the list that holds them: request both anew.

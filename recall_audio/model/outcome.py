@@ -85,8 +85,13 @@ def ending_of(run: Mapping[str, Any] | None) -> Ending:
     return Ending({"done": "complete", "unfinished": "not processed"}.get(status, status), reasons)
 
 
-EVENTS_WAITING = "events_waiting"
-"""Code of the note on participant events that are still being made: the next run asks for them again."""
+EVENTS_WAITING, METADATA_WAITING, TRANSCRIPT_WAITING = (
+    "events_waiting", "metadata_waiting", "transcript_waiting",
+)  # fmt: skip
+"""Codes of the notes on what is still being made while the audio is done."""
+
+WAITING_CODES = frozenset({EVENTS_WAITING, METADATA_WAITING, TRANSCRIPT_WAITING})
+"""The next run asks again for these, and fetches no media again for them."""
 
 NO_SPEAKER = "no_speaker"
 """Code of the error for a recording without the speakers that were asked for."""

@@ -36,6 +36,7 @@ class State:
         events: the same for the participant events.
         video: the same for the mixed video.
         transcript: the same for the transcript.
+        metadata: the same for the meeting's metadata, of a meeting with a title.
         sub_code: reason of codes other than ``done``.
         recording: status code of the recording.
         looks: number of answers that show an artifact as ``processing`` first, each artifact by itself.
@@ -49,6 +50,7 @@ class State:
     events: str = "done"
     video: str = "missing"
     transcript: str = "missing"
+    metadata: str = "done"
     sub_code: str | None = None
     recording: str = "done"
     looks: int = 0
@@ -59,7 +61,8 @@ class State:
     def of(self, kind: str) -> str:
         """Return the status code of an artifact by its kind."""
         codes = {"audio_mixed": self.mixed, "audio_separate": self.separate, "video_mixed": self.video}
-        return codes.get(kind, self.transcript if kind == "transcript" else self.events)
+        codes |= {"transcript": self.transcript, "meeting_metadata": self.metadata}
+        return codes.get(kind, self.events)
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,17 @@ class ServedMeeting:
         """Return the meeting's platform."""
         return str(self.content.get("platform", "zoom"))
 
+    def has(self, kind: str) -> bool:
+        """Return whether the API has an artifact of a kind, in whatever state."""
+        return self.state.of(kind) != MISSING and (kind != "meeting_metadata" or "title" in self.content)
+
     def artifact_id(self, kind: str) -> str:
         """Return an artifact's id, the same in every run."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}/{self.recording_id}"))
 
     def without_media(self) -> "ServedMeeting":
         """Return the meeting after its media were deleted: whatever was there is ``deleted``."""
-        fields = ("mixed", "separate", "events", "video", "transcript")
+        fields = ("mixed", "separate", "events", "video", "transcript", "metadata")
         codes: dict[str, Any] = {n: "deleted" for n in fields if getattr(self.state, n) != MISSING}
         return replace(self, state=replace(self.state, **codes, recording="deleted", sub_code=None))
 
@@ -134,9 +141,13 @@ Sign = Callable[[str], str]
 START = datetime.datetime(2026, 1, 12, 9, 0, tzinfo=datetime.UTC)
 """Start of every meeting of the stand-in."""
 
-KINDS = ("audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript")
+KINDS = (
+    "audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript", "meeting_metadata",
+)  # fmt: skip
 _ASYNC_PROVIDERS = ("assembly_ai", "deepgram", "gladia_v2", "recallai", "rev", "speechmatics")
-_SERVED_SHORTCUTS = ("audio_mixed", "participant_events", "video_mixed", "transcript")
+_SERVED_SHORTCUTS = (
+    "audio_mixed", "participant_events", "video_mixed", "transcript", "meeting_metadata",
+)  # fmt: skip
 _SHORTCUTS = ("video_mixed", "transcript", "participant_events", "meeting_metadata", "audio_mixed")
 _STATUS_CHANGES = ((-5, "joining_call"), (0, "in_call_recording"), (9, "call_ended"), (10, "done"))
 """Seconds after the meetings' start, and status codes of every bot."""
@@ -225,18 +236,10 @@ def matches(row: Json, query: dict[str, list[str]]) -> bool:
 def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:
     """Return a recording as embedded in a bot."""
     has = meeting.state
-    shown = [k for k in _SERVED_SHORTCUTS if has.shortcuts and has.of(k) != MISSING]
+    shown = [k for k in _SERVED_SHORTCUTS if has.shortcuts and meeting.has(k)]
     shortcuts: Json = dict.fromkeys(_SHORTCUTS)
     for kind in shown:
         shortcuts[kind] = {k: v for k, v in artifacts(meeting, kind).items() if k != "recording"}
-    if "title" in meeting.content:
-        shortcuts["meeting_metadata"] = {
-            "id": meeting.artifact_id("meeting_metadata"),
-            "created_at": stamp(),
-            "status": status("done", None),
-            "metadata": {},
-            "data": {"title": meeting.content["title"], "zoom": None},
-        }
     duration_s = float(meeting.content["duration"])
     return {
         "id": meeting.recording_id,
@@ -276,6 +279,9 @@ def artifact(meeting: ServedMeeting, kind: str, code: str, sign: Sign | None) ->
         "data": {"download_url": None},
     }
     root = f"/store/{meeting.recording_id}"
+    if kind == "meeting_metadata":
+        title = meeting.content["title"] if code == "done" else None
+        return body | {"data": {"title": title, "zoom": None}}
     if kind == "audio_mixed":
         body["format"] = meeting.content.get("mix_format", meeting.mix_file.suffix.lstrip("."))
         paths = {"download_url": f"{root}/{meeting.mix_file.name}"}

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from recall_audio.model.new_bot import check_body, platform_of
 from recall_audio.standin import meetings
-from recall_audio.standin.meetings import MISSING, ServedMeeting
+from recall_audio.standin.meetings import ServedMeeting
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -273,7 +273,7 @@ class Routes:
         for meeting in self.meetings:
             if collection == "recording" and meeting.recording_id == object_id:
                 return meetings.recording_alone(meeting, self._artifact)
-            has_it = collection in meetings.KINDS and meeting.state.of(collection) != MISSING
+            has_it = collection in meetings.KINDS and meeting.has(collection)
             if has_it and meeting.artifact_id(collection) == object_id:
                 return self._artifact(meeting, collection)
         return None
@@ -298,7 +298,7 @@ class Routes:
                 continue
             if collection == "recording" and query.get("bot_id", meeting.bot_id) == meeting.bot_id:
                 rows.append(meetings.recording_alone(meeting, self._artifact))
-            elif collection in meetings.KINDS and meeting.state.of(collection) != MISSING:
+            elif collection in meetings.KINDS and meeting.has(collection):
                 rows += [meetings.stale(meeting, collection, n) for n in range(meeting.state.stale)]
                 rows.append(self._artifact(meeting, collection))
         if collection not in ("recording", *meetings.KINDS):

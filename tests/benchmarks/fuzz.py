@@ -40,7 +40,7 @@ from recall_audio.fetch import participants
 from recall_audio.fetch.api import payloads, protocol
 from recall_audio.fetch.download import resume
 from recall_audio.fetch.http import urls
-from recall_audio.fetch.participants import _READERS
+from recall_audio.fetch.participants import _READERS, read_parts
 from recall_audio.model.containers import is_text, recognise
 from recall_audio.model.labels import LONGEST_BYTES, distinct_names, make_labels
 from recall_audio.model.meeting import Participant
@@ -352,7 +352,7 @@ def parsers(folder: Path) -> dict[str, Callable[[Mutator], None]]:
     return {
         "bots": reading(meetings.bot([served], artifact), payloads.bot),
         "lists": reading(page, listed),
-        "parts": reading(parts, payloads.parts),
+        "parts": reading(parts, read_parts),
         "participants": reading(meetings.events(served, "participants"), participants.participants),
         "events": reading(meetings.events(served, "participant_events"), participants.events),
         "timeline": reading(meetings.events(served, "speaker_timeline"), timeline),

@@ -15,6 +15,7 @@ from recall_audio.fetch import participants
 from recall_audio.fetch.api import payloads, protocol
 from recall_audio.fetch.api.protocol import Answer, RequestFacts
 from recall_audio.fetch.download import resume
+from recall_audio.fetch.participants import read_parts
 
 REQUEST = RequestFacts("bot 7", "region us-west-2", "RECALL_API_KEY", 1_700_000_000.0)
 NUMBERS = st.integers() | st.floats() | st.booleans() | st.none()
@@ -43,7 +44,7 @@ def test_whatever_the_json_a_reader_gives_a_value_or_bad_payload(value: Any) -> 
     readers = [
         payloads.bot,
         payloads.recording,
-        payloads.parts,
+        read_parts,
         payloads.page,
         participants.events,
         participants.participants,
@@ -131,7 +132,7 @@ def test_no_repr_shows_an_address() -> None:
     url = "https://h/x?Signature=canary"
     found = payloads.artifact("audio_mixed", {"id": "a", "status": {}, "data": {"download_url": url}})
     part = {"id": "p", "participant": {"id": 1}, "start_timestamp": {"relative": 0}, "download_url": url}
-    assert "canary" not in repr(found) + repr(payloads.parts([part]))
+    assert "canary" not in repr(found) + repr(read_parts([part]))
 
 
 LENGTH = 50

@@ -454,7 +454,13 @@ def test_events_that_are_still_being_made_are_asked_for_again_without_another_do
     assert third.reused
 
 
-def test_events_that_are_still_being_made_are_waited_for(lab: Lab) -> None:
-    with lab.serve(state=State(looks=2)):
-        (recording,) = lab.fetch(options=FetchOptions(wait_s=5.0)).recordings
+def test_all_that_is_still_being_made_beside_the_audio_is_waited_for(lab: Lab) -> None:
+    said = [{"participant": {"id": 100, "name": "Ann"}, "words": []}]
+    make_meeting(lab.folder)
+    after(lab.folder / "meeting.json", lambda content: content.update(title="Budget", transcript=said))
+    with lab.serve(state=State(looks=2, transcript="done")):
+        (recording,) = lab.fetch(options=FetchOptions(wait_s=5.0, transcript=True)).recordings
     assert recording.meeting.presence == (Presence(100, 0.0, 3.0), Presence(101, 0.0, 3.0))
+    assert recording.meeting.recording["title"] == "Budget"
+    assert json.loads(lab.source("transcript.json")) == said
+    assert recording.meeting.findings == ()

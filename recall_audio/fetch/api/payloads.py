@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from recall_audio.errors import ItemError
-from recall_audio.fetch.http import urls
 from recall_audio.model.meeting import Participant
 
 _LONGEST_S = 1e7
@@ -107,7 +106,9 @@ def boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-Kind = Literal["audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript"]
+Kind = Literal[
+    "audio_mixed", "audio_separate", "participant_events", "video_mixed", "transcript", "meeting_metadata"
+]  # fmt: skip
 
 _FINAL = frozenset({"done", "fatal", "media_expired", "analysis_done", "analysis_failed"})
 """Status codes of a bot after which no recording appears; any other, known or new, may go on."""
@@ -169,6 +170,7 @@ class Recording:
         events: the participant events, where the bot's answer already has them.
         video: the mixed video, where the bot's answer already has it.
         transcript: the transcript, where the bot's answer already has it.
+        title: the artifact that holds the meeting's title, where there is one.
     """
 
     recording_id: str
@@ -179,6 +181,12 @@ class Recording:
     events: Artifact | None
     video: Artifact | None = None
     transcript: Artifact | None = None
+    title: Artifact | None = None
+
+    @property
+    def is_being_made(self) -> bool:
+        """Return whether artifacts of it may still appear."""
+        return self.code in ("processing", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,27 +219,6 @@ class Bot:
         if self.code == "recording_permission_denied":
             return bool(self.recordings)
         return bool(self.code) and self.code not in _FINAL
-
-
-@dataclass(frozen=True, slots=True)
-class PartEntry:
-    """One entry of the separate audio's list.
-
-    Attributes:
-        key: identifies the part in a list that is requested later: its id, or its index.
-        participant: the participant whose audio it is.
-        start_s: start after the recording's, may be negative.
-        duration_s: declared length, or None.
-        format: the entry's own format, where it or its URL names another than the artifact's.
-        url: download URL, or None; never shown.
-    """
-
-    key: str
-    participant: Participant
-    start_s: float
-    duration_s: float | None
-    format: str | None
-    url: str | None = field(repr=False)
 
 
 def bot(value: Any) -> Bot:
@@ -278,7 +265,7 @@ def recording(value: Any) -> Recording:
         _shortcut("audio_mixed", shortcuts.get("audio_mixed")),
         *(
             _shortcut(kind, shortcuts.get(kind))
-            for kind in ("participant_events", "video_mixed", "transcript")
+            for kind in ("participant_events", "video_mixed", "transcript", "meeting_metadata")
         ),
     )
 
@@ -317,64 +304,6 @@ def artifact(kind: Kind, value: Any) -> Artifact:
         text(body.get("format")),
         urls_by_field,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class PartList:
-    """The separate audio's document.
-
-    Attributes:
-        entries: what can be fetched, in the document's order.
-        unusable: key, participant (None if that is unusable) and error of every other row.
-    """
-
-    entries: tuple[PartEntry, ...] = ()
-    unusable: tuple[tuple[str, Participant | None, ItemError], ...] = ()
-
-
-def parts(value: Any) -> PartList:
-    """Read the separate audio's document: a row that cannot be used costs its own part alone.
-
-    Raises:
-        ItemError: it is no list, or none of its rows can be used.
-    """
-    if not isinstance(value, list):
-        raise bad_payload("list of parts", "a list")
-    entries: list[PartEntry] = []
-    unusable: list[tuple[str, Participant | None, ItemError]] = []
-    keys: set[str] = set()
-    for index, row in enumerate(value):
-        try:
-            key = identifier(mapping(row, f"part {index}").get("id", f"part_{index}"), f"part {index}")
-            key = f"{key}#{index}" if key in keys else key
-            keys.add(key)
-            entries.append(_part(row, key))
-        except ItemError as error:
-            unusable.append((f"part_{index}", _participant_of(row), error))
-    if unusable and not entries:
-        raise unusable[0][2]
-    return PartList(tuple(entries), tuple(unusable))
-
-
-def _part(row: Json, key: str) -> PartEntry:
-    what = f"part {key}"
-    url = url_text(row.get("download_url"))
-    start = mapping(row.get("start_timestamp"), f"{what}, start")
-    return PartEntry(
-        key,
-        participant(row.get("participant"), what),
-        seconds(start.get("relative"), f"{what}, start"),
-        duration_s(row.get("duration"), f"{what}, duration"),
-        text(row.get("format")) or ("raw" if urls.claims_raw(url) else None),
-        url,
-    )
-
-
-def _participant_of(row: Any) -> Participant | None:
-    try:
-        return participant(optional_mapping(row).get("participant"), "part")
-    except ItemError:
-        return None
 
 
 def participant(value: Any, what: str) -> Participant:
