@@ -1,5 +1,6 @@
 """Define the commands that show results: info, align, talk, report."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,8 +107,16 @@ def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
 
 @click.command(short_help="Write report.html, and an index of many.")
 @folder_argument
-def report(folder: "Location") -> None:
-    """Write report.html, and for a folder of many recordings an index of them, and print where it is."""
+@click.option("--open", "is_opened", is_flag=True, help="Open what was written in the browser.")
+def report(folder: "Location", is_opened: bool) -> None:
+    """Write report.html, and for a folder of many recordings an index of them, and print where it is.
+
+    The index shows each person's share of talk across the meetings, and filters by platform, date and
+    metadata.
+    `recall-audio report recall-audio-out --open`
+    """
+    import webbrowser
+
     from recall_audio.pipeline.report import write_index, write_report
 
     found, root = folders_at(folder), root_of(folder)
@@ -116,6 +125,8 @@ def report(folder: "Location") -> None:
         load_journal(folder)
         written.append(publish(write_index(root, found)))
     click.echo(written[-1])
+    if is_opened:
+        webbrowser.open(Path(written[-1]).resolve().as_uri() if Path(written[-1]).exists() else written[-1])
 
 
 COMMANDS: tuple[Any, ...] = (info, align, talk, report)

@@ -17,8 +17,20 @@ from urllib.parse import quote
 
 from recall_audio.model.options import SpeechOptions, TalkOptions
 from recall_audio.model.outcome import ending_of
-from recall_audio.report.formatting import NOTHING, clock, count, items, mapping, number, percent, text
-from recall_audio.report.values import CHECK, Documents, duration_s, speakers, title
+from recall_audio.model.persons import PersonIndex, lasting_keys
+from recall_audio.report.formatting import (
+    NOTHING,
+    clock,
+    count,
+    items,
+    mapping,
+    number,
+    objects,
+    percent,
+    text,
+)
+from recall_audio.report.summary import interval, metadata, platform
+from recall_audio.report.values import CHECK, Documents, Speaker, duration_s, speakers, title
 from recall_audio.report.warnings_section import statements
 
 if TYPE_CHECKING:
@@ -171,6 +183,28 @@ def index_row(documents: Documents, href: str) -> dict[str, Any]:
         "share_of_meeting": speech_s / length_s if speech_s is not None and length_s > 0 else None,
         "overlap_of_speech": talk.get("overlap_of_speech"),
         "warnings": sum(s.rank >= CHECK for s in statements(documents, people)),
+        "platform": platform(documents),
+        "metadata": [f"{name}={value}" for name, value in metadata(documents)],
+        "talk": [_talk_of(s, mapping(documents.get("speakers"))) for s in people],
+    }
+
+
+def _talk_of(s: Speaker, people: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the index needs of one participant: name, lasting ids, share with its interval."""
+    person = mapping(mapping(people.get("speakers")).get(s.label))
+    email, extra = person.get("email"), person.get("extra_data")
+    keys = lasting_keys(
+        email if isinstance(email, str) else None, extra if isinstance(extra, Mapping) else None
+    )
+    between = interval(s) or (None, None)
+    return {
+        "label": s.label,
+        "name": s.name,
+        "keys": keys,
+        "share": number(s.talk.get("share_of_talk")),
+        "low": between[0],
+        "high": between[1],
+        "talk_s": s.talk_s,
     }
 
 
@@ -181,13 +215,18 @@ def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings")
         rows: one mapping a recording or failed bot: ``bot_id, recording_id, title, status`` (``complete,
             partial, failed, not processed, waiting, transient``), ``reason`` (why it is not complete),
             ``href``, ``started_at, duration_s, speakers`` (names) or ``participants`` (how many),
-            ``share_of_meeting, overlap_of_speech, warnings``; anything may be missing.
+            ``share_of_meeting, overlap_of_speech, warnings, platform, metadata`` (``key=value`` each), and
+            ``talk``, a mapping a participant: ``label, name, keys`` (lasting ids and email, as
+            :func:`~recall_audio.model.persons.lasting_keys` gives them), ``share, low, high, talk_s``.
+            Anything may be missing.
         heading: the page's title.
 
     Returns:
         One HTML text that requests nothing else.
     """
+    rows = sorted(rows, key=lambda row: text(row.get("started_at")) or "~")
     shown = [_row(row) for row in rows]
+    people = persons(rows)
     bad = sum(row["rank"] > 0 for row in shown)
     view = {
         "heading": text(heading),
@@ -197,8 +236,58 @@ def render_index(rows: Sequence[Mapping[str, Any]], heading: str = "Recordings")
         if bad
         else f"{count(len(shown), 'recording')}, all done.",
         "bad": bad,
+        "platforms": sorted({row["platform"] for row in shown if row["platform"]}),
+        "metadata": sorted({pair for row in shown for pair in row["metadata"]}),
+        "dates": [row["started"][:10] for row in shown if row["started"]],
+        "people": people[:_MOST_PERSONS],
+        "more_people": max(0, len(people) - _MOST_PERSONS),
+        "by_name": any(p["by_name"] for p in people),
+        "define": definitions({}),
     }
-    return page("index.html", ("index.js",), {}, view)
+    data = {
+        "meetings": [{"title": row["title"], "started": row["started"]} for row in shown],
+        "people": [{"name": p["name"], "talk": p["talk"]} for p in people[:_MOST_PERSONS]],
+    }
+    return page("index.html", ("pen.js", "index.js", "what.js", "save.js"), data, view)
+
+
+_MOST_PERSONS = 200
+"""Most people of the index who have a picture of their own."""
+
+
+def persons(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return every person of several meetings, those with most meetings first.
+
+    Participants are one person where a lasting id or an email agrees; one who has neither is matched by name,
+    and `by_name` says so.
+
+    Returns:
+        ``{name, by_name, n, mean, talk: [[meeting, share, low, high], ...]}``; meetings are numbered as in
+        `rows`, a share is None where it is not known.
+    """
+    index, seen = PersonIndex(), []
+    for i, row in enumerate(rows):
+        for one in objects(row.get("talk")):
+            keys = tuple(str(k) for k in items(one.get("keys")))
+            index.add(str(row.get("recording_id") or i), text(one.get("label")), keys)
+            seen.append((i, one, bool(keys)))
+    found: dict[str, dict[str, Any]] = {}
+    for code, (i, one, has_keys) in zip(index.persons(), seen, strict=True):
+        name = text(one.get("name"))
+        person = found.setdefault(
+            code if has_keys else f"name {name.casefold()}",
+            {"name": name, "by_name": not has_keys, "talk": []},
+        )
+        share, low, high = (number(one.get(k)) for k in ("share", "low", "high"))
+        if share is None and one.get("talk_s") == 0:
+            share = 0.0
+        person["talk"].append([i, *(None if v is None else round(v, 4) for v in (share, low, high))])
+    for person in found.values():
+        known = [entry[1] for entry in person["talk"] if entry[1] is not None]
+        meetings = len({entry[0] for entry in person["talk"]})
+        person |= {"n": meetings, "mean": sum(known) / len(known) if known else None}
+        person["shown"] = NOTHING if not known else percent(person["mean"])
+    return sorted(found.values(), key=lambda p: (-p["n"], -(p["mean"] or 0.0), p["name"]))
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,6 +304,8 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
         "bot_id": text(row.get("bot_id")),
         "recording_id": text(row.get("recording_id")),
         "href": relative_url(row.get("href")) or "",
+        "platform": text(row.get("platform")),
+        "metadata": [text(pair) for pair in items(row.get("metadata"))],
         "reason": text(row.get("reason"), 400),
         "started": started[:16].replace("T", " "),
         "length": clock(length_s),

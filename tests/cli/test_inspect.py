@@ -114,6 +114,18 @@ def test_a_report_of_many_is_an_index_that_links_to_each(processed: Path, comman
     assert f"{processed.parent.name}/{processed.name}/report.html" in page
 
 
+@covers("report", "--open")
+def test_a_report_is_opened_where_that_is_asked_for(
+    processed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert command("report", processed)[0] == 0
+    assert opened == []
+    assert command("report", processed.parent.parent, "--open")[0] == 0
+    assert opened == [(processed.parent.parent / "index.html").resolve().as_uri()]
+
+
 def test_a_folder_without_recordings_is_a_usage_error(command: Command, tmp_path: Path) -> None:
     code, _, said = command("info", tmp_path)
     assert code == 2

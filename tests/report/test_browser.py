@@ -338,6 +338,53 @@ def test_the_index_sorts_and_searches(browser: Any, tmp_path: Path) -> None:
     assert console_errors(browser) == []
 
 
+def test_the_index_filters_meetings_and_what_it_says_of_people(browser: Any, tmp_path: Path) -> None:
+    def row(number: int, platform: str, team: str, share: float) -> dict[str, Any]:
+        talk = [{"label": "Ann", "name": "Ann", "keys": ["email:a@x.org"], "share": share, "talk_s": 1.0}]
+        facts = {
+            "title": f"M{number}",
+            "recording_id": f"r{number}",
+            "started_at": f"2026-01-0{number}T09:00:00Z",
+        }
+        return {**facts, "status": "done", "platform": platform, "metadata": [f"team={team}"], "talk": talk}
+
+    rows = [row(1, "Zoom", "a", 0.2), row(2, "Webex", "b", 0.4), row(3, "Zoom", "b", 0.9)]
+    (tmp_path / "index.html").write_text(render_index(rows), "utf-8")
+    browser.get_log("browser")
+    browser.get((tmp_path / "index.html").as_uri())
+
+    def seen() -> tuple[list[str], str, str]:
+        names = browser.execute_script(
+            "return [...document.querySelectorAll('#rows tbody tr')].filter(r => !r.hidden)"
+            ".map(r => r.querySelector('bdi').textContent)"
+        )
+        cells = browser.find_element("css selector", ".multiples li")
+        return names, *(cells.find_element("css selector", c).text for c in (".count", ".mean"))
+
+    def choose(**values: str) -> None:
+        for name in ("platform", "metadata", "from", "to"):
+            value = values.get(name.replace("from", "since"), "")
+            browser.execute_script(
+                "const e = document.getElementById(arguments[0]); e.value = arguments[1];"
+                "e.dispatchEvent(new Event('input', {bubbles: true}))",
+                name,
+                value,
+            )
+
+    assert seen() == (["M1", "M2", "M3"], "3", "50.0 %")
+    choose(platform="Zoom")
+    assert seen() == (["M1", "M3"], "2", "55.0 %")
+    choose(metadata="team=b", since="2026-01-03")
+    assert seen() == (["M3"], "1", "90.0 %")
+    choose(to="2026-01-02")
+    assert seen() == (["M1", "M2"], "2", "30.0 %")
+    long = list(csv.DictReader(saved(browser, "[aria-label='CSV: people, a row a meeting']").splitlines()))
+    assert [(r["meeting"], float(r["share_of_talk"])) for r in long] == [("M1", 0.2), ("M2", 0.4)]
+    drawn = ElementTree.fromstring(saved(browser, "[aria-label='SVG: people']"))  # noqa: S314 - our own
+    assert sum(e.tag.endswith("rect") for e in drawn.iter()) == 1 + 1 + 2, "paper, line, a bar a meeting"
+    assert console_errors(browser) == []
+
+
 def test_it_prints_on_white_within_the_paper_whatever_the_screen_looks_like(page: Any) -> None:
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
     painted = "[...document.getElementById('lanes').getContext('2d').getImageData(1, 40, 1, 1).data].join()"

@@ -404,3 +404,44 @@ def test_ids_and_metadata_of_a_meeting_are_on_the_page(demo: dict[str, Any]) -> 
     text = Page(render(meeting)).text
     assert "sales" in text
     assert meeting["recording"]["bot"]["id"] in text
+
+
+def meeting_of(number: int, *people: tuple[str, str | None, float | None]) -> dict[str, Any]:
+    """A row of the index: name, email and talk of each person."""
+    meeting = documents(len(people), 60.0)
+    known = sum(t for _, _, t in people if t is not None)
+    labels = list(meeting["talk"]["speakers"])
+    for label, (name, email, talk_s) in zip(labels, people, strict=True):
+        meeting["speakers"]["speakers"][label] |= {"name": name, "email": email}
+        share = None if talk_s is None else talk_s / known
+        figures = {"talk_s": talk_s, "share_of_talk": share}
+        reason = {"talk_s_reason": "lost"} if talk_s is None else {}
+        meeting["talk"]["speakers"][label] = figures | reason
+    meeting["recording"]["recording"] |= {
+        "id": f"r{number}",
+        "started_at": f"2026-01-{10 - number:02d}T09:00:00Z",
+    }
+    meeting["recording"]["bot"] |= {
+        "platform": "zoom" if number % 2 else "webex",
+        "metadata": {"team": "sales"},
+    }
+    return index_row(meeting, f"b/r{number}/report.html")
+
+
+def test_people_are_found_again_by_email_and_else_by_name_with_their_shares_in_order_of_time() -> None:
+    rows = [
+        meeting_of(1, ("Ann Lee", "ann@x.org", 30.0), ("Bob", None, 10.0)),
+        meeting_of(2, ("A. Lee", "ANN@x.org", 10.0), ("bob", None, 30.0)),
+        meeting_of(3, ("Ann Lee", "other@x.org", 5.0), ("Bob", None, None), ("Cem", None, 0.0)),
+    ]
+    data = data_of(render_index(rows))
+    assert [m["started"][:10] for m in data["meetings"]] == ["2026-01-07", "2026-01-08", "2026-01-09"]
+    talk = {p["name"]: [(i, share) for i, share, *_ in p["talk"]] for p in data["people"]}
+    assert talk["A. Lee"] == [(1, 0.25), (2, 0.75)]
+    assert talk["Ann Lee"] == [(0, 1.0)], "another email is another person"
+    assert talk["Bob"] == [(0, None), (1, 0.75), (2, 0.25)]
+    assert talk["Cem"] == [(0, 0.0)]
+    page = Page(render_index(rows))
+    assert "matched by their name" in page.text
+    options = [v for t, n, v in page.attributes if t == "tr" and n == "data-platform"]
+    assert options == ["Zoom", "Webex", "Zoom"]

@@ -19,7 +19,7 @@ function cellText(cell) {
   return clone.textContent.replace(/\s+/g, ' ').trim().replace(/^−(?=\d)/, '-');
 }
 
-const rowsOf = (table) => [...table.rows].map((row) => [...row.cells].map(cellText));
+const rowsOf = (table) => [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(cellText));
 const plainNumber = /^-?\d+(\.\d+)?$/;
 // A text that a spreadsheet would take for a formula gets a leading quote.
 const guarded = (v) => (/^[=+\-@\t]/.test(v) && !plainNumber.test(v) ? `'${v}` : v);
@@ -100,3 +100,7 @@ for (const table of document.querySelectorAll('table[data-save]')) {
 }
 for (const picture of document.querySelectorAll('svg[data-picture]')) picture.after(ofPicture(picture.dataset.picture, () => svgOf(picture)));
 if (element('timeline-tools')) element('timeline-tools').replaceWith(ofPicture('timeline', svgTimeline));
+if (element('people-tools')) {
+  const each = tools('people, a row a meeting', [['CSV', () => save(`${stemOf('people by meeting')}.csv`, `\ufeff${csv(longRows())}`, 'text/csv')]]);
+  element('people-tools').replaceWith(ofPicture('people', svgPeople), each);
+}
