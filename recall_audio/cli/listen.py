@@ -27,9 +27,10 @@ from recall_audio.errors import missing_extra
 def listen(port: int, host: str, folder: Path) -> None:
     """Take Recall.ai's status webhooks, and keep in a queue on disk which bots to process.
 
-    Subscribe to audio_separate.done, audio_mixed.done and recording.done. Set the secret in
-    RECALL_WEBHOOK_SECRET, in the environment or a .env file: a request not signed with it is refused. A
-    request is answered once its entry is on the disk. `recall-audio run --queue DIR --follow` does the rest.
+    Subscribe to audio_separate.done, audio_mixed.done and recording.done; bot.done, bot.status_change and the
+    events of transcripts and participants are understood too. Set the secret in RECALL_WEBHOOK_SECRET, in the
+    environment or a .env file: a request not signed with it is refused. A request is answered once its entry
+    is on the disk. `recall-audio run --queue DIR --follow` does the rest.
     """
     from threading import Event
 

@@ -22,6 +22,7 @@ import asyncio
 import base64
 import binascii
 import logging
+import math
 import os
 import re
 import socket
@@ -243,8 +244,9 @@ class Listener:
             return HTTPStatus.UNAUTHORIZED, "not verified"
         event = events.parse_event(body, message_id)
         if isinstance(event, events.IgnoredMessage):
-            if event.is_odd:
-                self.warn(f"A signed message was ignored: {event.reason}.")
+            subscribe = "" if event.is_odd else f" Subscribe to {', '.join(events.WANTED)}."
+            every_s = _SAME_WARNING_EVERY_S if event.is_odd else math.inf
+            self.warn(f"A signed message was ignored: {event.reason}.{subscribe}", every_s)
             return HTTPStatus.OK, f"ignored: {event.reason}"
         if self._pending >= self.limits.pending:
             return HTTPStatus.SERVICE_UNAVAILABLE, "too many messages at once"
@@ -274,10 +276,10 @@ class Listener:
             return HTTPStatus.OK, "ok"
         return HTTPStatus.SERVICE_UNAVAILABLE, "the queue is not there"
 
-    def warn(self, text: str) -> None:
-        """Log a warning, the same one at most once a minute."""
+    def warn(self, text: str, every_s: float = _SAME_WARNING_EVERY_S) -> None:
+        """Log a warning, the same one at most once a minute, or once for all."""
         now = time.monotonic()
-        if now - self._warned.get(text, -_SAME_WARNING_EVERY_S) >= _SAME_WARNING_EVERY_S:
+        if now - self._warned.get(text, -math.inf) >= every_s:
             self._warned[text] = now
             _log.warning("%s", text)
 

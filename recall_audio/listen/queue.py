@@ -28,7 +28,18 @@ from recall_audio.files import disk_error, read_json, sweep_parts, write_json
 from recall_audio.model.labels import is_file_name
 
 WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
-"""Events after which there may be something to fetch; others are ignored."""
+"""Events to subscribe to: after these there is something to fetch."""
+
+_OF_RECORDINGS = (
+    "recording", "audio_separate", "audio_mixed", "video_mixed", "participant_events", "transcript",
+    "meeting_metadata",
+)  # fmt: skip
+_LATER = frozenset({*(f"{what}.{end}" for what in _OF_RECORDINGS for end in ("done", "failed"))} - {*WANTED})
+"""Further events after which a recording is looked at: what came late, and what will never come."""
+_OF_BOTS = frozenset({"bot.done", "bot.fatal"})
+"""Events after which a bot is looked at, though what it recorded may still be processed."""
+_STATUS_CHANGE = "bot.status_change"
+"""Event of older workspaces, for every status of a bot; the status says which of the above it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +87,37 @@ def parse_event(body: bytes, message_id: str) -> BotEvent | IgnoredMessage:
     except (ValueError, RecursionError):
         return IgnoredMessage("it cannot be read as JSON", is_odd=True)
     event = message.get("event") if isinstance(message, dict) else None
-    if event not in WANTED:
-        is_plain = isinstance(event, str) and re.fullmatch(r"[a-z_.]{1,60}", event)
-        return IgnoredMessage(f"{event if is_plain else 'its event'} needs no action")
-    data = message.get("data")
-    bot_id = _id(data, "bot")
+    data = message.get("data") if isinstance(message, dict) else None
+    shown = event if isinstance(event, str) and re.fullmatch(r"[a-z_.]{1,60}", event) else "its event"
+    if event == _STATUS_CHANGE:
+        code = _status_code(data)
+        event, shown = f"bot.{code}", f"{_STATUS_CHANGE} to {code or 'no known status'}"
+    if not isinstance(event, str) or event not in {*WANTED, *_LATER, *_OF_BOTS}:
+        return IgnoredMessage(f"{shown} needs no action")
+    bot_id = _id(data, "bot") or _plain_id(data, "bot_id")
     if not bot_id:
-        return IgnoredMessage(f"{event} names no bot", is_odd=True)
-    recording_id = _id(data, "recording")
-    kind = event.removesuffix(".done")
-    artifacts = {kind: done} if (done := _id(data, kind)) else {}
-    return BotEvent(bot_id, message_id, recording_id, artifacts)
+        return IgnoredMessage(f"{shown} names no bot", is_odd=True)
+    kind, _, end = event.partition(".")
+    done = _id(data, kind) if end == "done" and kind != "bot" else ""
+    return BotEvent(bot_id, message_id, _id(data, "recording"), {kind: done} if done else {})
+
+
+def _status_code(data: Any) -> str:
+    """Return the code of a status change, or an empty text."""
+    status = data.get("status") if isinstance(data, dict) else None
+    code = status.get("code") if isinstance(status, dict) else None
+    return code if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,60}", code) else ""
 
 
 def _id(data: Any, what: str) -> str:
     """Return an id in a message's data, or an empty text."""
     found = data.get(what) if isinstance(data, dict) else None
-    value = found.get("id") if isinstance(found, dict) else None
+    return _plain_id(found, "id")
+
+
+def _plain_id(data: Any, name: str) -> str:
+    """Return an id that is a field of its own, or an empty text."""
+    value = data.get(name) if isinstance(data, dict) else None
     return value if isinstance(value, str) and is_file_name(value) else ""
 
 
@@ -129,16 +154,18 @@ class Entry:
     def with_event(self, event: BotEvent) -> "Entry":
         """Return the entry with one message more, due sooner than before.
 
-        It is due at once if separate audio and one more artifact are done. Otherwise messages about other
-        artifacts get a minute to follow: each try costs API calls, and an artifact that no message named
-        costs a list.
+        It is due at once if a user asks, if a bot that was tried before has ended, or if separate audio and
+        one more artifact are done. Otherwise messages about other artifacts get a minute to follow: each try
+        costs API calls, and an artifact that no message named costs a list.
         """
         recordings = {k: dict(v) for k, v in self.recordings.items()}
         artifacts = recordings.setdefault(event.recording_id, {}) if event.recording_id else {}
         artifacts.update(event.artifacts)
         messages = (*self.messages, event.message_id) if event.message_id else self.messages
         is_due = bool(self.since) and self.not_before is None
-        is_enough = not event.recording_id or ("audio_separate" in artifacts and len(artifacts) > 1)
+        named = artifacts.keys() & {event.removesuffix(".done") for event in WANTED}
+        is_asked_for = not event.recording_id and (not event.message_id or self.tries > 0)
+        is_enough = is_asked_for or ("audio_separate" in named and len(named) > 1)
         return replace(
             self,
             since=self.since or to_iso(time.time()),

@@ -81,6 +81,21 @@ def test_other_events_are_answered_and_left_alone(tmp_path: Path) -> None:
     assert entries(tmp_path) == {}
 
 
+def test_no_message_is_ignored_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The first of each kind says what to subscribe to; a thousand more of them say nothing."""
+    joining = [message("bot.joining_call", {"bot": bot(n)}, f"msg_{n}") for n in range(3)]
+    with listening(tmp_path) as sender:
+        for one in [*joining, message("bot.status_change", {"bot": bot(1)}, "msg_9")]:
+            assert sender.once(one) == 200
+        assert sender.once(message("bot.done", {"bot": bot(1)}, "msg_10")) == 200
+    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert [s.split(":")[1].split(" needs")[0].strip() for s in said] == [
+        "bot.joining_call", "bot.status_change to no known status",
+    ]  # fmt: skip
+    assert all("audio_separate.done, audio_mixed.done, recording.done" in s for s in said)
+    assert list(entries(tmp_path)) == [bot(1)]
+
+
 def test_what_is_not_signed_by_who_knows_the_secret_is_refused_without_an_echo(tmp_path: Path) -> None:
     one, body = done(1), b'{"canary-body": 1}'
     spoilt = [

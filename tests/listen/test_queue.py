@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,7 +197,15 @@ def test_only_one_works_a_queue_off(queue: Queue) -> None:
         (b"\xff\xfe", True),
         (b"[]", False),
         (b'{"event": "bot.status_change", "data": {"bot_id": "x"}}', False),
-        (b'{"event": "transcript.done", "data": {"bot": {"id": "11111111-1111"}}}', False),
+        (b'{"event": "bot.joining_call", "data": {"bot": {"id": "11111111-1111"}}}', False),
+        (b'{"event": "bot.done", "data": {}}', True),
+        (b'{"event": "bot.status_change", "data": {"status": {"code": "done"}}}', True),
+        (
+            b'{"event": "bot.status_change", "data": {"bot_id": "x", "status": {"code": "joining_call"}}}',
+            False,
+        ),
+        (b'{"event": "bot.status_change", "data": {"bot_id": "x", "status": {"code": ["done"]}}}', False),
+        (b'{"event": "transcript.processing", "data": {"bot": {"id": "11111111-1111"}}}', False),
         (b'{"event": 7}', False),
         (b'{"event": "recording.done"}', True),
         (b'{"event": "recording.done", "data": []}', True),
@@ -210,6 +219,41 @@ def test_what_names_no_bot_asks_for_nothing(body: bytes, is_odd: bool) -> None:
     assert isinstance(read, IgnoredMessage)
     assert read.is_odd is is_odd
     assert "passwd" not in read.reason
+
+
+OLD = {"bot_id": BOT, "status": {"code": "done", "sub_code": None, "created_at": "2026-01-12T09:00:00Z"}}
+NEW = {"bot": {"id": BOT, "metadata": {}}, "data": {"code": "done"}}
+LATE = NEW | {"recording": {"id": RECORDING}, "transcript": {"id": "t-1"}, "audio_mixed": {"id": "m-1"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "expected"),
+    [
+        ("bot.done", NEW, BotEvent(BOT, "msg")),
+        ("bot.fatal", NEW, BotEvent(BOT, "msg")),
+        ("bot.status_change", OLD, BotEvent(BOT, "msg")),
+        ("bot.status_change", OLD | {"status": {"code": "fatal"}}, BotEvent(BOT, "msg")),
+        ("transcript.done", LATE, BotEvent(BOT, "msg", RECORDING, {"transcript": "t-1"})),
+        ("participant_events.done", LATE, BotEvent(BOT, "msg", RECORDING)),
+        ("audio_mixed.failed", LATE, BotEvent(BOT, "msg", RECORDING)),
+        ("audio_mixed.done", LATE, BotEvent(BOT, "msg", RECORDING, {"audio_mixed": "m-1"})),
+    ],
+)
+def test_what_may_have_changed_a_bot_is_a_reason_to_look_at_it(
+    event: str, data: dict[str, Any], expected: BotEvent, queue: Queue
+) -> None:
+    read = parse_event(json.dumps({"event": event, "data": data}).encode(), "msg")
+    assert read == expected
+    queue.add(expected)
+    assert due(queue) == [], "others may follow"
+    assert queue.due(time.time() + 61) == [BOT]
+
+
+def test_a_bot_that_a_user_names_is_due_at_once_and_late_artifacts_make_it_no_sooner(queue: Queue) -> None:
+    queue.add(BotEvent(OTHER))
+    for kind in ("audio_separate", "participant_events", "transcript"):
+        queue.add(told(f"msg_{kind}", **{kind: "a"}))
+    assert due(queue) == [OTHER]
 
 
 def test_a_queue_is_processed_without_the_packages_that_only_the_listener_needs() -> None:
