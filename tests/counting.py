@@ -146,12 +146,16 @@ def profiled(meter: Meter) -> Iterator[None]:
         sys.setprofile(before)
 
 
-def counted(folder: Path) -> Counts:
+ALL_STEMS = Options(stems=StemOptions(silent=True))
+"""Stems of those who are not heard are counted too."""
+
+
+def counted(folder: Path, options: Options = ALL_STEMS) -> Counts:
     """Process a recording's folder and return the counts of the whole job."""
     meter = Meter()
     with pytest.MonkeyPatch.context() as patch:
         meter.install(patch)
         with scipy.fft.set_backend(Transforms(meter)), profiled(meter):
-            outcome = process(folder, Options(stems=StemOptions(silent=True)))
+            outcome = process(folder, options)
     assert outcome.status == "done", outcome
     return meter.counts

@@ -15,6 +15,7 @@ SHA-256 is
 1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3.
 """
 
+import functools
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,17 +54,22 @@ FRONT_STEPS = 16
 
 
 def load_detector() -> "SileroDetector":
-    """Return the voice detector.
+    """Return the voice detector, read once a process: a thousand parts ask for it a thousand times.
 
     Raises:
         MachineError: the file of weights is missing or damaged; its code is ``no_detector``.
     """
+    return _detector_of(WEIGHTS)
+
+
+@functools.cache
+def _detector_of(weights: Path) -> "SileroDetector":
     try:
-        with np.load(WEIGHTS, allow_pickle=False) as arrays:
+        with np.load(weights, allow_pickle=False) as arrays:
             return SileroDetector(Network.from_arrays(arrays))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise MachineError(
-            f"The voice detector's weights could not be read from {WEIGHTS}.",
+            f"The voice detector's weights could not be read from {weights}.",
             "Install the package again: pip install --force-reinstall recall-audio",
             code="no_detector",
         ) from error

@@ -5,6 +5,7 @@ later. A file that holds much of it is filtered once, when all of it has been wr
 its samples to the bit.
 """
 
+import contextlib
 import math
 import mmap
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from recall_audio.typing import BoolArray, Float32Array, FloatArray, Samples
 
 HELD_BYTES = 2 << 20
 """Bytes read between one release of mapped pages and the next."""
+
+OTHER_FILES = 128
+"""Files and sockets that a process holds open beside its maps, with room to spare."""
 
 
 class Mapped(np.ndarray[tuple[int], np.dtype[np.int16]]):
@@ -48,10 +52,34 @@ class Mapped(np.ndarray[tuple[int], np.dtype[np.int16]]):
         return found
 
 
-def open_work(path: Path) -> Samples:
+def allow_maps(n_files: int) -> int:
+    """Raise this process's limit of open files for so many maps where it may, and return how many fit.
+
+    A map holds a file open, and a recording of a thousand parts has as many.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows, where a map counts against no such limit
+        return n_files
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = n_files + OTHER_FILES
+    if soft != unlimited and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            soft_now = wanted if hard == unlimited else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft_now, hard))
+            soft = soft_now
+    return n_files if soft == unlimited else min(n_files, max(soft - OTHER_FILES, 0))
+
+
+def open_work(path: Path, *, mapped: bool = True) -> Samples:
     """Open a working file as an array of shape (n,), int16.
 
     An odd last byte is left out.
+
+    Args:
+        path: the working file.
+        mapped: map it; else read it whole, which holds no file open.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -59,10 +87,12 @@ def open_work(path: Path) -> Samples:
     n_samples = path.stat().st_size // 2
     if n_samples == 0:
         return np.empty(0, dtype=np.int16)  # an empty file cannot be mapped
+    if not mapped:
+        return np.fromfile(path, dtype="<i2", count=n_samples)
     with path.open("rb") as stream:
-        mapped = mmap.mmap(stream.fileno(), 2 * n_samples, access=mmap.ACCESS_READ)
-    array = np.frombuffer(mapped, dtype="<i2").view(Mapped)
-    array._map = mapped
+        memory = mmap.mmap(stream.fileno(), 2 * n_samples, access=mmap.ACCESS_READ)
+    array = np.frombuffer(memory, dtype="<i2").view(Mapped)
+    array._map = memory
     return array
 
 

@@ -1,5 +1,7 @@
 """Recognise a file's container by its first bytes, whatever its name or declared format."""
 
+import re
+from collections.abc import Callable
 from typing import IO
 
 HEAD_BYTES = 65_536
@@ -140,14 +142,28 @@ def _mpeg_chain(head: bytes) -> bool:
         head   ..|FF Fx ........|FF Fx ........|FF Fx ........|FF Fx ....
                  └─ its length ─┘ same version, layer and rate
     """
-    offset, n_audio = head.find(b"\xff"), len(_without_tags(head))
-    while offset >= 0:
-        frames, end = _frames_from(head, offset)
+    n_audio = len(_without_tags(head))
+    for found in _MPEG_HEADER.finditer(head):
+        frames, end = _frames_from(head, found.start())
         # A file of a few frames is one too, if it begins and ends with them.
-        if frames >= _CHAIN_FRAMES or (offset == 0 and frames >= 1 and end == n_audio):
+        if frames >= _CHAIN_FRAMES or (found.start() == 0 and frames >= 1 and end == n_audio):
             return True
-        offset = head.find(b"\xff", offset + 1)
     return False
+
+
+def _one_of(allowed: Callable[[int], bool]) -> bytes:
+    """Return a regular expression of the bytes that are allowed."""
+    return b"[" + b"".join(re.escape(bytes([b])) for b in range(256) if allowed(b)) + b"]"
+
+
+_MPEG_HEADER = re.compile(
+    b"(?=\xff"
+    + _one_of(lambda b: b & 0xE0 == 0xE0 and b >> 3 & 3 != 1 and b >> 1 & 3 in (1, 2))
+    + _one_of(lambda b: b >> 4 not in (0, 15) and b >> 2 & 3 != 3)
+    + b")",
+    re.DOTALL,
+)
+"""Every place at which :func:`mpeg_frame` may find a header."""
 
 
 def _without_tags(head: bytes) -> bytes:

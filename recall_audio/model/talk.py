@@ -18,6 +18,10 @@ WORD_FIGURES = ("words", "words_per_minute", "share_of_words", "questions")
 """Figures of a speaker that need a transcript."""
 
 
+MOST_PAIRED = 50
+"""Participants of whom every two are a pair; of more, only those who speak (1,000 make 499,500 pairs)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpeakerTalk(Figures):
     """One participant's figures.
@@ -170,7 +174,8 @@ class Talk(Figures):
         unknown: label to the reason, for those whose audio is not known.
         n_known: speakers in `over`.
         n_unknown: speakers in `unknown`.
-        pairs: every two participants.
+        pairs: every two participants; of more than 50 only every two who speak, since any other two have no
+            overlap, or an unknown one.
         equality: how evenly talk is spread.
         turn_taking: pauses, gaps, overlaps, floor transfers.
         sensitivity: whether the speakers' ranks depend on a parameter; None where it was not asked for.

@@ -1,6 +1,6 @@
 """Give the stages one recording's data: the meeting, the options, decoded audio, earlier results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from recall_audio.errors import ItemError
 from recall_audio.files import path_in, read_json, write_json
 from recall_audio.media.decode import check_duration, decode
-from recall_audio.media.pcm_file import open_work
+from recall_audio.media.pcm_file import allow_maps, open_work
 from recall_audio.model.alignment import Alignment, PartAudio, PlacedPart, TimeMap, Track
 from recall_audio.model.labels import make_labels
 from recall_audio.model.meeting import MediaFile, Meeting
@@ -44,6 +44,39 @@ class DecodedAudio:
         return len(self.samples)
 
 
+class DecodedParts(Mapping[str, DecodedAudio]):
+    """The decoded parts of a recording by part id, each opened when it is asked for.
+
+    Args:
+        layout: the recording's folder.
+        facts: entries of ``decode.json``; a part without one could not be decoded.
+        part_ids: of the recording's parts, in order.
+    """
+
+    def __init__(self, layout: Layout, facts: Mapping[str, Any], part_ids: Sequence[str]) -> None:
+        self._layout, self._facts = layout, facts
+        self._ids = dict.fromkeys(i for i in part_ids if i in facts)
+        self._open: dict[str, DecodedAudio] = {}
+        self._n_maps: int | None = None
+
+    def __getitem__(self, part_id: str) -> DecodedAudio:
+        if part_id not in self._ids:
+            raise KeyError(part_id)
+        if part_id not in self._open:
+            if self._n_maps is None:
+                self._n_maps = allow_maps(len(self._ids))
+            path = self._layout.working(part_id)
+            samples = open_work(path, mapped=len(self._open) < self._n_maps)
+            self._open[part_id] = DecodedAudio(samples, self._facts[part_id]["encoder_delay_known"])
+        return self._open[part_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
     """All decoded files of a recording.
@@ -54,20 +87,16 @@ class Audio:
     """
 
     mix: DecodedAudio | None
-    parts: dict[str, DecodedAudio]
+    parts: Mapping[str, DecodedAudio]
 
     @staticmethod
     def open(layout: Layout, meeting: Meeting) -> "Audio":
         """Open what :func:`decode_all` left in the folder."""
         facts = read_json(layout.work / "decode.json", "decode")["files"]
-
-        def working(name: str) -> DecodedAudio | None:
-            if name not in facts:
-                return None
-            return DecodedAudio(open_work(layout.working(name)), facts[name]["encoder_delay_known"])
-
-        parts = {p.part_id: w for p in meeting.parts if (w := working(p.part_id)) is not None}
-        return Audio(working(MIX), parts)
+        mix = None
+        if MIX in facts:
+            mix = DecodedAudio(open_work(layout.working(MIX)), facts[MIX]["encoder_delay_known"])
+        return Audio(mix, DecodedParts(layout, facts, [p.part_id for p in meeting.parts]))
 
 
 def decode_all(
@@ -216,12 +245,20 @@ class Job:
             if p.part_id in self.audio.parts
         ]
 
-    def tracks(self) -> list[Track]:
-        """Return every participant's parts on the mix's clock, none for silent participants."""
-        placed: dict[str, list[PlacedPart]] = {label: [] for label in self.labels.values()}
+    def tracks(self, label: str | None = None) -> list[Track]:
+        """Return every participant's parts on the mix's clock, none for silent participants.
+
+        Args:
+            label: the only participant whose track is returned; everyone's where None.
+        """
+        placed: dict[str, list[PlacedPart]] = {
+            own: [] for own in self.labels.values() if label in (None, own)
+        }
         for part in self.alignment.parts:
-            samples = self.audio.parts[part.part_id].samples
-            placed[self.labels[part.participant_id]].append(PlacedPart(part.part_id, samples, part.time_map))
+            own = self.labels[part.participant_id]
+            if own in placed:
+                samples = self.audio.parts[part.part_id].samples
+                placed[own].append(PlacedPart(part.part_id, samples, part.time_map))
         return [
             Track(label, tuple(sorted(parts, key=lambda p: p.time_map.start_s)))
             for label, parts in placed.items()

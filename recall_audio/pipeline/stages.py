@@ -20,15 +20,15 @@ from recall_audio.errors import ItemError
 from recall_audio.export.timelines import rttm
 from recall_audio.files import atomic, write_text
 from recall_audio.media.pcm_file import open_work
-from recall_audio.model.alignment import PlacedPart, Track
+from recall_audio.model.alignment import PartAudio, PlacedPart, Track
 from recall_audio.model.labels import speakers_json
-from recall_audio.model.options import Options, SpeechOptions
+from recall_audio.model.options import AlignOptions, Options, SpeechOptions
 from recall_audio.model.outcome import CountCallback
 from recall_audio.model.persons import ids_by_label, person_findings, with_persons
 from recall_audio.model.speech import Detector, PartEvidence, SpeechResult
 from recall_audio.model.stems import Residual, StemsResult
 from recall_audio.pipeline.documents import Layout, read_documents
-from recall_audio.pipeline.job import Job, decode_all
+from recall_audio.pipeline.job import MIX, Job, decode_all
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.stems.export import combine_results, export_stems, is_silent, select_tracks
@@ -126,7 +126,8 @@ def run_align(job: Job, context: StageContext) -> StageResult:
         known = mix.encoder_delay_known if mix else None
         result = align(mix.samples if mix else None, parts, job.options.align, encoder_delay_known=known)
     else:
-        calls = [(job.layout.folder, job.options, p.part_id) for p in parts]
+        folder, search = job.layout.folder, job.options.align
+        calls = [(folder, search, p.part_id, p.participant_id, p.nominal_start_s) for p in parts]
         fits = list(context.pieces.map(fit_one, calls, context.progress))
         result = reconcile(mix.samples, parts, fits, mix.encoder_delay_known)
     written = job.write("alignment", result.to_json())
@@ -135,12 +136,14 @@ def run_align(job: Job, context: StageContext) -> StageResult:
     return StageResult((written,), result.findings)
 
 
-def fit_one(folder: Path, options: Options, part_id: str) -> PartSearch:
-    """Fit one part to the mix."""
-    job = Job.of(folder, options)
-    (part,) = (p for p in job.parts() if p.part_id == part_id)
-    assert job.audio.mix is not None  # noqa: S101
-    return search_part(job.audio.mix.samples, part, options.align)
+def fit_one(
+    folder: Path, options: AlignOptions, part_id: str, participant_id: int, nominal_start_s: float
+) -> PartSearch:
+    """Fit one part to the mix, opening their two working files alone."""
+    layout = Layout(folder)
+    samples = open_work(layout.working(part_id))
+    part = PartAudio(part_id, participant_id, nominal_start_s, samples)
+    return search_part(open_work(layout.working(MIX)), part, options)
 
 
 def run_speech(job: Job, context: StageContext) -> StageResult:
@@ -223,7 +226,7 @@ def write_one(folder: Path, options: Options, label: str | None) -> StemsResult 
     job = Job.of(folder, options)
     if label is None:
         return check_residual(job.tracks(), job.audio.mix.samples) if job.audio.mix else None
-    return _write_tracks(job, [t for t in job.tracks() if t.label == label])
+    return _write_tracks(job, job.tracks(label))
 
 
 def _write_tracks(job: Job, tracks: Sequence[Track]) -> StemsResult:

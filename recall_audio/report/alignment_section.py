@@ -27,7 +27,7 @@ from recall_audio.report.values import (
     Documents,
     Speaker,
     Statement,
-    name_of_participant,
+    names_of_participants,
     time_map,
 )
 
@@ -56,9 +56,9 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
     """Yield a statement for each part with something to say, and one for all the others."""
     alignment = mapping(documents.get("alignment"))
     parts = objects(alignment.get("parts"))
-    fine = []
+    fine, name_of = [], names_of_participants(documents, people)
     for part in parts:
-        name = name_of_participant(documents, people, part.get("participant_id"))
+        name = name_of(part.get("participant_id"))
         uncertainty_ms = number(part.get("uncertainty_ms"))
         rank, remark = _sentence(part)
         if remark:
@@ -137,13 +137,14 @@ def _steps(part: Mapping[str, Any]) -> str:
 
 def parts(documents: Documents, people: list[Speaker]) -> list[dict[str, Any]]:
     """Return one row a part for the alignment table, least certain first, with its residual plot."""
+    name_of = names_of_participants(documents, people)
     colour: dict[Any, int] = {i: s.colour for s in people for i in s.participant_ids}
     found: list[tuple[int, float, dict[str, Any]]] = []
     for part in objects(mapping(documents.get("alignment")).get("parts")):
         confidence = number(part.get("confidence"))
         offset_s = _difference(part.get("start_s"), part.get("nominal_start_s"))
         row = {
-            "name": name_of_participant(documents, people, part.get("participant_id")),
+            "name": name_of(part.get("participant_id")),
             "colour": colour.get(key(part.get("participant_id")), 0),
             "part_id": text(part.get("part_id")),
             "status": _STATUS.get(str(part.get("status")), text(part.get("status"))),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recall_audio.core.spans import Rows, intersect, total, union
+from recall_audio.model.talk import MOST_PAIRED
 from recall_audio.report.formatting import number, number_pairs, spans_ms, text
 from recall_audio.report.values import time_map
 from recall_audio.typing import Spans
@@ -226,11 +227,11 @@ def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
-    labels = list(talk["speakers"])
+    is_crowd = len(talk["speakers"]) > MOST_PAIRED
+    labels = [label for label, s in talk["speakers"].items() if s["talk_s"] or not is_crowd]
     n_speakers = len(labels)
-    shares, words = np.full((max(n_speakers, 1), max(n_speakers, 1)), np.nan), {}
-    for i, label in enumerate(labels):
-        words[i, i] = _seconds(talk["speakers"][label]["talk_s"])
+    shares = np.full((max(n_speakers, 1), max(n_speakers, 1)), np.nan)
+    words = {(i, i): _seconds(talk["speakers"][label]["talk_s"]) for i, label in enumerate(labels)}
     for pair in talk["pairs"]:
         i, j = sorted((labels.index(pair["a"]), labels.index(pair["b"])))
         share = pair["overlap_of_shorter"]

@@ -45,6 +45,7 @@ from recall_audio.report.values import (
     duration_s,
     speakers,
     spoke,
+    talkers,
     title,
 )
 from recall_audio.report.warnings_section import statements, verdict
@@ -81,8 +82,9 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         One HTML text that requests nothing but the audio beside it, and that only when played.
     """
     people = speakers(documents)
+    drawn_people = talkers(people)
     found = statements(documents, people)
-    drawn = timeline(documents, people, assets or Assets.named_in(documents))
+    drawn = timeline(documents, drawn_people, assets or Assets.named_in(documents))
     view = {
         "title": title(documents),
         "when": when(documents),
@@ -92,36 +94,38 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         "to_know": to_know(found),
         "more_to_know": sum(s.rank >= CHECK for s in found) - len(to_know(found)),
         "ids": ids(documents),
-        "links": links(documents, people, assets or Assets.named_in(documents)),
+        "links": links(documents, drawn_people, assets or Assets.named_in(documents)),
         "define": definitions(documents),
-        "crowded": len(people) > _CROWDED,
+        "crowded": len(drawn_people) > _CROWDED,
         "scale": scale(people),
         "has_intervals": any(interval(s) for s in people),
         "has_taken": any(len(s.taken_out) for s in people),
         "verdict": verdict(found),
         "worst": max((s.rank for s in found), default=0),
-        "people": people,
+        "people": drawn_people,
+        "silent": len(people) - len(drawn_people),
         "statements": found,
         "has": {
             kind: bool(documents.get(kind))
             for kind in ("segments", "talk", "alignment", "leakage", "stems", "run", "transcript")
         },
-        "stems_of": {s.label for s, lane in zip(people, drawn["lanes"], strict=True) if lane["stem"]},
+        "stems_of": {s.label for s, lane in zip(drawn_people, drawn["lanes"], strict=True) if lane["stem"]},
         "has_stems": any(lane["stem"] for lane in drawn["lanes"]),
         "has_mix": bool(drawn["mix"]),
         "duration": clock(duration_s(documents, people)),
         "rows": rows(people),
+        "share_rows": rows(drawn_people),
         "denominators": DENOMINATORS,
         "over": shares_over(people),
-        "overlap": overlap_matrix(documents, people),
+        "overlap": overlap_matrix(documents, drawn_people),
         "at_once": at_once(documents),
-        "over_time": over_time(documents, people),
+        "over_time": over_time(documents, drawn_people),
         "turn_taking": turn_rows(documents),
-        "interruptions": interruption_matrix(documents, people),
-        "sensitivity": sensitivity_rows(documents, people),
+        "interruptions": interruption_matrix(documents, drawn_people),
+        "sensitivity": sensitivity_rows(documents, drawn_people),
         "has_marks": bool(documents.get("events")),
         "parts": parts(documents, people),
-        "leakage": leakage_matrix(documents, people),
+        "leakage": leakage_matrix(documents, drawn_people),
         "taken_out": taken_out(people),
         "unexplained": unexplained_rows(documents),
         "explained": explained(documents),

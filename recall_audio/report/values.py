@@ -1,12 +1,15 @@
 """Define the values that the report's sections share: speakers, statements, matrix cells."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from recall_audio.core.spans import subtract, total
+from recall_audio.model.talk import MOST_PAIRED
 from recall_audio.report.formatting import (
     items,
+    key,
     listing,
     mapping,
     number,
@@ -129,6 +132,13 @@ def speakers(documents: Documents) -> list[Speaker]:
     return [replace(s, colour=i % COLOURS) for i, s in enumerate(_told_apart(found))]
 
 
+def talkers(people: list[Speaker]) -> list[Speaker]:
+    """Return who is drawn and has a row and a column in matrices: everyone, in a crowd those with speech."""
+    if len(people) <= MOST_PAIRED:
+        return people
+    return [s for s in people if s.talk_s or len(s.speech) or len(s.taken_out)] or people[:MOST_PAIRED]
+
+
 def _ids(entry: Mapping[str, Any]) -> tuple[int, ...]:
     """Return every id of a label, of which most have one."""
     ids = [*items(entry.get("participant_ids")), entry.get("participant_id")]
@@ -137,11 +147,9 @@ def _ids(entry: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _told_apart(found: list[Speaker]) -> list[Speaker]:
     """Add the label to names that several speakers share."""
-    names = [s.name for s in found]
+    names = Counter(s.name for s in found)
     return [
-        s
-        if names.count(s.name) == 1 or s.name == text(s.label)
-        else replace(s, name=f"{s.name} ({text(s.label)})")
+        s if names[s.name] == 1 or s.name == text(s.label) else replace(s, name=f"{s.name} ({text(s.label)})")
         for s in found
     ]
 
@@ -188,12 +196,11 @@ def duration_s(documents: Documents, people: list[Speaker]) -> float:
     return max((float(s.speech[-1, 1]) / 1000.0 for s in people if len(s.speech)), default=0.0)
 
 
-def name_of_participant(documents: Documents, people: list[Speaker], participant_id: Any) -> str:
-    """Return the display name of a participant's id, with or without a label."""
-    for s in people:
-        if participant_id in s.participant_ids:
-            return s.name
+def names_of_participants(documents: Documents, people: list[Speaker]) -> Callable[[Any], str]:
+    """Return a function from a participant's id to the display name, with or without a label."""
+    names: dict[Any, str] = {}
     for p in objects(mapping(documents.get("recording")).get("participants")):
-        if p.get("participant_id") == participant_id and text(p.get("name")):
-            return text(p.get("name"))
-    return f"participant {text(participant_id)}"
+        if text(p.get("name")):
+            names.setdefault(key(p.get("participant_id")), text(p.get("name")))
+    names |= {key(i): s.name for s in reversed(people) for i in s.participant_ids}
+    return lambda participant_id: names.get(key(participant_id), f"participant {text(participant_id)}")

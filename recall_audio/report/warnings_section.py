@@ -15,7 +15,7 @@ from recall_audio.report.values import (
     Documents,
     Speaker,
     Statement,
-    name_of_participant,
+    names_of_participants,
 )
 
 _MISSING_CODES = {
@@ -126,12 +126,13 @@ def _missing_parts(documents: Documents, people: list[Speaker]) -> Iterator[Stat
         for finding in objects(recording.get("findings"))
         if finding.get("code") == "part_missing"
     }
+    name_of = names_of_participants(documents, people)
     for part in objects(recording.get("parts")):
         media = mapping(part.get("media"))
         if media.get("problem") == LEFT_OUT:
             continue
         if key(part.get("part_id")) not in reported and (media.get("problem") or not media.get("file")):
-            name = name_of_participant(documents, people, part.get("participant_id"))
+            name = name_of(part.get("participant_id"))
             why = text(media.get("problem"))
             reason = _PROBLEMS.get(why, f"the reason given is {why}" if why else "no file was found")
             yield Statement(
@@ -180,9 +181,9 @@ def _missing_mix(documents: Documents, _people: list[Speaker]) -> Iterator[State
 
 def _damage(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
     """Name files whose length the server did not send, so that a truncation would not show."""
-    recording = mapping(documents.get("recording"))
+    recording, name_of = mapping(documents.get("recording")), names_of_participants(documents, people)
     unsure = [
-        name_of_participant(documents, people, part.get("participant_id"))
+        name_of(part.get("participant_id"))
         for part in objects(recording.get("parts"))
         if mapping(part.get("media")).get("file")
         and mapping(part.get("media")).get("length_verified") is False
@@ -199,9 +200,9 @@ def _damage(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
 
 def _findings(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
     """Repeat the findings of the steps."""
-    where = {s.label: s.name for s in people}
+    where, name_of = {s.label: s.name for s in people}, names_of_participants(documents, people)
     for part in objects(mapping(documents.get("recording")).get("parts")):
-        where[str(part.get("part_id"))] = name_of_participant(documents, people, part.get("participant_id"))
+        where[str(part.get("part_id"))] = name_of(part.get("participant_id"))
     for area, finding in _noted(documents):
         if documents.get(_COVERED_BY.get(str(finding.get("code")), "")):
             continue

@@ -186,13 +186,14 @@ class Recording:
         """
         talk = documents.need(self.documents, "talk")
         talk_s = {label: figures["talk_s"] for label, figures in talk["speakers"].items()}
-        table = data_frame((list(talk_s), [[0.0] * len(talk_s) for _ in talk_s])).astype("float64")
+        table = data_frame((list(talk_s), [[0.0] * len(talk_s)] * len(talk_s))).astype("float64")
         table.index = table.columns.copy()
+        for pair in (p for p in talk["pairs"] if p["overlap_s"]):
+            table.loc[pair["a"], pair["b"]] = table.loc[pair["b"], pair["a"]] = pair["overlap_s"]
         for label, seconds in talk_s.items():
-            table.loc[label, label] = math.nan if seconds is None else seconds
-        for pair in talk["pairs"]:
-            shared_s = math.nan if pair["overlap_s"] is None else pair["overlap_s"]
-            table.loc[pair["a"], pair["b"]] = table.loc[pair["b"], pair["a"]] = shared_s
+            table.loc[label, label] = seconds or 0.0
+        unknown = [label for label, seconds in talk_s.items() if seconds is None]
+        table.loc[unknown, :] = table.loc[:, unknown] = math.nan
         return table
 
     @property

@@ -58,6 +58,9 @@ SHORTEST_S = 4
 BLOCK_S = 14
 """Length of mix that is fitted at once, a multiple of HOP_S."""
 
+CROWD = 64
+"""Tracks from which a window at a time is fitted: two arrays of 16 kB a second are held for each."""
+
 SAME_VOICE = 1e-4
 """Added to the diagonal of the normal equations: two tracks may hold the same voice."""
 
@@ -154,14 +157,14 @@ def check_residual(
         on_block: called after each block of 14 s.
     """
     placed = []
-    for track in tracks:
+    for track in (t for t in tracks if t.parts):
         sources = tuple(Source(p.samples, p.time_map) for p in track.parts)
         placed.append((plan(sources, len(mix), RATE_HZ), sources))
     totals, rests = [np.empty(0)], [np.empty(0)]
-    size = HOP_S * RATE_HZ
+    size, block_s = HOP_S * RATE_HZ, BLOCK_S if len(placed) < CROWD else HOP_S
     end = (len(mix) - RATE_HZ) // size * size + size  # the last window is whole
-    for start in range(0, end, BLOCK_S * RATE_HZ):
-        stop = min(start + BLOCK_S * RATE_HZ, end)
+    for start in range(0, end, block_s * RATE_HZ):
+        stop = min(start + block_s * RATE_HZ, end)
         block = read_near(mix, start - MARGIN, 1.0, stop - start + 2 * MARGIN)
         n_windows = (stop - start) // size
         low = np.zeros(n_windows * LOW_HZ, np.float32) if block is None else low_rate_windows(block)
@@ -179,6 +182,8 @@ def _low_rate_track(
     stretches: Sequence[Stretch], sources: Sequence[Source], start: int, stop: int
 ) -> Float32Array | None:
     """Return the windows of a track at 4 kHz, None where it is silent."""
+    if all(s.stop <= start - MARGIN or s.start >= stop + MARGIN for s in stretches):
+        return None
     block = render(stretches, sources, start - MARGIN, stop + MARGIN, draft=True)
     return low_rate_windows(block) if block.any() else None
 

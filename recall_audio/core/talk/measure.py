@@ -12,6 +12,7 @@ Definitions of turn-taking, with their sources: :mod:`recall_audio.core.talk.tur
 :mod:`recall_audio.core.talk.turn_taking`.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, replace
@@ -44,12 +45,14 @@ from recall_audio.model.figures import Distribution
 from recall_audio.model.options import TalkOptions
 from recall_audio.model.talk import (
     DEFINITIONS,
+    MOST_PAIRED,
     Equality,
     PairTalk,
     SpeakerTalk,
     Talk,
     TalkWindow,
 )
+from recall_audio.model.turns import TalkEvents
 from recall_audio.units import to_samples
 
 Segments = Mapping[str, Rows]
@@ -129,6 +132,9 @@ def slide_talk(
         windows.append(TalkWindow(*times, to_s(speech), to_s(overlap), talk_s, measure_equality(talk)))
     return tuple(windows)
 
+
+SILENCE = Conversation((), (), TalkEvents((), (), ()))
+"""What those who say nothing take part in."""
 
 NO_PRESENCE = "it is not known when they were present"
 ABSENT = "they were never present"
@@ -231,10 +237,9 @@ def with_unknown(talk: Talk, unknown: Mapping[str, str], labels: Sequence[str]) 
     }
     order = [x for x in dict.fromkeys([*labels, *known, *unknown]) if x in known or x in unknown]
     measured = {(pair.a, pair.b): pair for pair in talk.pairs}
+    paired = [x for x in order if len(order) <= MOST_PAIRED or (x in known and known[x].talk_s)]
     pairs = [
-        measured.get((a, b)) or _unknown_pair(a, b, unknown)
-        for i, a in enumerate(order)
-        for b in order[i + 1 :]
+        measured.get((a, b)) or _unknown_pair(a, b, unknown) for a, b in itertools.combinations(paired, 2)
     ]
     return replace(
         talk,
@@ -285,7 +290,7 @@ def _speakers(
             overlapped_s=to_s(talk - exclusive),
             presence_s=None if presence is None else to_s(total(presence)),
             **shares,
-            **_turns_of(label, annotation, options, found),
+            **_turns_of(label, annotation, options, found if talk else SILENCE),
             reasons=reasons,
         )
     return everyone
@@ -345,12 +350,13 @@ def _turns_of(
 
 
 def _pairs(labels: Sequence[str], activity: Activity) -> tuple[PairTalk, ...]:
-    """Return the overlap of every two participants."""
+    """Return the overlap of every two participants, of a crowd only of those who speak."""
     pairs = []
     talk = activity.talk.tolist()
-    for i, a in enumerate(labels):
-        for j in range(i + 1, len(labels)):
-            both, shorter = int(activity.pairs[i, j]), min(talk[i], talk[j])
-            silent = {} if shorter else {"overlap_of_shorter": "one of them said nothing"}
-            pairs.append(PairTalk(a, labels[j], to_s(both), both / shorter if shorter else None, silent))
+    paired = [i for i in range(len(labels)) if talk[i] or len(labels) <= MOST_PAIRED]
+    for i, j in itertools.combinations(paired, 2):
+        both, shorter = int(activity.pairs[i, j]), min(talk[i], talk[j])
+        silent = {} if shorter else {"overlap_of_shorter": "one of them said nothing"}
+        share = both / shorter if shorter else None
+        pairs.append(PairTalk(labels[i], labels[j], to_s(both), share, silent))
     return tuple(pairs)

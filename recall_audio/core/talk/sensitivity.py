@@ -1,5 +1,6 @@
 """Test whether the speakers' ranks depend on a chosen parameter."""
 
+import bisect
 from collections.abc import Mapping, Sequence
 
 from recall_audio.core.activity import measure_activity
@@ -73,7 +74,8 @@ def measure_sensitivity(
 
 def rank(talk: Sequence[int]) -> list[int]:
     """Return ranks, 1 for the most, with equal talk sharing the better rank (1, 2, 2, 4)."""
-    return [1 + sum(other > t for other in talk) for t in talk]
+    ordered = sorted(talk)
+    return [1 + len(talk) - bisect.bisect_right(ordered, t) for t in talk]
 
 
 def _measured(segments: Segments, labels: Sequence[str], duration_s: float) -> Measured:
