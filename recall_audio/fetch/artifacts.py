@@ -14,8 +14,8 @@ from recall_audio.fetch.api.payloads import Artifact, Kind, Recording
 from recall_audio.fetch.http.retry import Cancellation, Policy
 from recall_audio.model.outcome import TRANSCRIPT_WAITING, Finding
 
-_EXPIRES_SOON_S = 2 * 86_400.0
-"""Seconds before media are deleted from which a fetch warns of it."""
+_EXPIRES_SOON_S = 3 * 86_400.0
+"""Seconds before media are deleted from which a fetch warns of it: over a weekend too."""
 
 _log = logging.getLogger(__name__)
 
@@ -277,9 +277,12 @@ def time_of(text: str | None) -> datetime.datetime | None:
         return None
 
 
-def warn_of_deletion(name: str, recording: Recording, now: float) -> None:
-    """Log a warning where the API soon deletes a recording's media for good."""
+def expires_soon(recording: Recording, now: float) -> list[Finding]:
+    """Return, and log, a note where the API soon deletes a recording's media for good, else nothing."""
     ends_at = time_of(recording.facts["expires_at"])
-    if ends_at is not None and 0.0 < ends_at.timestamp() - now <= _EXPIRES_SOON_S:
-        when = ends_at.isoformat(timespec="minutes")
-        _log.warning("%s: its media are deleted for good at %s: keep this copy", name, when)
+    if ends_at is None or not 0.0 < ends_at.timestamp() - now <= _EXPIRES_SOON_S:
+        return []
+    when = ends_at.isoformat(timespec="minutes")
+    said = f"Recall.ai deletes the media of this recording for good at {when}: keep this copy."
+    _log.warning("recording %s: %s", recording.recording_id, said)
+    return [Finding("expires_soon", said, severity="note")]

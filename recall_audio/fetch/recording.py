@@ -14,13 +14,13 @@ from recall_audio.fetch.api.payloads import Artifact, Bot, Recording
 from recall_audio.fetch.artifacts import (
     TRANSCRIPT_FILE,
     FoundArtifacts,
+    expires_soon,
     find_artifacts,
     missing_audio,
     no_transcript,
     retrieve_artifact,
     still_made,
     wait_until_settled,
-    warn_of_deletion,
 )
 from recall_audio.fetch.context import FetchContext
 from recall_audio.fetch.download.file import FileRequest, download
@@ -110,7 +110,7 @@ def fetch_recording(
     """
     bare = Meeting(bot.facts, recording.facts, (), (), None)
     name = f"recording {recording.recording_id}"
-    warn_of_deletion(name, recording, context.policy.now())
+    bare = replace(bare, findings=tuple(expires_soon(recording, context.policy.now())))
     if recording.code in ("failed", "deleted"):
         raise _gone(name, recording.code, recording.sub_code)
     known = {kind: i for r, kind, i in context.options.known_artifacts if r == recording.recording_id}
@@ -161,7 +161,7 @@ def _fetch_found(
         findings += _fetch_transcript(context, found.transcript, destination)
     if found.recording.title is not None and found.recording.title.is_under_way:
         findings.append(still_made(METADATA_WAITING, "The meeting's title is"))
-    meeting = replace(meeting, findings=(*findings, *attendance.findings))
+    meeting = replace(meeting, findings=(*findings, *attendance.findings, *bare.findings))
     _write(destination.folder, meeting, attendance)
     ledger.close()
     problem = problem or next((e.code for e in failures.values()), "")

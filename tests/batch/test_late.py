@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ def serve(lab: Lab, **codes: Any) -> str:
     if not served.exists():
         shutil.copytree(lab.meetings[0], served)
         content = json.loads((served / "meeting.json").read_text("utf-8"))
-        content |= {"title": "Budget", "transcript": TRANSCRIPT}
+        ends_at = datetime.now(UTC) + timedelta(days=2)
+        content |= {"title": "Budget", "transcript": TRANSCRIPT, "expires_at": ends_at.isoformat()}
         (served / "meeting.json").write_text(json.dumps(content), "utf-8")
     lab.serve_these([meeting(served, State(transcript=codes.pop("transcript", "done"), **codes))])
     return lab.server.bot_ids[0]
@@ -71,6 +73,7 @@ def test_what_is_late_comes_with_the_next_run_and_redoes_only_what_hangs_on_it(
     after = stages(lab)
     assert {name for name in after if after[name] != before[name]} == redone
     assert not warned(lab) & {"metadata_waiting", "transcript_waiting", "events_waiting"}
+    assert "expires_soon" in warned(lab), "run.json says until when the media are there"
     now = json.loads((lab.folder(0) / "recording.json").read_text())
     assert now["recording"]["title"] == "Budget"
     assert (lab.folder(0) / "source" / "transcript.json").is_file() is ("transcript" in late)

@@ -99,16 +99,18 @@ def test_bots_are_filtered_and_listed_as_ids_or_json(
 
 @covers("bots", "--expiring")
 @pytest.mark.parametrize(
-    ("left", "week", "hours"),
+    ("left", "week", "hours", "soon"),
     [
-        ({"days": 6}, True, False),
-        ({"days": 8}, False, False),
-        ({"hours": 3}, True, True),
-        ({"hours": -1}, False, False),
+        ({"days": 6}, True, False, False),
+        ({"days": 8}, False, False, False),
+        ({"hours": 73}, True, False, False),
+        ({"hours": 71}, True, False, True),
+        ({"hours": 3}, True, True, True),
+        ({"hours": -1}, False, False, False),
     ],
 )
 def test_bots_whose_media_are_deleted_soon_are_listed(
-    serve: Serve, command: Command, left: dict[str, int], week: bool, hours: bool
+    serve: Serve, command: Command, left: dict[str, int], week: bool, hours: bool, soon: bool
 ) -> None:
     ends_at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(**left)
     server = serve(expires_at=ends_at.isoformat())
@@ -116,7 +118,9 @@ def test_bots_whose_media_are_deleted_soon_are_listed(
     assert command("bots", "--expiring", "12h")[1].split() == (server.bot_ids if hours else [])
     assert command("bots", "--expiring", "soon")[0] == 2
     said = command("fetch", *server.bot_ids, "--out", "data", "-q")[2]
-    assert ("deleted for good at" in said) is hours
+    assert ("for good at" in said) is soon
+    [recording] = Path("data").glob("*/*/recording.json")
+    assert ("expires_soon" in recording.read_text("utf-8")) is soon
 
 
 def test_media_that_are_kept_for_ever_never_expire(serve: Serve, command: Command) -> None:
