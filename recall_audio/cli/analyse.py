@@ -13,6 +13,7 @@ from recall_audio.cli.locations import (
     one_recording,
     publish,
 )
+from recall_audio.cli.logs import say_notes
 from recall_audio.cli.options import quiet_option
 from recall_audio.cli.step_options import Chosen, step_options
 from recall_audio.model.options import FeatureOptions
@@ -140,7 +141,8 @@ def transcribe(
     check_clips(chosen["clips"])
     made, codes = make_engine(engine, values["model"], values["language"], values["url"]), {0}
     found = list(dict.fromkeys(f for place in folders for f in folders_at(place)))
-    with Progress(quiet=values["quiet"]) as progress:
+    quiet: bool = values["quiet"]
+    with Progress(quiet=quiet) as progress, say_notes("recall_audio.results.transcripts", quiet=quiet):
         for folder in found:
             try:
                 written = transcribe_folder(

@@ -17,6 +17,7 @@ from recall_audio.cli.locations import (
     publish,
     root_of,
 )
+from recall_audio.cli.logs import say_notes
 from recall_audio.cli.step_options import Chosen, step_options
 from recall_audio.model.options import ClipOptions, TranscriptOptions
 
@@ -167,7 +168,9 @@ def merge_transcripts(
 
     options: TranscriptOptions = chosen["transcript"]
     pseudonyms = _pseudonyms(coded, key_file)
-    for path in merge_files(one_recording(folder), files, forms, into, pseudonyms, options):
+    with say_notes("recall_audio.results.transcripts"):
+        written = merge_files(one_recording(folder), files, forms, into, pseudonyms, options)
+    for path in written:
         click.echo(publish(path))
 
 

@@ -1,10 +1,11 @@
 """Write log lines and messages to stderr, as text or as one JSON object each."""
 
+import contextlib
 import functools
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -96,6 +97,34 @@ def say(text: str, **facts: Any) -> None:
         _log.warning("%s", " ".join(text.split()), extra={"facts": facts})
     else:
         click.echo(text, err=True)
+
+
+class _Sayer(logging.Handler):
+    """Writes each record as a message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record's message to stderr."""
+        say(record.getMessage())
+
+
+@contextlib.contextmanager
+def say_notes(logger: str, *, quiet: bool = False) -> Iterator[None]:
+    """Write what a module notes about its results to stderr, while the block runs.
+
+    Args:
+        logger: the module's name.
+        quiet: write nothing.
+    """
+    log, handler = logging.getLogger(logger), _Sayer(logging.INFO)
+    level = log.level
+    if not quiet:
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def say_error(error: RecallAudioError) -> None:

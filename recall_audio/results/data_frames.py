@@ -41,7 +41,7 @@ TALK_COLUMNS: Mapping[str, Type] = {
         "talk_s", "talk_s_low", "talk_s_high", "exclusive_s", "overlapped_s", "presence_s",
         "share_of_talk", "share_of_talk_low", "share_of_talk_high",
         "share_of_speech", "share_of_meeting", "share_of_presence",
-        "turns", "longest_monologue_s", "shares_over", "reasons",
+        "turns", "longest_monologue_s", "words", "words_per_minute", "questions", "shares_over", "reasons",
     }
 }  # fmt: skip
 """Columns of ``Recording.talk``, indexed by speaker."""

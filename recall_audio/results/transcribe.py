@@ -96,6 +96,8 @@ def transcribe(
     """
     folder = Path(recording) if isinstance(recording, str | Path) else recording.folder
     transcribe_folder(folder, make_engine(engine, model, language), force=force)
+    if not isinstance(recording, str | Path):
+        recording.forget()
     return Transcript.from_json(read_json(Layout(folder).json(TRANSCRIPT), TRANSCRIPT))
 
 
@@ -184,7 +186,8 @@ def plan_chunks(documents: Documents, clips: ClipOptions) -> list[Chunk]:
 
 
 def _stems(documents: Documents) -> dict[str, str]:
-    return {s["participant"]: s["file"] for s in documents.get("stems", {}).get("stems", [])}
+    rows = documents.get("stems", {}).get("stems", [])
+    return {s["participant"]: s["file"] for s in rows if s["file"]}  # one who never speaks has no file
 
 
 def _left_out(documents: Documents) -> list[Finding]:

@@ -32,7 +32,8 @@ from recall_audio.transcripts import ReadTranscript, read_transcript
 from recall_audio.transcripts.attribution import in_order, own_segments, share_out
 from recall_audio.transcripts.readers import ReadSegment
 
-_log = logging.getLogger(__name__)
+NOTES = logging.getLogger(__name__)
+"""Gets what a reader of a transcript should know: rows that were mended, words that were dropped."""
 
 
 def merge_files(
@@ -96,7 +97,7 @@ def keep(
         MachineError: the disk is full.
     """
     for finding in transcript.findings:
-        _log.warning("%s: %s", folder.name, finding.message)
+        NOTES.info("%s: %s", folder.name, finding.message)
     is_own = into is None and pseudonyms is None
     if pseudonyms is not None:
         documents, recoded = recode_documents({"recording": need(documents, "recording")}, pseudonyms)
@@ -219,7 +220,7 @@ def _channel_labels(documents: Documents) -> list[str]:
     poly = stems.get("poly")
     if poly:
         return list(poly["channels"])
-    return [s["participant"] for s in stems.get("stems", [])]
+    return [s["participant"] for s in stems.get("stems", []) if s["file"]]
 
 
 def _of_channels(

@@ -253,7 +253,7 @@ def words_of(transcript: Transcript) -> list[Said]:
 
 def error_rates(said: Sequence[Said], found: Sequence[Said]) -> tuple[float, float]:
     """Return cpWER and the word error by speaker as labelled, %."""
-    from meeteval.wer import cpwer, siso_word_error_rate
+    from meeteval.wer import cp_word_error_rate, siso_word_error_rate
 
     def texts(words: Sequence[Said]) -> dict[str, str]:
         by_speaker: dict[str, list[str]] = {}
@@ -262,7 +262,7 @@ def error_rates(said: Sequence[Said], found: Sequence[Said]) -> tuple[float, flo
         return {k: " ".join(v) for k, v in by_speaker.items()}
 
     truth, hypothesis = texts(said), texts(found)
-    cp = cpwer(truth, hypothesis)
+    cp = cp_word_error_rate(truth, hypothesis)
     errors = sum(
         siso_word_error_rate(truth.get(k, ""), hypothesis.get(k, "")).errors
         for k in truth.keys() | hypothesis.keys()

@@ -69,7 +69,8 @@ def test_the_transcript_of_recall_is_merged_by_participant(
     table = rec.merge_transcripts([file])
     expected = [[at_s, at_s + 0.5, first, "Ready?"], [then_s, then_s + 0.5, second, "Yes, all."]]
     assert table[["start_s", "end_s", "speaker", "text"]].to_numpy().tolist() == sorted(expected)
-    assert "left out" in caplog.text
+    findings = json.loads((processed / "transcript.json").read_text("utf-8"))["findings"]
+    assert any("left out" in f["message"] for f in findings)
     segments = json.loads((processed / "transcript.json").read_text("utf-8"))["segments"]
     (words,) = (s["words"] for s in segments if s["speaker"] == second)
     edges = [then_s, then_s + 0.25, then_s + 0.5]

@@ -29,8 +29,7 @@ _PER_SPEAKER = 2000
 
 def marked(folder: Path, rate_hz: int = 16_000) -> Path:
     """Overwrite a processed recording's stems with such that say where they are heard."""
-    stems = json.loads((folder / "stems.json").read_text("utf-8"))["stems"]
-    for i, stem in enumerate(stems):
+    for i, stem in enumerate(written_stems(folder)):
         n_samples = stem["n_samples"]
         values = np.arange(n_samples) // TENTH + 1 + i * _PER_SPEAKER
         samples = values.astype(np.int16)
@@ -43,7 +42,13 @@ def marked(folder: Path, rate_hz: int = 16_000) -> Path:
 
 def labels_of(folder: Path) -> list[str]:
     """The labels in the order of the stems."""
-    return [s["participant"] for s in json.loads((folder / "stems.json").read_text("utf-8"))["stems"]]
+    return [s["participant"] for s in written_stems(folder)]
+
+
+def written_stems(folder: Path) -> list[dict[str, Any]]:
+    """The stems that have a file."""
+    stems = json.loads((folder / "stems.json").read_text("utf-8"))["stems"]
+    return [stem for stem in stems if stem["file"]]
 
 
 def words_in(samples: Any, labels: list[str]) -> list[dict[str, Any]]:
