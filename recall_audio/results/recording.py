@@ -63,10 +63,6 @@ class Recording:
         """Return every JSON file of the folder as plain values, by kind."""
         return documents.read_documents(self.folder)
 
-    def forget(self) -> None:
-        """Read the files of the folder again when they are next used."""
-        vars(self).pop("documents", None)
-
     @property
     def facts(self) -> dict[str, Any]:
         """Return what the API says of the meeting, with None where it says nothing.
@@ -286,7 +282,7 @@ class Recording:
 
         paths = [Path(file) for file in files]
         upload_written(merge_files(self.folder, paths, into=None if into is None else Path(into)))
-        self.forget()
+        vars(self).pop("documents", None)  # they have changed
         columns = ["start_s", "end_s", "speaker", "text", "in_speech"]
         said = read_files(self.documents, paths).segments
         return data_frame((columns, [[getattr(s, c) for c in columns] for s in said]))

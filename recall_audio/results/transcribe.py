@@ -97,7 +97,7 @@ def transcribe(
     folder = Path(recording) if isinstance(recording, str | Path) else recording.folder
     transcribe_folder(folder, make_engine(engine, model, language), force=force)
     if not isinstance(recording, str | Path):
-        recording.forget()
+        vars(recording).pop("documents", None)  # they have changed
     return Transcript.from_json(read_json(Layout(folder).json(TRANSCRIPT), TRANSCRIPT))
 
 
