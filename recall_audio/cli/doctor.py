@@ -36,6 +36,7 @@ _LEAST_FREE_BYTES = 2 << 30
 """Free space below which an hour's meeting of many people may not fit."""
 
 _EXTRAS = {
+    "quick": ("sphn", "decoding Opus at half the CPU"),
     "listen": ("tornado", "the command listen"),
     "parquet": ("pyarrow", "Parquet tables"),
     "score": ("pyannote.metrics", "the command score"),

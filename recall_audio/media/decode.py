@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from recall_audio.errors import ItemError
+from recall_audio.media import opus
 from recall_audio.media.frames import FrameReader, Heard, float_scale
 from recall_audio.media.pcm_file import FULL_SCALE, WorkFull, WorkWriter
 from recall_audio.media.probe import (
@@ -75,6 +76,8 @@ def decode(
     writer = WorkWriter(work, options.rate_hz, math.ceil(limit_s * options.rate_hz))
     if container == "raw":
         return _raw(path, writer, declared_format)
+    if container == "ogg" and (decoded := _whole_opus(path, work, options, limit_s)) is not None:
+        return decoded
     return _packed(path, container, writer, limit_s)
 
 
@@ -125,6 +128,27 @@ def _packed(path: Path, container: str, writer: WorkWriter, limit_s: float) -> D
         heard.decoded_s,
         heard.inserted_s,
     )
+
+
+def _whole_opus(path: Path, work: Path, options: DecodeOptions, limit_s: float) -> Decoded | None:
+    """Decode a whole Opus file at the working rate; return None where that is not possible."""
+    if options.rate_hz != opus.RATE_HZ or not opus.is_installed():
+        return None
+    whole = opus.whole_opus(path)
+    if whole is None or whole.n_samples > limit_s * opus.RATE_HZ:
+        return None
+    with open_audio(path, "ogg") as (_source, audio):
+        found = describe_stream(audio, "ogg")
+    try:
+        with WorkWriter(work, opus.RATE_HZ, whole.n_samples + 1) as writer:
+            writer.source_rate(opus.RATE_HZ)
+            for block in opus.decode_whole(path, whole):
+                writer.push(block)
+            writer.drain()
+    except ValueError:
+        return None  # a packet that only PyAV gets over
+    findings = (*_length_findings(writer, found, capped=False), *_low_finding(writer))
+    return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, (), findings, writer.position_s)
 
 
 def _joined(found: Probe | None, following: Probe | None) -> Probe | None:
