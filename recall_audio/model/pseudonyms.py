@@ -13,7 +13,6 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from recall_audio.errors import UsageError
@@ -25,8 +24,6 @@ SHORTEST_KEY_BYTES = 16
 LEFT_OUT = "left_out"
 """Why a pseudonymised recording has no downloaded files (``MediaFile.problem``)."""
 
-_EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-_UUID = "-".join(rf"[0-9a-fA-F]{{{n}}}" for n in (8, 4, 4, 4, 12))
 _BOT_KEEPS = ("join_at",)
 _RECORDING_KEEPS = ("started_at", "completed_at", "expires_at")
 _PLATFORMS = frozenset(
@@ -44,8 +41,33 @@ _ID_FIELDS = frozenset(
      "role_id", "guid", "account_id"}
 )  # fmt: skip
 """Fields of ``extra_data`` whose values are ids. Keys are the platform's, so they too can hold a name."""
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?")
-_PROBLEM = re.compile(r"[a-z_]{1,24}")
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?")
+CODES = frozenset(
+    """
+    absurd_times bad_payload bad_segment bad_webhook_secret cannot_listen cannot_write
+    changed_input crashed cut_short damaged_audio damaged_file deadline deleted disk_full
+    drift_borrowed drift_unobservable duration_differs duration_mismatch empty_audio
+    encoder_delay_unknown engine_failed engine_refused failed found_far gone interrupted
+    leakage_decides lost missing missing_file mix_from_video mix_unexplained network
+    no_audio no_audio_mixed no_audio_separate no_bot_id no_bucket no_cluster no_credit
+    no_detector no_encoder no_key no_model no_ownership no_participant_events no_parts
+    no_result no_sample no_scorer no_segments no_speaker no_stem no_timeline no_transcript
+    no_url no_webhook_secret no_worker nominal_start_kept not_audio not_rttm not_shared
+    odd_byte odd_name offset_removed opposite_polarity other_place other_schema
+    other_version overload overtaken own_echo pagination_loop part_missing persons_apart
+    persons_joined pseudonymised queue_taken raw_undeclared restarted rows_dropped
+    same_person_twice set_aside shared_room short slow speaker_incomplete speaker_unknown
+    speech_uncertain stem_below_target step store_failed store_refused timeout tls too_large
+    too_long transcript_mended unexpected unexpected_encoding unexpected_redirect
+    unknown_text unsafe_path url_not_allowed voice_without_track waf_blocked waiting
+    words_dropped words_unassigned wrong_region
+    """.split()  # noqa: SIM905 - words are easier to read and to add to than a list of strings
+)
+"""Codes of this package's findings and errors; any other text in their place may name a person."""
+OTHER_CODE = "other"
+"""Stands for a code that is not of :data:`CODES`."""
+KEPT_APART = "the recording itself says why"
+"""Stands for the reason why two persons are kept apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +163,9 @@ class Pseudonyms:
             spoke=None if meeting.spoke is None else tuple(numbers[i] for i in meeting.spoke if i in numbers),
         )
         renamed = {before[i]: after[numbers[i]] for i in before if i in numbers}
-        recoded = Recoded(
-            coded, numbers, renamed, after, parts, self._words(meeting, coded, renamed | parts), self
-        )
+        recoded = Recoded(coded, numbers, renamed, after, parts, self)
         findings = tuple(recoded.finding(f) for f in meeting.findings)
         return replace(recoded, meeting=replace(coded, findings=findings))
-
-    def _words(self, meeting: Meeting, coded: Meeting, known: Mapping[str, str]) -> dict[str, str]:
-        """Return every identifier that may stand in a sentence, and what replaces it."""
-        words = dict(known)
-        for person, under_code in zip(meeting.participants, coded.participants, strict=True):
-            words |= {person.name: under_code.name or ""} if person.name else {}
-            words |= {person.email: under_code.email or ""} if person.email else {}
-            words |= _leaves(person.extra_data, under_code.extra_data)
-        for facts, codes in ((meeting.bot, coded.bot), (meeting.recording, coded.recording)):
-            words |= {str(facts[k]): str(codes[k]) for k in ("id", "meeting_id") if facts.get(k)}
-        words |= {str(meeting.bot["name"]): "the bot"} if meeting.bot.get("name") else {}
-        return {old: new for old, new in words.items() if old.strip() and not _is_count(old)}
 
     def _coded(self, facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         found = {k: facts.get(k) for k in names if k in facts}
@@ -187,7 +195,6 @@ class Recoded:
         labels: label to the label under codes.
         coded_labels: each number to the label under codes.
         parts: part id to its code.
-        words: every identifier to what stands for it in a sentence.
         pseudonyms: by which.
     """
 
@@ -196,34 +203,24 @@ class Recoded:
     labels: Mapping[str, str]
     coded_labels: Mapping[int, str]
     parts: Mapping[str, str]
-    words: Mapping[str, str]
     pseudonyms: Pseudonyms
 
     def finding(self, finding: Finding) -> Finding:
-        """Return a finding with codes instead of identifiers."""
-        where = {**self.labels, **self.parts}.get(finding.where, self.text(finding.where))
-        return replace(finding, message=self.text(finding.message), where=where)
+        """Return a finding with its code in words instead of its sentence, which may name anyone."""
+        code = finding.code if finding.code in CODES else OTHER_CODE
+        where = {**self.labels, **self.parts}.get(finding.where, "")
+        return Finding(code, sentence_of(code), where, "note" if finding.severity == "note" else "warning")
 
-    def text(self, sentence: str) -> str:
-        """Return a sentence with every identifier in it replaced.
 
-        Whole words only are replaced, the longest first. Unknown emails and UUIDs are replaced too, such as
-        the id of an artifact or of a part that is gone.
-        """
-        longest_first = sorted(self.words, key=len, reverse=True)
-        pattern = "|".join((*map(re.escape, longest_first), _EMAIL, _UUID))
-        return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", self._code_of, sentence)
-
-    def _code_of(self, found: re.Match[str]) -> str:
-        word = found[0]
-        unknown = self.pseudonyms.email if "@" in word else partial(self.pseudonyms.code, "id")
-        return self.words[word] if word in self.words else unknown(word)
+def sentence_of(code: str) -> str:
+    """Return the sentence of a finding in a copy."""
+    return f"{code.replace('_', ' ').capitalize()}; the recording itself says more."
 
 
 def _times(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Return the times among some fields, None for whatever else stands there."""
     found = {k: facts[k] for k in names if k in facts}
-    return {k: v if isinstance(v, str) and _TIME.fullmatch(v) else None for k, v in found.items()}
+    return {k: v if isinstance(v, str) and TIME.fullmatch(v) else None for k, v in found.items()}
 
 
 def _known(value: object, words: frozenset[str]) -> str | None:
@@ -235,23 +232,9 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, (str, int)) and not isinstance(value, bool) and bool(str(value).strip())
 
 
-def _is_count(word: str) -> bool:
-    """Return whether a word is a number so short that any sentence may hold it (no id is that short)."""
-    return word.isdecimal() and len(word) < 6
-
-
 def _left_out(media: MediaFile) -> MediaFile:
     """Return a file that is left out of the copy, or one missing for its own reason."""
     why = LEFT_OUT if media.file else media.problem
-    if why is not None and why != LEFT_OUT and not _PROBLEM.fullmatch(why):
+    if why is not None and why != LEFT_OUT and why not in CODES:
         why = "missing"
     return MediaFile(format=_known(media.format, _FORMATS), duration_s=media.duration_s, problem=why)
-
-
-def _leaves(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the plain values of a nested mapping by those in the same places of another."""
-    found: dict[str, str] = {}
-    for name, value in (after or {}).items():
-        old = (before or {})[name]
-        found |= _leaves(old, value) if isinstance(value, Mapping) else {str(old).strip(): str(value)}
-    return found

@@ -17,7 +17,7 @@ reach the copy.
 
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from recall_audio.media.wav import copy_wav
 from recall_audio.model.alignment import Alignment
 from recall_audio.model.labels import speakers_json
 from recall_audio.model.meeting import Meeting
-from recall_audio.model.options import TalkOptions
+from recall_audio.model.options import STEPS, StemOptions, TalkOptions
 from recall_audio.model.outcome import Finding
 from recall_audio.model.persons import (
     Persons,
@@ -39,9 +39,9 @@ from recall_audio.model.persons import (
     shared_keys_of,
     with_persons,
 )
-from recall_audio.model.pseudonyms import Pseudonyms, Recoded
+from recall_audio.model.pseudonyms import KEPT_APART, Pseudonyms, Recoded
 from recall_audio.model.speech import SpeechResult
-from recall_audio.model.stems import Stem
+from recall_audio.model.stems import Mixdown, Residual, Stem
 from recall_audio.model.talk import Talk
 from recall_audio.pipeline.documents import (
     Documents,
@@ -53,10 +53,12 @@ from recall_audio.pipeline.documents import (
 )
 from recall_audio.pipeline.manifest import describe
 from recall_audio.pipeline.plan import STAGES, stage_keys
-from recall_audio.pipeline.process import options_of
+from recall_audio.pipeline.process import options_of, parameters_of
 from recall_audio.pipeline.report import render_report
 from recall_audio.pipeline.talk import talk_of, view_of, with_sensitivity
+from recall_audio.results.copy_check import check_copy
 
+_MIXDOWN, _RESIDUAL = (tuple(f.name for f in fields(kind)) for kind in (Mixdown, Residual))
 _STAGE_KEEPS = ("name", "key", "status", "seconds", "cpu_seconds")
 
 
@@ -74,13 +76,16 @@ def recode_documents(documents: Documents, pseudonyms: Pseudonyms) -> tuple[Docu
     if "alignment" in documents:
         coded["alignment"] = _alignment(Alignment.from_json(documents["alignment"]), recoded).to_json()
     if "segments" in documents:
-        speech = _speech(SpeechResult.from_json(documents["segments"], documents.get("leakage")), recoded)
+        segments = documents["segments"]
+        segments = {**segments, "parameters": _known_options("speech", segments["parameters"])}
+        speech = _speech(SpeechResult.from_json(segments, documents.get("leakage")), recoded)
         coded["segments"] = speech.to_json()
         coded |= {"leakage": speech.leakage_json()} if "leakage" in documents else {}
     if "stems" in documents:
         coded["stems"] = _stems(documents["stems"], recoded)
     if "run" in documents:
         coded["run"] = _run(documents["run"], recoded)
+    check_copy(coded, recoded)
     return coded, recoded
 
 
@@ -92,7 +97,7 @@ def _speakers(documents: Documents, recoded: Recoded) -> dict[str, Any]:
     for row in shared_keys_of(documents.get("speakers", {})):
         ids = tuple(recoded.participants[i] for i in row.participant_ids if i in recoded.participants)
         coded = [k for i in ids for k in keys.get(i, ()) if k.partition(":")[0] == row.kind]
-        rows += [SharedKey(coded[0], ids, recoded.text(row.apart))] if coded else []
+        rows += [SharedKey(coded[0], ids, KEPT_APART if row.apart else "")] if coded else []
     labels = recoded.coded_labels
     return with_persons(speakers_json(people, labels), labels, Persons(shared=tuple(rows)))
 
@@ -110,7 +115,7 @@ def _alignment(alignment: Alignment, recoded: Recoded) -> Alignment:
             part,
             part_id=recoded.parts[part.part_id],
             participant_id=recoded.participants[part.participant_id],
-            reason=recoded.text(part.reason),
+            reason="",
             drift_from=None if part.drift_from is None else recoded.parts[part.drift_from],
         )
         for part in alignment.parts
@@ -143,7 +148,7 @@ def _stems(stems: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
             **{name: stem[name] for name in names},
             "file": None if stem["file"] is None else renamed(stem["file"], recoded),
             "participant": recoded.labels[stem["participant"]],
-            "reason": recoded.text(stem["reason"]),
+            "reason": "",
             "ids": [recoded.participants[i] for i in stem.get("ids", ()) if i in recoded.participants],
         }
         for stem in stems["stems"]
@@ -153,16 +158,20 @@ def _stems(stems: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
     return {
         "parameters": _stem_parameters(stems["parameters"], recoded),
         "stems": rows,
-        "mixdown": stems["mixdown"],
+        "mixdown": {name: stems["mixdown"][name] for name in _MIXDOWN} if stems["mixdown"] else None,
         "poly": {"file": poly["file"], "channels": channels} if poly else None,
-        "residual": stems["residual"],
+        "residual": {name: stems["residual"][name] for name in _RESIDUAL} if stems["residual"] else None,
         "findings": _plain_findings(stems["findings"], recoded),
     }
 
 
 def _run(run: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
     """Return the manifest without inputs and outputs, which are other files in the copy."""
-    parameters = {**run["parameters"], "stems": _stem_parameters(run["parameters"]["stems"], recoded)}
+    given = {
+        step: _known_options(step, values) for step, values in run["parameters"].items() if step in STEPS
+    }
+    parameters = parameters_of(options_of(given))
+    parameters["stems"] = _stem_parameters(run["parameters"]["stems"], recoded)
     stages = [
         {
             **{name: stage[name] for name in _STAGE_KEEPS},
@@ -183,7 +192,13 @@ def _run(run: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
 
 
 def _stem_parameters(parameters: Mapping[str, Any], recoded: Recoded) -> dict[str, Any]:
-    return {**parameters, "speakers": [recoded.labels[label] for label in parameters["speakers"]]}
+    known = asdict(StemOptions(**_known_options("stems", parameters)))
+    return {**known, "speakers": [recoded.labels[label] for label in parameters["speakers"]]}
+
+
+def _known_options(step: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a step that this version knows."""
+    return {field.name: values[field.name] for field in fields(STEPS[step]) if field.name in values}
 
 
 def _findings(findings: Iterable[Finding], recoded: Recoded) -> tuple[Finding, ...]:
