@@ -170,6 +170,7 @@ class Track:
 
 
 Status = Literal["aligned", "drift_unobservable", "step", "no_match", "silent", "no_mix"]
+PlacedBy = Literal["itself", "participant", "all", "background", "leak", "nominal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,10 @@ class PartAlignment:
         drift_from: part id whose drift was borrowed (one device, one clock), or None.
         residuals: ``((mix_s, lag_error_ms, weight), ...)`` of the windows about the map, for the report.
         opposite: its polarity is opposite to the mix's.
+        placed_by: what its place rests on: ``itself``, what is said in it; ``participant`` or ``all``,
+            whose other parts were placed; ``background``: its own noise in the mix; ``leak``: others' voices,
+            which may have come late; ``nominal``: the API's word alone.
+        holds_mix: it holds what all other participants say, as loud as their own tracks do.
     """
 
     part_id: str
@@ -208,6 +213,8 @@ class PartAlignment:
     drift_from: str | None = None
     residuals: tuple[tuple[float, float, float], ...] = ()
     opposite: bool = False
+    placed_by: PlacedBy = "nominal"
+    holds_mix: bool = False
 
     @property
     def start_s(self) -> float:
@@ -231,6 +238,8 @@ class PartAlignment:
             "time_map": self.time_map.to_json(),
             "residuals": [list(r) for r in self.residuals],
             "opposite": self.opposite,
+            "placed_by": self.placed_by,
+            "holds_mix": self.holds_mix,
         }
 
     @staticmethod

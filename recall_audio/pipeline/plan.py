@@ -82,7 +82,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="align",
-            revision=3,
+            revision=4,
             function="run_align",
             reads=("decode",),
             step="align",

@@ -28,6 +28,10 @@ _MISSING_CODES = {
 _COVERED_BY = {
     "nominal_start_kept": "alignment",
     "step": "alignment",
+    "placed_by_participant": "alignment",
+    "placed_by_all": "alignment",
+    "placed_by_background": "alignment",
+    "placed_by_leak": "alignment",
     "drift_borrowed": "alignment",
     "drift_unobservable": "alignment",
     "encoder_delay_unknown": "alignment",

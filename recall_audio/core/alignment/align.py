@@ -9,63 +9,46 @@
     decision      aligned or not, how sure, and the time map                          here, confidence
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-import numpy as np
-
-from recall_audio.core.alignment.candidates import (
-    BELOW_OWN_NONE_DB,
-    candidate_scores,
-    competing_gains,
-    own_gain,
-)
 from recall_audio.core.alignment.confidence import (
+    LATEST_LEAK_S,
     WANDER_STEPS,
+    WORST_CLOCK_PPM,
+    Expected,
     SharedDrift,
     confidence,
     drift_bound_ppm,
     drift_is_observable,
-    explained_share,
-    path_spread,
     share_drift,
     uncertainty_ms,
 )
-from recall_audio.core.alignment.correlation import inverted
-from recall_audio.core.alignment.lag_path import LagPath, find_lag_path, locate_steps
+from recall_audio.core.alignment.lag_path import LagPath, locate_steps
 from recall_audio.core.alignment.search import PartSearch, search_part
-from recall_audio.model.alignment import Alignment, PartAlignment, PartAudio, Status, TimeMap
+from recall_audio.core.alignment.together import PartCase, examine_parts
+from recall_audio.model.alignment import Alignment, PartAlignment, PartAudio, PlacedBy, Status, TimeMap
 from recall_audio.model.options import AlignOptions
 from recall_audio.model.outcome import CountCallback, Finding
 from recall_audio.typing import FloatArray, Samples
 from recall_audio.units import RATE_HZ
 
-PLACING_SCORE = 1.2
-"""Sum of scores from which a part is placed: two clear cells."""
-
-EXPLAINED_SHARE = 0.55
-"""Share of what is loud in a part that must be in the mix, ..."""
-
-EXPLAINED_SHARE_WHERE_SPREAD = 0.3
-LEAST_SPREAD = 0.75
-"""... or less, where it is spread over the whole part at one lag: then the rest is noise of its own."""
-
-LEAP = RATE_HZ // 2
-"""A step longer than this, samples, is longer than a window: then the part is not at one lag."""
-
-WHISPER_DB = 12.0
-"""A part whose strongest voice is this far below the other parts' (median) holds none of its own."""
-
-STANDS_OUT_DB = 15.0
-"""A part that is not found and never this far above its floor holds no speech."""
-
-MOST_RESIDUALS = 600
-"""Windows of a part whose residuals are kept for the report."""
-
-KEPT = "the nominal start stands"
+TOO_LITTLE = "it holds too little to be found by itself, and lies where"
+NO_VOICE = "no voice that is surely its own was found in it"
+HELD: Mapping[PlacedBy, str] = {
+    "participant": f"{TOO_LITTLE} the participant's other parts put it",
+    "all": f"{TOO_LITTLE} all participants' parts put it",
+    "background": f"{NO_VOICE}: it lies where its background noise is in the mix",
+    "leak": f"{NO_VOICE}: it lies by others' voices, which may have come up to 1 s late",
+}
+"""What is said of a part by what placed it."""
 
 FAR_S = 3.0
 """Distance from its nominal start at which a part is named, seconds: starts are wrong by up to 2."""
+
+COLLIDING_S = 1.0
+"""Overlap of two parts of one participant from which they collide, seconds."""
 
 DELAY_UNKNOWN = Finding(
     "encoder_delay_unknown",
@@ -133,22 +116,45 @@ def reconcile(
 def findings_of(parts: Sequence[PartAlignment], encoder_delay_known: bool | None) -> tuple[Finding, ...]:
     """Return the findings on the parts, in their order, and on the mix."""
     found = [f for part in parts for f in (_finding_of(part), *_notes_of(part)) if f is not None]
+    found += _collisions(parts)
     return (*found, DELAY_UNKNOWN) if encoder_delay_known is False else tuple(found)
 
 
 def _finding_of(part: PartAlignment) -> Finding | None:
     """Return the finding on one part, None where it is aligned."""
-    text = f"{part.reason[:1].upper()}{part.reason[1:]}."
-    if part.status in {"no_match", "no_mix"}:
-        return Finding("nominal_start_kept", text, part.part_id)
-    if part.status == "silent":
-        return Finding("nominal_start_kept", text, part.part_id, severity="note")
-    if part.status == "step":
-        return Finding("step", text, part.part_id)
-    if part.status == "drift_unobservable":
+    by_others = part.placed_by not in {"itself", "nominal"}
+    matters = part.status in {"step", "no_match", "no_mix"} or part.placed_by == "leak"
+    if part.holds_mix:
+        code = "holds_whole_mix"
+    elif part.status == "step":
+        code = "step"
+    elif by_others:
+        code = f"placed_by_{part.placed_by}"
+    elif part.status in {"no_match", "no_mix", "silent"}:
+        code = "nominal_start_kept"
+    elif part.status == "drift_unobservable":
         code = "drift_borrowed" if part.drift_from else "drift_unobservable"
-        return Finding(code, text, part.part_id, severity="note")
-    return None
+    else:
+        return None
+    text = f"{part.reason[:1].upper()}{part.reason[1:]}."
+    return Finding(code, text, part.part_id, severity="warning" if matters else "note")
+
+
+def _collisions(parts: Sequence[PartAlignment]) -> Iterator[Finding]:
+    """Yield where two parts of one participant lie on top of each other, and their nominal starts do not."""
+    for participant_id in dict.fromkeys(p.participant_id for p in parts):
+        own = sorted((p for p in parts if p.participant_id == participant_id), key=lambda p: p.start_s)
+        for first, second in pairwise(own):
+            over_s = min(first.time_map.end_s, second.time_map.end_s) - second.start_s
+            moved_s = [p.start_s - p.nominal_start_s for p in (first, second)]
+            ends = [p.time_map.end_s - by_s for p, by_s in zip((first, second), moved_s, strict=True)]
+            said_s = min(ends) - max(first.nominal_start_s, second.nominal_start_s)
+            if over_s > COLLIDING_S >= said_s:
+                text = (
+                    f"It lies over {over_s:.1f} s of part {first.part_id} of the same participant, though "
+                    "their nominal starts are apart: one of the two may be in a wrong place."
+                )
+                yield Finding("parts_collide", text, second.part_id)
 
 
 def _notes_of(part: PartAlignment) -> Iterator[Finding]:
@@ -165,27 +171,6 @@ def _notes_of(part: PartAlignment) -> Iterator[Finding]:
             "Its polarity is opposite to the mix's: it was aligned upside down, and its stem is as recorded."
         )
         yield Finding("opposite_polarity", text, part.part_id, severity="note")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _PartCase:
-    """A part with its path, or with the reason why it is not placed.
-
-    Attributes:
-        part: the part.
-        search: what was found of it by itself.
-        path: its lag through time, None where there is none.
-        share: share of what is loud in it that is in the mix, 0 to 1.
-        refused: status of a part that is not placed, None of one that is.
-        reason: why it is not placed.
-    """
-
-    part: PartAudio
-    search: PartSearch
-    path: LagPath | None
-    share: float
-    refused: Status | None
-    reason: str
 
 
 def keep_nominal_start(
@@ -207,61 +192,19 @@ def decide_parts(
     mix: Samples, parts: Sequence[PartAudio], searches: Sequence[PartSearch]
 ) -> tuple[PartAlignment, ...]:
     """Decide the alignment of each part beside all others, in their order."""
-    candidates = [s.candidates for s in searches]
-    competing = competing_gains(candidates, [p.participant_id for p in parts], len(mix))
-    gains_db = _own_gains([own_gain(c, db) for c, db in zip(candidates, competing, strict=True)])
-    cases = [_examine(*facts) for facts in zip(parts, searches, competing, gains_db, strict=True)]
+    cases = examine_parts(mix, parts, searches)
     return tuple(_decide(mix, case, cases) for case in cases)
 
 
-def _own_gains(gains_db: Sequence[float]) -> list[float]:
-    """Return the own voices' gains, raised where only leaked voices can have set them.
-
-    No part's own voice is far below the other parts'. A part below that gets a gain at which none of its
-    candidates counts.
-    """
-    known = [g for g in gains_db if np.isfinite(g)]
-    least_db = float(np.median(known)) - WHISPER_DB if len(known) > 1 else -np.inf
-    return [max(g, least_db) + (BELOW_OWN_NONE_DB if g < least_db else 0.0) for g in gains_db]
-
-
-def _examine(part: PartAudio, search: PartSearch, competing_db: FloatArray, own_gain_db: float) -> _PartCase:
-    """Find a part's path, or the reason why it is not placed."""
-    candidates = search.candidates
-    if not np.any(search.cells.loud) or (len(candidates) == 0 and search.cells.range_db < STANDS_OUT_DB):
-        reason = f"nothing in it stands out from its background; {KEPT}"
-        return _PartCase(part, search, None, 0.0, "silent", reason)
-    path = find_lag_path(candidates, candidate_scores(candidates, own_gain_db, competing_db))
-    if path is None or float(np.sum(path.score)) < PLACING_SCORE:
-        leaked = len(candidates) > 0 and float(np.mean(competing_db > candidates.gain_db)) > 0.5
-        found = (
-            "only other participants' voices were found in it"
-            if leaked
-            else "nothing in it was found in the mix"
-        )
-        if search.whole_mix:
-            found += ", which was searched from end to end, upright and upside down"
-        return _PartCase(part, search, None, 0.0, "no_match", f"{found}; {KEPT}")
-    share = explained_share(search, path)
-    if share < EXPLAINED_SHARE and not _at_one_lag(search, path, share):
-        reason = (
-            f"only {share:.0%} of what is loud in it is in the mix, so it may be another meeting's; {KEPT}"
-        )
-        return _PartCase(part, search, path, share, "no_match", reason)
-    return _PartCase(part, search, path, share, None, "")
-
-
-def _at_one_lag(search: PartSearch, path: LagPath, share: float) -> bool:
-    """Return whether the path visits most of a part at nearly one lag."""
-    leaps = bool(np.any(np.abs(np.diff(path.lines.level)) > LEAP))
-    return share >= EXPLAINED_SHARE_WHERE_SPREAD and path_spread(search, path) >= LEAST_SPREAD and not leaps
-
-
-def _decide(mix: Samples, case: _PartCase, cases: Sequence[_PartCase]) -> PartAlignment:
+def _decide(mix: Samples, case: PartCase, cases: Sequence[PartCase]) -> PartAlignment:
     """Decide the alignment of one part, with the others' drift where it shows none."""
+    if case.refused is not None and case.expected is not None:
+        return _expect_part(case, case.expected)
     if case.path is None or case.refused is not None:
         sure = None if case.refused == "silent" else _refused_confidence(case)
         return keep_nominal_start(case.part, case.refused or "no_match", case.reason, sure)
+    if case.holds_all:
+        return _place_recorder(_place_part(mix, case, case.path, None))
     if drift_is_observable(case.path.lines):
         return _place_part(mix, case, case.path, None)
     others = [
@@ -276,12 +219,42 @@ def _decide(mix: Samples, case: _PartCase, cases: Sequence[_PartCase]) -> PartAl
     return _place_part(mix, case, case.path.with_slope(shared.drift_ppm * 1e-6 if shared else 0.0), shared)
 
 
-def _refused_confidence(case: _PartCase) -> float:
+def _place_recorder(part: PartAlignment) -> PartAlignment:
+    """Return the alignment of a part that holds everything: it lies by others' voices."""
+    late_ms = LATEST_LEAK_S * 1e3
+    reason = (
+        "it holds what all others say, as loud as their own tracks do, so it may be a recording of the whole "
+        "meeting: it lies by these voices, which may have come up to 1 s late"
+    )
+    uncertainty = max(part.uncertainty_ms or 0.0, late_ms)
+    return replace(part, reason=reason, uncertainty_ms=uncertainty, placed_by="leak", holds_mix=True)
+
+
+def _expect_part(case: PartCase, place: Expected) -> PartAlignment:
+    """Return the alignment of a part that is placed by what else there is."""
+    part, silent = case.part, case.refused == "silent"
+    ppm, bound_ppm = (place.drift_ppm or 0.0), None if place.drift_ppm is not None else WORST_CLOCK_PPM
+    return PartAlignment(
+        part_id=part.part_id,
+        participant_id=part.participant_id,
+        nominal_start_s=part.nominal_start_s,
+        time_map=TimeMap.straight(place.start_s, len(part.samples) / RATE_HZ, ppm),
+        status="silent" if silent else "drift_unobservable",
+        confidence=None if silent else round(place.agreement, 4),
+        uncertainty_ms=round(place.half_width_s * 1e3, 5),
+        reason=f"{HELD[place.source]} (±{place.half_width_s * 1e3:.1f} ms)",
+        drift_bound_ppm=bound_ppm,
+        opposite=place.opposite,
+        placed_by=place.source,
+    )
+
+
+def _refused_confidence(case: PartCase) -> float:
     """Return the confidence of a part that was refused: below every part that was placed."""
     return round(confidence(case.path, case.share) * case.share, 4) if case.path else 0.0
 
 
-def _place_part(mix: Samples, case: _PartCase, path: LagPath, shared: SharedDrift | None) -> PartAlignment:
+def _place_part(mix: Samples, case: PartCase, path: LagPath, shared: SharedDrift | None) -> PartAlignment:
     """Return the alignment of a part that is placed.
 
     Its `path` has the slope that is to hold.
@@ -292,13 +265,13 @@ def _place_part(mix: Samples, case: _PartCase, path: LagPath, shared: SharedDrif
         bound_ppm = own.sigmas_95 * own.slope_sigma * 1e6
     else:
         bound_ppm = shared.bound_ppm if shared else drift_bound_ppm(own)
-    samples = inverted(part.samples) if case.search.opposite else part.samples
+    samples = case.search.upright(part.samples)
     steps = locate_steps(samples, mix, path, case.search.candidates)
     return PartAlignment(
         part_id=part.part_id,
         participant_id=part.participant_id,
         nominal_start_s=part.nominal_start_s,
-        time_map=_time_map(path, steps, len(part.samples)),
+        time_map=path.time_map(steps, len(part.samples)),
         status="step" if len(steps) else "aligned" if observable else "drift_unobservable",
         drift_ppm=round(own.slope * 1e6, 4) if observable else None,
         confidence=confidence(path, case.share),
@@ -306,8 +279,9 @@ def _place_part(mix: Samples, case: _PartCase, path: LagPath, shared: SharedDrif
         reason="; ".join(_reasons(steps, observable, shared)),
         drift_bound_ppm=None if observable else round(bound_ppm, 2),
         drift_from=shared.part_id if shared else None,
-        residuals=_residuals(path),
+        residuals=path.residuals(),
         opposite=case.search.opposite,
+        placed_by="itself",
     )
 
 
@@ -324,22 +298,3 @@ def _reasons(steps: FloatArray, observable: bool, shared: SharedDrift | None) ->
             f"{thin}: {shared.drift_ppm:.2f} ppm taken from the participant's other part" if shared else thin
         )
     return reasons
-
-
-def _residuals(path: LagPath) -> tuple[tuple[float, float, float], ...]:
-    """Return ``(mix_s, lag error in ms, weight)`` of windows about the lines, evenly thinned."""
-    rows = path.rows
-    kept = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_RESIDUALS)).astype(int))
-    mix_s = (rows.at + rows.lag)[kept] / RATE_HZ
-    error_ms = path.lines.residual[kept] / RATE_HZ * 1e3
-    table = zip(mix_s.tolist(), error_ms.tolist(), path.lines.weight[kept].tolist(), strict=True)
-    return tuple((round(a, 3), round(b, 5), round(c, 3)) for a, b, c in table)
-
-
-def _time_map(path: LagPath, steps: FloatArray, n_samples: int) -> TimeMap:
-    """Return the map of parallel lines between the steps (samples) of a part."""
-    edges = np.r_[0.0, steps, float(n_samples)]
-    knots: list[tuple[float, float]] = []
-    for k in range(len(path.lines.level)):
-        knots += [(float(t) / RATE_HZ, float(t + path.lines.at(t, k)) / RATE_HZ) for t in edges[k : k + 2]]
-    return TimeMap(tuple(knots))

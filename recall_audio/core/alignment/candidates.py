@@ -76,8 +76,26 @@ STRONGEST_PART = 10
 STRONGEST_COUNT = 5
 """A part's own gain is the median of the strongest tenth of its clear candidates, five at least."""
 
+WHISPER_DB = 12.0
+"""A part whose strongest voice is this far below the other parts' (median) holds none of its own."""
+
+MOST_WEIGHT = 30
+"""Clear candidates, 15 s of speech, from which on a part weighs in full among the gains."""
+
 MOMENT = RATE_HZ // 4
 """Samples of one cell of the grid on which tracks are compared: 0.25 s of the mix."""
+
+NEARLY_AS_LOUD_DB = 10.0
+"""A voice that is at most this much fainter than in its own track is held rather than leaked."""
+
+FEWEST_MOMENTS = 8
+"""Moments, 2 s, for which a participant must be heard to be compared."""
+
+LONG_CELLS = 4
+"""Cells of an anchor's window: 2 s."""
+
+MOST_ABOVE_FLOOR_DB = 40.0
+"""Levels above a part's floor count up to this for how much speech a window holds."""
 
 LEAST_GAIN_DB = -200.0
 """Stands for a gain of −inf where one is subtracted."""
@@ -213,8 +231,8 @@ def _batch(part: Samples, mix: Samples, cell: IntArray, expected: IntArray) -> C
     )
 
 
-def own_gain(candidates: Candidates, competing_db: FloatArray) -> float:
-    """Return the gain of the part's own voice in dB, −inf without any clear candidate.
+def own_gain(candidates: Candidates, competing_db: FloatArray) -> tuple[float, int]:
+    """Return the gain of the part's own voice in dB, −inf without any clear candidate, and from how many.
 
     It is the strongest gain that several clear candidates share.
     """
@@ -223,9 +241,26 @@ def own_gain(candidates: Candidates, competing_db: FloatArray) -> float:
     if len(clear) == 0:
         clear = candidates.gain_db[own]
     if len(clear) == 0:
-        return -np.inf
+        return -np.inf, 0
     strongest = np.sort(clear)[::-1]
-    return float(np.median(strongest[: max(STRONGEST_COUNT, len(clear) // STRONGEST_PART)]))
+    return float(np.median(strongest[: max(STRONGEST_COUNT, len(clear) // STRONGEST_PART)])), len(clear)
+
+
+def own_gains(gains_db: Sequence[tuple[float, int]]) -> list[float]:
+    """Return the own voices' gains, raised where only leaked voices can have set them.
+
+    No part's own voice is far below the other parts'. A part below that gets a gain at which none of its
+    candidates counts. Parts weigh by what is said in them: of a crowd that listens, most have no voice.
+
+    Args:
+        gains_db: what :func:`own_gain` gives of each part.
+    """
+    known = sorted((g, min(n, MOST_WEIGHT)) for g, n in gains_db if np.isfinite(g))
+    least_db = -np.inf
+    if len(known) > 1:
+        weight = np.cumsum([n for _, n in known])
+        least_db = known[int(np.searchsorted(weight, weight[-1] / 2.0))][0] - WHISPER_DB
+    return [max(g, least_db) + (BELOW_OWN_NONE_DB if g < least_db else 0.0) for g, _ in gains_db]
 
 
 def competing_gains(
@@ -241,20 +276,61 @@ def competing_gains(
     Returns:
         One array a part, dB, as long as its candidates; −inf where no other track has a voice.
     """
-    n_moments = n_mix // MOMENT + 2
-    people = sorted(set(participants))
-    strongest = np.full((len(people), n_moments), -np.inf)
-    moments = [np.clip(((c.at + c.lag) / MOMENT).astype(np.int64), 0, n_moments - 1) for c in candidates]
-    for found, participant, moment in zip(candidates, participants, moments, strict=True):
-        clear = found.height > CLEAR_PEAK
-        np.maximum.at(strongest[people.index(participant)], moment[clear], found.gain_db[clear])
-    # Two tracks' cells don't begin together: a neighbour on the grid is the same moment.
-    wide = np.maximum(strongest, np.maximum(np.roll(strongest, 1, axis=1), np.roll(strongest, -1, axis=1)))
+    people, strongest = _strongest_gains(candidates, participants, n_mix)
     competing = []
-    for participant, moment in zip(participants, moments, strict=True):
-        others = np.delete(wide, people.index(participant), axis=0)
-        competing.append(np.max(others, axis=0, initial=-np.inf)[moment])
+    for found, participant in zip(candidates, participants, strict=True):
+        others = np.delete(strongest, people.index(participant), axis=0)
+        competing.append(np.max(others, axis=0, initial=-np.inf)[_moments(found, n_mix)])
     return competing
+
+
+def _moments(candidates: Candidates, n_mix: int) -> IntArray:
+    """Return the cell of the mix's grid in which each candidate lies."""
+    return np.clip(((candidates.at + candidates.lag) / MOMENT).astype(np.int64), 0, n_mix // MOMENT + 1)
+
+
+def _strongest_gains(
+    candidates: Sequence[Candidates], participants: Sequence[int], n_mix: int
+) -> tuple[list[int], FloatArray]:
+    """Return the participants, and the strongest clear gain of each at each moment of the mix, dB."""
+    people = sorted(set(participants))
+    strongest = np.full((len(people), n_mix // MOMENT + 2), -np.inf)
+    for found, participant in zip(candidates, participants, strict=True):
+        clear = found.height > CLEAR_PEAK
+        np.maximum.at(
+            strongest[people.index(participant)], _moments(found, n_mix)[clear], found.gain_db[clear]
+        )
+    # Two tracks' cells don't begin together: a neighbour on the grid is the same moment.
+    return people, np.maximum(
+        strongest, np.maximum(np.roll(strongest, 1, axis=1), np.roll(strongest, -1, axis=1))
+    )
+
+
+def shares_of_others(
+    rows: Candidates, index: int, candidates: Sequence[Candidates], participants: Sequence[int], n_mix: int
+) -> list[float]:
+    """Return the share of what each other participant says that lies on one part's path, nearly as loud.
+
+    Args:
+        rows: the candidates on the part's path.
+        index: which part it is.
+        candidates: those of each part.
+        participants: whose each part is.
+        n_mix: length of the mix, samples.
+
+    Returns:
+        One share for each other participant who is heard for 2 s or more, 0 to 1.
+    """
+    others = [i for i, p in enumerate(participants) if p != participants[index]]
+    if not others:
+        return []
+    _, heard = _strongest_gains([candidates[i] for i in others], [participants[i] for i in others], n_mix)
+    _, held = _strongest_gains([rows], [participants[index]], n_mix)
+    foremost = np.isfinite(heard) & (heard >= np.max(heard, axis=0) - 1.0)
+    both = foremost & (held[0] > heard - NEARLY_AS_LOUD_DB)
+    n_heard = np.count_nonzero(foremost, axis=1)
+    enough = n_heard >= FEWEST_MOMENTS
+    return [float(s) for s in np.count_nonzero(both, axis=1)[enough] / n_heard[enough]]
 
 
 def candidate_scores(candidates: Candidates, own_gain_db: float, competing_db: FloatArray) -> FloatArray:
@@ -270,6 +346,16 @@ def _above(gain_db: FloatArray, reference_db: FloatArray, full_db: float, none_d
     """Return 1 down to `full_db` under the reference, falling to 0 at `none_db` under it."""
     above_db = gain_db - np.maximum(reference_db, LEAST_GAIN_DB)
     return np.clip((above_db + none_db) / (none_db - full_db), 0.0, 1.0)
+
+
+def choose_anchor_windows(cells: Cells, wanted: int) -> IntArray:
+    """Return the first samples of up to `wanted` windows that seem to hold most speech."""
+    above_db = np.nan_to_num(cells.level_db - cells.floor_db, neginf=0.0)
+    above_db = np.clip(above_db, 0.0, MOST_ABOVE_FLOOR_DB) * cells.loud
+    if len(above_db) < LONG_CELLS:
+        above_db = np.pad(above_db, (0, LONG_CELLS - len(above_db)))
+    speech = np.convolve(above_db, np.full(LONG_CELLS, 1.0 / LONG_CELLS), mode="valid")
+    return choose_spread(speech, wanted, LONG_CELLS) * CELL
 
 
 def choose_spread(score: FloatArray, wanted: int, apart: int) -> IntArray:

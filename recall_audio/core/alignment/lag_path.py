@@ -29,6 +29,7 @@ import numpy as np
 from recall_audio.core.alignment import correlation
 from recall_audio.core.alignment.candidates import CELL, CLEAR_PEAK, Candidates
 from recall_audio.core.alignment.lag_lines import MAD_SIGMA, Lines, common_slope, fit_lines
+from recall_audio.model.alignment import TimeMap
 from recall_audio.typing import BoolArray, Float32Array, FloatArray, IntArray, Samples
 from recall_audio.units import RATE_HZ
 
@@ -87,6 +88,10 @@ LEAST_DIFFERENCE = 0.25
 """Difference of two correlations of a piece from which it counts: chance makes smaller ones."""
 
 
+MOST_RESIDUALS = 600
+"""Windows of a part whose residuals are kept for the report."""
+
+
 @dataclass(frozen=True, slots=True)
 class PathRules:
     """Limits of a path.
@@ -126,6 +131,24 @@ class LagPath:
         """Return the same path with a given slope, samples a sample."""
         lines = fit_lines(self.rows.at, self.rows.lag, self.rows.sigma, self.segment, slope)
         return LagPath(self.rows, self.score, self.segment, lines)
+
+    def residuals(self) -> tuple[tuple[float, float, float], ...]:
+        """Return ``(mix_s, lag error in ms, weight)`` of windows about the lines, evenly thinned."""
+        rows = self.rows
+        kept = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_RESIDUALS)).astype(int))
+        mix_s = (rows.at + rows.lag)[kept] / RATE_HZ
+        error_ms = self.lines.residual[kept] / RATE_HZ * 1e3
+        table = zip(mix_s.tolist(), error_ms.tolist(), self.lines.weight[kept].tolist(), strict=True)
+        return tuple((round(a, 3), round(b, 5), round(c, 3)) for a, b, c in table)
+
+    def time_map(self, steps: FloatArray, n_samples: int) -> TimeMap:
+        """Return the map of parallel lines between the steps (samples) of a part."""
+        edges = np.r_[0.0, steps, float(n_samples)]
+        knots: list[tuple[float, float]] = []
+        for k in range(len(self.lines.level)):
+            ends = edges[k : k + 2]
+            knots += [(float(t) / RATE_HZ, float(t + self.lines.at(t, k)) / RATE_HZ) for t in ends]
+        return TimeMap(tuple(knots))
 
 
 def find_lag_path(candidates: Candidates, score: FloatArray) -> LagPath | None:

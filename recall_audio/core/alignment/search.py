@@ -19,10 +19,11 @@ from recall_audio.core.alignment.candidates import (
     CELL,
     CLEAR_COHERENCE,
     CLEAR_PEAK,
+    LONG_CELLS,
     REACH,
     Candidates,
     Cells,
-    choose_spread,
+    choose_anchor_windows,
     gather_candidates,
     measure_cells,
     no_candidates,
@@ -32,14 +33,8 @@ from recall_audio.model.options import AlignOptions
 from recall_audio.typing import BoolArray, FloatArray, IntArray, Samples
 from recall_audio.units import RATE_HZ
 
-LONG_CELLS = 4
-"""Cells of an anchor's window: 2 s."""
-
 LONG = LONG_CELLS * CELL
 """Samples of an anchor's window."""
-
-MOST_ABOVE_FLOOR_DB = 40.0
-"""Levels above a part's floor count up to this for how much speech a window holds."""
 
 FEWEST_WINDOWS = 10
 """Anchors that are tried of a part; one more for each minute of it."""
@@ -135,12 +130,18 @@ class PartSearch:
         candidates: candidate lags of the loud ones; none where no anchor was found.
         opposite: its polarity is opposite to the mix's: it was searched upside down.
         whole_mix: it was searched over the whole mix.
+        searched_s: how far about its nominal start it was searched, each way, seconds.
     """
 
     cells: Cells
     candidates: Candidates
     opposite: bool = False
     whole_mix: bool = False
+    searched_s: float = 0.0
+
+    def upright(self, samples: Samples) -> Samples:
+        """Return the part's samples in the mix's polarity."""
+        return correlation.inverted(samples) if self.opposite else samples
 
 
 def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSearch:
@@ -154,19 +155,43 @@ def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSea
         options: how far to search.
     """
     cells = measure_cells(part.samples)
-    samples, place, none = part.samples, _Place(), np.empty(0, dtype=np.int64)
-    anchors = Anchors(none, none, *(np.empty(0) for _ in range(3)))
-    if np.any(cells.loud) and not options.whole_mix:
-        nominal = round(part.nominal_start_s * RATE_HZ)
-        anchors, place = _anchors_near(samples, mix, cells, _Place(nominal), options.search_s)
-    if len(anchors.at) == 0 and np.any(cells.loud) and (options.whole_mix or cells.range_db >= WORTH_DB):
-        found = search_whole_mix(samples, mix, cells)
-        place = _Place(whole_mix=True)
-        if found is not None:
-            place = _Place(found[0], found[1], whole_mix=True)
-            anchors, place = _anchors_near(samples, mix, cells, place, options.search_s)
+    nothing = PartSearch(cells, no_candidates(), searched_s=options.search_s)
+    if not np.any(cells.loud):
+        return nothing
+    if options.whole_mix:
+        return search_everywhere(mix, part, nothing, options.search_s)
+    nominal = _Place(round(part.nominal_start_s * RATE_HZ))
+    anchors, place = _anchors_near(part.samples, mix, cells, nominal, options.search_s)
     if len(anchors.at) == 0:
-        return PartSearch(cells, no_candidates(), whole_mix=place.whole_mix)
+        return nothing
+    return replace(_gather_about(mix, part.samples, cells, anchors, place), searched_s=options.search_s)
+
+
+def search_everywhere(
+    mix: Samples, part: PartAudio, search: PartSearch, search_s: float = AlignOptions().search_s
+) -> PartSearch:
+    """Search a part over the whole mix.
+
+    Args:
+        mix: the mix.
+        part: the part.
+        search: what was found of it about its nominal start; it stands where nothing is found.
+        search_s: how far about the place that is found its windows are searched.
+    """
+    found = search_whole_mix(part.samples, mix, search.cells)
+    if found is not None:
+        place = _Place(found[0], found[1])
+        anchors, place = _anchors_near(part.samples, mix, search.cells, place, search_s)
+        if len(anchors.at):
+            found_there = _gather_about(mix, part.samples, search.cells, anchors, place)
+            return replace(found_there, whole_mix=True)
+    return replace(search, whole_mix=True)
+
+
+def _gather_about(
+    mix: Samples, samples: Samples, cells: Cells, anchors: "Anchors", place: "_Place"
+) -> PartSearch:
+    """Gather the candidates of all loud cells about the anchors, and beyond steps."""
     if place.opposite:
         samples = correlation.inverted(samples)
     candidates = _near_anchors(mix, samples, cells, anchors)
@@ -176,7 +201,7 @@ def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSea
         if len(cell) == 0:
             break
         candidates = Candidates.join([candidates, gather_candidates(samples, mix, cell, expected)])
-    return PartSearch(cells, candidates, place.opposite, place.whole_mix)
+    return PartSearch(cells, candidates, place.opposite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +211,10 @@ class _Place:
     Attributes:
         lag: about which lag, samples.
         opposite: upside down.
-        whole_mix: the lag comes from a search over the whole mix.
     """
 
     lag: int = 0
     opposite: bool = False
-    whole_mix: bool = False
 
 
 def _anchors_near(
@@ -215,16 +238,6 @@ def find_anchors(part: Samples, mix: Samples, cells: Cells, nominal: int, search
     reach = ((search_s + SLACK_S) * RATE_HZ + at * CLOCK_PPM * 1e-6).astype(np.int64)
     n_lags = int(2 * reach.max(initial=1) + 1)
     return trusted_anchors(search_windows(part, mix, at, nominal - reach, n_lags))
-
-
-def choose_anchor_windows(cells: Cells, wanted: int) -> IntArray:
-    """Return the first samples of up to `wanted` windows that seem to hold most speech."""
-    above_db = np.nan_to_num(cells.level_db - cells.floor_db, neginf=0.0)
-    above_db = np.clip(above_db, 0.0, MOST_ABOVE_FLOOR_DB) * cells.loud
-    if len(above_db) < LONG_CELLS:
-        above_db = np.pad(above_db, (0, LONG_CELLS - len(above_db)))
-    speech = np.convolve(above_db, np.full(LONG_CELLS, 1.0 / LONG_CELLS), mode="valid")
-    return choose_spread(speech, wanted, LONG_CELLS) * CELL
 
 
 def search_windows(part: Samples, mix: Samples, at: IntArray, first: IntArray, n_lags: int) -> Anchors:

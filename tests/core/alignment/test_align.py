@@ -165,13 +165,17 @@ def test_a_part_without_speech_is_silent_and_gets_no_number(level: float) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [False, True])
-def test_a_listener_is_not_placed_by_the_voices_that_leak_in(room: bool) -> None:
+def test_a_listener_lies_by_the_voices_that_leak_in_and_its_interval_says_how_late_they_may_be(
+    room: bool,
+) -> None:
     for part, found in pairs(seed=9, leakage_db=-20.0, silent=(1,), room=room):
         if part.speaker == 1:
-            assert found.status in {"no_match", "silent"}
-            assert found.start_s == part.nominal_start_s
+            assert (found.placed_by, found.uncertainty_ms is not None) == ("leak", True)
+            assert 500.0 <= (found.uncertainty_ms or 0.0) <= 1000.0
+            assert worst_ms(part, found) <= (found.uncertainty_ms or 0.0)
         else:
-            assert worst_ms(part, found) < 0.02
+            assert found.placed_by == "itself"
+            assert worst_ms(part, found) < 0.05
 
 
 def test_without_a_mix_every_nominal_start_stands() -> None:
@@ -311,8 +315,8 @@ def test_a_wider_search_finds_a_start_that_is_farther_off() -> None:
     made = meeting(seed=1)
     part = made.parts[0]
     audio = PartAudio("off", 1, part.time_map.start_s + 7.5, part.samples)
-    assert search_part(made.mix, audio, PLAIN).whole_mix
-    assert not search_part(made.mix, audio, AlignOptions(search_s=8.0)).whole_mix
+    assert len(search_part(made.mix, audio, PLAIN).candidates) == 0
+    assert len(search_part(made.mix, audio, AlignOptions(search_s=8.0)).candidates) > 0
     found = align(made.mix, [audio], AlignOptions(search_s=8.0)).parts[0]
     assert worst_ms(part, found) < 0.02
 
