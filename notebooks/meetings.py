@@ -1,8 +1,9 @@
-"""Make small meetings for the second notebook: synthetic voices, two ways of running a meeting.
+"""Make meetings for the second notebook: small ones with synthetic voices, long ones without any sound.
 
 In `round` meetings the floor goes round. In `chaired` ones the chair takes every other turn. Each meeting is
-a folder with what a recorder returns, in the layout of the package's sample. Your own meetings do not need
-this module.
+a folder with what a recorder returns, in the layout of the package's sample. Long ones are who speaks when
+alone, in which a chair takes the floor twice as readily as the same person would otherwise. Your own meetings
+do not need this module.
 """
 
 import json
@@ -68,6 +69,39 @@ def turns(plan: Plan, rng: np.random.Generator) -> list[tuple[int, float, float]
             return found
         found.append((who, start_s, length_s))
         start_s, n_turns = start_s + length_s + float(rng.uniform(-0.6, 0.7)), n_turns + 1
+
+
+TALKATIVE = (1.6, 0.6, 1.0, 1.3, 0.8, 1.1)
+"""How readily each of PEOPLE takes the floor."""
+CHAIR = 2.0
+"""How much more readily the chair of a chaired meeting does."""
+
+
+def long_plans(n: int = 20, seed: int = 7) -> list[Plan]:
+    """Return meetings of both kinds, of three to five people each, of 20 to 40 minutes."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(n):
+        people = tuple(int(p) for p in rng.permutation(len(PEOPLE))[: rng.integers(3, 6)])
+        length_s = float(rng.integers(1200, 2400))
+        found.append(Plan(100 + number, ("round", "chaired")[number % 2], people, length_s))
+    return found
+
+
+def spoken(plan: Plan) -> dict[str, list[list[float]]]:
+    """Return who speaks when in a long meeting, name to rows of start and end in seconds."""
+    rng = np.random.default_rng(plan.number)
+    weights = np.array([TALKATIVE[who] for who in plan.people])
+    if plan.kind == "chaired":
+        weights[0] *= CHAIR
+    found: dict[str, list[list[float]]] = {PEOPLE[who]: [] for who in plan.people}
+    start_s = 1.0
+    while start_s < plan.length_s - 30.0:
+        who = plan.people[rng.choice(len(weights), p=weights / weights.sum())]
+        length_s = min(25.0, 0.5 + rng.exponential(5.0))
+        found[PEOPLE[who]].append([round(start_s, 2), round(start_s + length_s, 2)])
+        start_s += length_s + rng.uniform(0.2, 0.9)
+    return found
 
 
 def make(plan: Plan, folder: str | Path) -> Path:
