@@ -31,7 +31,10 @@ EXIT_CODES: dict[type[errors.RecallAudioError], int] = {
 
 EPILOG = """Exit codes: 0 all done; 1 some bot failed for good (a table says which and why); 2 wrong usage;
 3 key refused; 4 this machine (disk full, no decoder); 5 only waiting or transient left: run again; 130, 143
-interrupted and resumable."""
+interrupted and resumable.
+
+Completion: eval "$(_RECALL_AUDIO_COMPLETE=bash_source recall-audio)" in ~/.bashrc; zsh_source and fish_source
+for the other shells."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -57,6 +60,26 @@ class Commands(click.Group):
         except BrokenPipeError:
             raise ReaderGone from None
         return result
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under headings, in the order in which they are used."""
+        named = {name for names in COMMAND_GROUPS.values() for name in names}
+        others = tuple(name for name in self.list_commands(ctx) if name not in named)
+        for heading, names in {**COMMAND_GROUPS, "Others": others}.items():
+            known = [(name, self.commands[name]) for name in names if name in self.commands]
+            if known:
+                with formatter.section(heading):
+                    formatter.write_dl([(name, command.get_short_help_str(70)) for name, command in known])
+
+
+COMMAND_GROUPS = {
+    "Start": ("demo", "doctor"),
+    "Record": ("create-bot", "bots"),
+    "Fetch and process": ("run", "fetch", "process", "listen"),
+    "Look": ("info", "talk", "align", "report", "features", "score"),
+    "Use elsewhere": ("export", "transcribe", "merge-transcripts", "collect", "pseudonymise"),
+}
+"""Headings of the list of commands."""
 
 
 @click.group(
@@ -84,6 +107,46 @@ for command in (
     doctor.doctor,
 ):
     group.add_command(command)
+
+
+_BOT = "7d19a95b-deae-502c-a5d6-83e77e1b42d6"
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "demo": ("--out recall-audio-demo",),
+    "doctor": ("", "--json | jq 'select(.status != \"ok\")'"),
+    "create-bot": (
+        "https://zoom.us/j/123456789",
+        "https://zoom.us/j/123456789 --join-at 2030-01-31T09:00 --metadata team=sales",
+    ),
+    "bots": ("--since 7d --status done | recall-audio run --ids-file -",),
+    "run": (
+        _BOT,
+        f"https://us-west-2.recall.ai/dashboard/bots/{_BOT}",
+        "--ids-file bots.csv --ids-column bot_id",
+    ),
+    "fetch": (f"{_BOT} --wait 600",),
+    "process": ("recall-audio-out --jobs 2", "recall-audio-out --lufs podcast --stem-format flac"),
+    "listen": ("--port 8080 --queue queue",),
+    "info": ("recall-audio-out",),
+    "talk": (
+        "recall-audio-out",
+        "recall-audio-out --window 60 --step 60 --format csv",
+        "recall-audio-out --pairs",
+    ),
+    "align": ("recall-audio-out --clock",),
+    "report": ("recall-audio-out --open",),
+    "features": ("recall-audio-out --format csv > voices.csv",),
+    "score": ("recall-audio-out --against annotated.rttm --collar 250",),
+    "export": ("recall-audio-out --to textgrid", "recall-audio-out --to rttm --into there"),
+    "transcribe": ("recall-audio-out",),
+    "merge-transcripts": ("recall-audio-out whisper/*.json",),
+    "collect": ("recall-audio-out --format parquet",),
+    "pseudonymise": ("recall-audio-out --into to-hand-out --pseudonym-key-file key.txt",),
+}
+"""Examples of every command, without ``recall-audio NAME``; a test runs them."""
+
+for name, examples in EXAMPLES.items():
+    lines = "\n".join(f"  recall-audio {name} {example}".rstrip() for example in examples)
+    group.commands[name].epilog = f"\b\nExamples:\n{lines}"
 
 
 def main() -> NoReturn:

@@ -9,12 +9,11 @@ from recall_audio.cli.locations import (
     LocationType,
     folder_argument,
     folders_at,
-    format_option,
     one_recording,
     publish,
 )
 from recall_audio.cli.logs import say_notes
-from recall_audio.cli.options import quiet_option
+from recall_audio.cli.options import format_option, quiet_option
 from recall_audio.cli.step_options import Chosen, step_options
 from recall_audio.model.options import FeatureOptions
 

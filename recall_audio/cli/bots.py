@@ -58,7 +58,7 @@ def _span_of(text: str) -> datetime.timedelta | None:
     return datetime.timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
 
 
-@click.command()
+@click.command(short_help="List the bots of the workspace.")
 @click.option(
     "--since", type=Moment(), help="List bots that joined after this: 7d, 12h, 30m, 2w ago, or a time."
 )

@@ -48,7 +48,7 @@ _EXTRAS = {
 """Each extra's package, and what needs it."""
 
 
-@click.command()
+@click.command(short_help="Check the key, this machine and the disk.")
 @region_option
 @out_option
 @click.option("--json", "as_json", is_flag=True,
@@ -61,8 +61,6 @@ def doctor(region: str | None, out: "Location", as_json: bool) -> int:
 
     Exit codes: 0 all is there (extras may be missing), 3 the API refuses the key, 4 something is missing,
     5 it is not known, because the API or the store could not be reached.
-
-    `recall-audio doctor --json | jq 'select(.status != "ok")'`
     """
     import json
 

@@ -99,7 +99,7 @@ def export(
         click.echo(publish(path))
 
 
-@click.command("collect")
+@click.command("collect", short_help="Write the tables of all recordings as one set.")
 @click.argument("root", metavar="OUT|URL", type=LocationType())
 @click.option("--format", "form", type=RegistryChoice("recall_audio.export.tables:TABLE_WRITERS"),
               default="csv", show_default=True, help="Write in this format.")  # fmt: skip

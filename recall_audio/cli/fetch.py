@@ -11,12 +11,13 @@ import click
 from recall_audio.cli import options as shared
 from recall_audio.cli.locations import request_fields
 from recall_audio.cli.logs import log_options
+from recall_audio.cli.options import GroupedCommand
 from recall_audio.cli.progress import run_batch
 from recall_audio.cli.step_options import Chosen, step_options
 from recall_audio.errors import UsageError
 
 
-@click.command("fetch")
+@click.command("fetch", cls=GroupedCommand)
 @shared.ids_options
 @shared.out_option
 @shared.max_failures_option
@@ -53,7 +54,7 @@ def fetch_(
     )
 
 
-@click.command("create-bot", short_help="Send a bot that records what this tool needs.")
+@click.command("create-bot", cls=GroupedCommand, short_help="Send a bot that records what this tool needs.")
 @click.argument("meeting_url")
 @click.option("--name", help="Give the bot this display name.")
 @click.option(

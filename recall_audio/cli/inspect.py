@@ -8,12 +8,12 @@ import click
 from recall_audio.cli.locations import (
     folder_argument,
     folders_at,
-    format_option,
     load_journal,
     one_recording,
     publish,
     root_of,
 )
+from recall_audio.cli.options import format_option, times_option
 from recall_audio.cli.step_options import Chosen, step_options
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ WINDOW_COLUMNS = (
 @folder_argument
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True,
               help="Print a table for people, or JSON.")  # fmt: skip
+@times_option
 def info(folder: "Location", form: str) -> None:
     """Show what a recording is, who was there, what was done with it, and what to check."""
     import json
@@ -64,7 +65,7 @@ def info(folder: "Location", form: str) -> None:
         print_summary(folder)
 
 
-@click.command()
+@click.command(short_help="Show where each part lies on the mix's clock.")
 @folder_argument
 @format_option
 def align(folder: "Location", form: str) -> None:
@@ -77,7 +78,7 @@ def align(folder: "Location", form: str) -> None:
     print_table(*select(records, PART_COLUMNS), form)
 
 
-@click.command()
+@click.command(short_help="Show who spoke how much, or over whom.")
 @folder_argument
 @format_option
 @click.option("--pairs", is_flag=True, help="Show who spoke over whom instead of who spoke how much.")
@@ -112,9 +113,7 @@ def report(folder: "Location", is_opened: bool) -> None:
     """Write report.html, and for a folder of many recordings an index of them, and print where it is.
 
     The index shows each person's share of talk across the meetings, and filters by platform, date and
-    metadata.
-    `recall-audio report recall-audio-out --open`
-    """
+    metadata."""
     import webbrowser
 
     from recall_audio.pipeline.report import write_index, write_report

@@ -89,14 +89,6 @@ def states_of_recordings(place: dict[str, Any], found: Sequence[Path]) -> Iterat
         yield [f for f in known if Path(f.parent.name) / f.name in found]
 
 
-format_option = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="Print a table for people, JSON or CSV.",
-)
 folder_argument = click.argument("folder", metavar="DIR|URL", type=LocationType())
 
 

@@ -7,7 +7,7 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,65 @@ from recall_audio.environment import REGION_VARIABLE
 from recall_audio.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+OPTION_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Which bots": ("ids_file", "ids_column", "folder", "follow"),
+    "Where to": ("out", "region"),
+    "Batch": (
+        "jobs", "cluster", "item_timeout_s", "max_failures", "force", "verify", "dry_run", "discard_work",
+        "delete_media", "is_confirmed",
+    ),
+    "People": ("no_join",),
+    "Download": ("wait", "at_once", "bots_at_once", "allow_download_host", "transcript"),
+    "Alignment": ("search", "whole_mix", "no_align"),
+    "Speech": ("keep_leakage", "threshold"),
+    "Stems": (
+        "normalize", "lufs", "peak", "max_gain", "limit", "rate", "bits", "stem_format", "mixdown", "poly",
+        "gate", "silent_stems", "speakers",
+    ),
+    "Any step": ("changes",),
+    "Output": ("into", "as_json", "quiet", "verbose", "log_format", "help"),
+}  # fmt: skip
+"""Headings of the help of commands with many options, and the parameters below each."""
+
+FEW_OPTIONS = 12
+"""Up to this many options need no headings."""
+
+
+class GroupedCommand(click.Command):
+    """A command whose help shows many options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, those of no group under a heading of their own."""
+        params = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        if len(params) <= FEW_OPTIONS:
+            super().format_options(ctx, formatter)
+            return
+        heading = {name: group for group, names in OPTION_GROUPS.items() for name in names}
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in ("Others", *OPTION_GROUPS)}
+        for param in params:
+            name = "help" if "--help" in param.opts else str(param.name)
+            if (record := param.get_help_record(ctx)) is not None:
+                groups[heading.get(name, "Others")].append(record)
+        for group in ("Others", *OPTION_GROUPS):
+            if groups[group]:
+                with formatter.section(group):
+                    formatter.write_dl(groups[group])
+
+
+CLOCK = "recall_audio.cli.clock"
+"""Where a command's context keeps whether its times are shown as h:mm:ss."""
+
+
+def _note_clock(ctx: click.Context, _param: click.Parameter, value: bool | None) -> None:
+    if value is not None:
+        ctx.meta[CLOCK] = not value
+
+
+times_option: Callable[[F], F] = click.option(
+    "--seconds/--clock", default=None, expose_value=False, callback=_note_clock,
+    help="Show times for people in seconds or as h:mm:ss; JSON and CSV always hold seconds.",
+)  # fmt: skip
 
 
 def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -30,6 +89,18 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
     return apply
 
+
+format_option = stacked(
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "json", "csv"]),
+        default="table",
+        show_default=True,
+        help="Print a table for people, JSON or CSV.",
+    ),
+    times_option,
+)
 
 out_option = click.option(
     "--out", type=LocationType(), default=Path("recall-audio-out"), show_default=True,

@@ -4,6 +4,7 @@ Summaries are readable at 80 columns and without colour.
 """
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recall_audio.cli.locations import one_recording
+from recall_audio.cli.options import CLOCK
 from recall_audio.model.outcome import Outcome, ending_of, exit_code
 from recall_audio.report.formatting import NOTHING, clock, count, mapping, number, objects, percent, text
 from recall_audio.report.summary import interval, lede, metadata, plain, platform, when
@@ -34,21 +36,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_IDS = ("part", "bot", "recording")
 _FEW = 3
 """Up to this many recordings each get a summary; more get one table."""
 
 _MANY = 50
 """Of more recordings than this, the table lists only those that are not done."""
-
-_ID_COLUMNS = 36
-"""Columns of a whole id."""
-
-_CUT_ID_COLUMNS = 12
-"""Columns of an id that is cut."""
-
-_WIDE_COLUMNS = 100
-"""A terminal of this width has room for a bot's whole id."""
 
 _PIPE_COLUMNS = 110
 """Width of tables where stdout is no terminal."""
@@ -114,29 +106,109 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str
 
         click.echo(csv_rows([columns, *rows]), nl=False)
     else:
-        from rich import box
-        from rich.table import Table
+        _print_blocks(columns, rows)
 
+
+def _print_blocks(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table for people: below each other, the blocks of columns that the width holds.
+
+    Ids and names are never cut: each block begins with the first column, and one that is too wide for its
+    place is wrapped.
+    """
+    from rich import box
+    from rich.table import Table
+
+    terminal = console()
+    columns, rows = _clocked(columns, rows)
+    kept = [i for i, name in enumerate(columns) if name != "reasons" or any(row[i] for row in rows)]
+    columns, rows = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    heads = [textwrap.fill(name.replace("_", " "), max(map(len, name.split("_")))) for name in columns]
+    cells = [[cell_text(cell) for cell in row] for row in rows]
+    widths = [_width(heads[i], [row[i] for row in cells]) for i in range(len(columns))]
+    for block in _blocks(widths, terminal.width - 2):
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for i, name in enumerate(columns):
-            numeric = any(isinstance(row[i], int | float) for row in rows)
-            # Words of a header wrap; an id too long for the terminal is cut (JSON and CSV have it whole).
+        for i in block:
+            numeric = any(isinstance(row[i], int | float) or _is_clocked(row[i]) for row in rows)
+            is_narrow = widths[i] <= _WIDEST_WHOLE
             table.add_column(
-                textwrap.fill(name.replace("_", " "), max(map(len, name.split("_")))),
+                heads[i],
                 justify="right" if numeric else "left",
-                overflow="ellipsis" if name in _IDS else "fold",
-                no_wrap=name in _IDS,
-                max_width=_id_width(name) if name in _IDS else None,
+                overflow="fold",
+                min_width=min(widths[i], terminal.width - 2) if is_narrow else None,
             )
-        for row in rows:
-            table.add_row(*(cell_text(cell) for cell in row))
-        console().print(table)
+        for row in cells:
+            table.add_row(*(row[i] for i in block))
+        terminal.print(table)
 
 
-def _id_width(name: str) -> int:
-    """Return how wide an id's column is, whole for a bot's id where there is room."""
-    is_whole = name == "bot" and console().width >= _WIDE_COLUMNS
-    return _ID_COLUMNS if is_whole else _CUT_ID_COLUMNS
+_WIDEST_WHOLE = 40
+"""Columns of a cell that is kept on one line; an id has 36."""
+_BETWEEN = 2
+"""Blank columns between two columns of a table."""
+_LEAST_WRAPPED = 24
+"""Least columns of a text that is wrapped."""
+
+
+def _width(head: str, cells: Sequence[str]) -> int:
+    from rich.cells import cell_len
+
+    return max([cell_len(line) for text in (head, *cells) for line in text.splitlines()], default=1)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Return the columns of each block: the first one, and as many of the others as the width holds."""
+    least = [w if w <= _WIDEST_WHOLE else _LEAST_WRAPPED for w in widths]
+    found: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        if len(found[-1]) > 1 and sum(least[k] + _BETWEEN for k in (*found[-1], i)) > room:
+            found.append([0])
+        found[-1].append(i)
+    return found
+
+
+def _clocked(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Return a table with its times as h:mm:ss where the command line asks for that."""
+    if not is_clock(otherwise=False):
+        return list(columns), [list(row) for row in rows]
+    firsts = [name.split(" ")[0] for name in columns]  # of a window's "talk_s Ann"
+    are_times = [first.endswith("_s") and not first.endswith("per_s") for first in firsts]
+    heads = [
+        name.replace(first, first.removesuffix("_s"), 1) if is_time else name
+        for name, first, is_time in zip(columns, firsts, are_times, strict=True)
+    ]
+    shown = [
+        [
+            _tenths(cell) if is_time and isinstance(cell, int | float) else cell
+            for cell, is_time in zip(row, are_times, strict=True)
+        ]
+        for row in rows
+    ]
+    return heads, shown
+
+
+def _tenths(seconds: float) -> str:
+    """Return a time as h:mm:ss.t, to a tenth of a second."""
+    tenths = round(10 * abs(seconds))
+    sign = "-" if seconds < 0 and tenths else ""
+    whole = tenths // 10
+    return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{tenths % 10}"
+
+
+def _is_clocked(cell: Any) -> bool:
+    return isinstance(cell, str) and re.fullmatch(r"-?\d+:\d\d:\d\d\.\d", cell) is not None
+
+
+def is_clock(*, otherwise: bool) -> bool:
+    """Return whether times are shown as h:mm:ss, `otherwise` where the command line does not say."""
+    ctx = click.get_current_context(silent=True)
+    return bool(ctx.meta.get(CLOCK, otherwise)) if ctx else otherwise
+
+
+def _time(seconds: float | None) -> str:
+    """Return a time of a summary, as h:mm:ss unless the command line asks for seconds."""
+    if seconds is None or is_clock(otherwise=True):
+        return clock(seconds)
+    return f"{seconds:.1f} s"
 
 
 def cell_text(cell: Any) -> str:
@@ -215,7 +287,7 @@ def _facts(documents: Documents, people: list[Speaker]) -> str:
     talk = mapping(documents.get("talk"))
     length_s, speech_s = duration_s(documents, people), number(talk.get("speech_s"))
     said = [
-        clock(length_s),
+        _time(length_s),
         f"{sum((s.talk_s or 0.0) > 0 for s in people)} of {count(len(people), 'person', 'people')} spoke",
     ]
     if n_unknown := sum(s.talk_s is None for s in people):
@@ -247,7 +319,8 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
             share = s.talk_s / whole
         turns = number(s.talk.get("turns"))
         n = NOTHING if turns is None else f"{turns:.0f}"
-        cells = (_between(s), clock(s.talk_s)) if has_intervals else (clock(s.talk_s), n)
+        talk = _time(s.talk_s)
+        cells = (_between(s), talk) if has_intervals else (talk, n)
         figures = (shown(value) for value in (percent(share), *cells))
         bar = "not known" if s.talk_s is None else _bar(share, blocks=shown.blocks)
         table.add_row(shown(s.name), shown(bar, "cyan"), *figures)

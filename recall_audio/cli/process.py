@@ -16,6 +16,7 @@ from recall_audio.cli.locations import (
     states_of_recordings,
 )
 from recall_audio.cli.logs import log_options
+from recall_audio.cli.options import GroupedCommand
 from recall_audio.cli.progress import Progress, run_batch
 from recall_audio.cli.step_options import PROCESSING, Chosen, step_options
 from recall_audio.errors import UsageError
@@ -110,7 +111,7 @@ def _followed(
     return 0
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @shared.ids_options
 @click.option(
     "--queue",
@@ -170,7 +171,7 @@ def run(
     )
 
 
-@click.command()
+@click.command(cls=GroupedCommand, short_help="Process what was downloaded, without a network.")
 @click.argument("folders", metavar="DIR|URL...", nargs=-1, required=True, type=LocationType())
 @shared.jobs_option
 @shared.batch_options

@@ -1,14 +1,19 @@
 """The terminal's summary, read as a terminal of 80 columns without colour shows it."""
 
 import io
+import json
 import re
 import unicodedata
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.covered import covers
 from report.meetings import documents, hostile
 from rich.console import Console
 
+from recall_audio.cli import printing
 from recall_audio.cli.printing import print_documents
 
 
@@ -76,3 +81,44 @@ def test_the_worst_is_said_first_and_the_files_last_in_one_piece() -> None:
     assert said == sorted(said, key=["Matters", "Check", "Note"].index)
     assert f"Files in {folder}\n" in text
     assert text.index("Files in") > text.rindex("Check")
+
+
+def table_at(width: int, monkeypatch: pytest.MonkeyPatch, columns: list[str], rows: list[list[Any]]) -> str:
+    """A table as a terminal of this width shows it."""
+    stream = io.StringIO()
+    monkeypatch.setattr(printing, "console", lambda: Console(file=stream, width=width, highlight=False))
+    printing.print_table(columns, rows, "table")
+    return stream.getvalue()
+
+
+def test_a_table_wider_than_the_terminal_comes_in_blocks_that_keep_ids_and_names_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = [f"0a1b2c3d-0000-4000-8000-00000000000{n}" for n in range(3)]
+    columns = ["bot", "recording", "status", "reason", *(f"figure_{k}_s" for k in range(6))]
+    rows = [[i, i[::-1], "failed", "It was deleted. " * 8, *range(6)] for i in ids]
+    for width in (80, 110, 200):
+        text = table_at(width, monkeypatch, columns, rows)
+        assert max(map(len, text.splitlines())) <= width
+        assert all(i in text and i[::-1] in text for i in ids), "an id is in one piece"
+        assert "…" not in text
+    assert text.count("0a1b2c3d") == len(ids), "200 columns hold the whole table"
+    blocks = table_at(80, monkeypatch, columns, rows).count(ids[0])
+    assert blocks >= 2
+
+
+@covers("talk info align features score", "--seconds")
+def test_times_of_a_table_are_seconds_or_h_mm_ss_as_is_asked(
+    monkeypatch: pytest.MonkeyPatch, processed_once: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    talk = json.loads((processed_once / "talk.json").read_text("utf-8"))["speakers"]["Marcus_Webb"]["talk_s"]
+    for arguments in (("talk",), ("talk", "--seconds")):
+        assert f"{talk:.2f}" in command(*arguments, processed_once)[1]
+    by_clock = command("talk", processed_once, "--clock")[1]
+    assert f"0:00:{talk:04.1f}" in by_clock
+    assert f"{talk:.2f}" not in by_clock
+    assert f" {talk:.1f} s " in command("info", processed_once, "--seconds")[1]
+    assert f"0:00:{round(talk):02d}" in command("info", processed_once)[1]
+    assert "0:00:50.1" in command("align", processed_once, "--clock")[1]
+    as_json = json.loads(command("talk", processed_once, "--clock", "--format", "json")[1])
+    assert talk in [row["talk_s"] for row in as_json], "JSON holds seconds"
