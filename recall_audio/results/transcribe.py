@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,7 +22,14 @@ from recall_audio.media.wav import read_block
 from recall_audio.model.options import ClipOptions, TranscriptOptions
 from recall_audio.model.outcome import CountCallback, Finding
 from recall_audio.model.transcript import Transcript
-from recall_audio.pipeline.documents import TRANSCRIPT, Documents, Layout, need, read_documents
+from recall_audio.pipeline.documents import (
+    TRANSCRIPT,
+    Documents,
+    Layout,
+    need,
+    read_documents,
+    upload_written,
+)
 from recall_audio.pipeline.plan import key_of
 from recall_audio.results.transcripts import attribute_stems, check_forms, keep, read_files, speech_of
 from recall_audio.storage import ensure_files
@@ -48,6 +56,8 @@ if TYPE_CHECKING:
 RECALL_FILE = "source/transcript.json"
 """Recall.ai's own transcript below a recording's folder."""
 _KEPT = ".work/transcribe.jsonl"
+_LONGEST_S = 30.0
+"""Longest clip that is sent, seconds: Whisper ignores what comes after."""
 
 
 def make_engine(
@@ -95,7 +105,7 @@ def transcribe(
         TransientError, KeyRefused: of an engine behind a network.
     """
     folder = Path(recording) if isinstance(recording, str | Path) else recording.folder
-    transcribe_folder(folder, make_engine(engine, model, language), force=force)
+    upload_written(transcribe_folder(folder, make_engine(engine, model, language), force=force))
     if not isinstance(recording, str | Path):
         vars(recording).pop("documents", None)  # they have changed
     return Transcript.from_json(read_json(Layout(folder).json(TRANSCRIPT), TRANSCRIPT))
@@ -131,7 +141,7 @@ def transcribe_folder(
         return _keep_recalls(folder, forms, options)
     ensure_files(folder, ("stems/",))
     documents = read_documents(folder)
-    chunks = plan_chunks(documents, clips)
+    chunks = plan_chunks(documents, replace(clips, longest_s=min(clips.longest_s, _LONGEST_S)))
     key = _key(documents, engine, chunks, options)
     before = documents.get(TRANSCRIPT, {})
     if not force and before.get("parameters", {}).get("key") == key:

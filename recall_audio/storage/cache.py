@@ -231,7 +231,10 @@ def _loaded(folder: Path) -> Mapping[str, Facts]:
 def _write_documents(
     folder: Path, url: Url, stored: Mapping[str, Facts], loaded: Mapping[str, bytes]
 ) -> None:
-    """Write loaded documents, and delete those that the store has no longer."""
+    """Write loaded documents, and delete those that the store has no longer.
+
+    Files that are not loaded yet are noted as being in the store, so that they count as present.
+    """
     before = _loaded(folder)
     for name in before:
         if name not in stored or (before[name] != stored[name] and name not in loaded):
@@ -240,7 +243,8 @@ def _write_documents(
         with atomic(path_in(folder, name)) as stream:
             stream.write(content)
     unchanged = {n: facts for n, facts in before.items() if stored.get(n) == facts}
-    Sidecar(url, unchanged | {n: stored[n] for n in loaded}).write(folder)
+    others = {n: facts for n, facts in stored.items() if "/" in n or not n.endswith(_DOCUMENTS)}
+    Sidecar(url, unchanged | others | {n: stored[n] for n in loaded}).write(folder)
 
 
 def _is_of_one_run(folder: Path) -> bool:

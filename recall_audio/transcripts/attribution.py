@@ -25,6 +25,16 @@ from recall_audio.model.options import TalkOptions, TranscriptOptions
 from recall_audio.model.transcript import TranscriptSegment, Word, count_words
 from recall_audio.transcripts.readers import ReadSegment
 
+_TAIL_S = 0.4
+"""A word is looked for by at most this much of its end, seconds: starts are stretched over pauses."""
+
+
+def tail_of(word: Word) -> tuple[float, float]:
+    """Return the part of a word by which its speaker is told, seconds."""
+    start_s = word.start_s or 0.0
+    end_s = start_s if word.end_s is None else word.end_s
+    return max(start_s, end_s - _TAIL_S), end_s
+
 
 class Stretches:
     """Sorted stretches of time, to look up how much of another stretch lies in them."""
@@ -127,8 +137,7 @@ def _inside(
         if word.start_s is None:  # as the word before it, else as the one after it
             (undecided if is_inside is None else kept if is_inside else []).append(word)
             continue
-        end_s = word.start_s if word.end_s is None else word.end_s
-        is_inside = speech.share(word.start_s, end_s) >= options.word_share
+        is_inside = speech.share(*tail_of(word)) >= options.word_share
         kept += [*(undecided if is_inside else []), *([word] if is_inside else [])]
         undecided = []
     if len(kept) == len(segment.words):
@@ -270,7 +279,7 @@ def timed_words(segment: ReadSegment) -> tuple[Word, ...]:
 
 def _speaker_of(word: Word, before: str | None, lookup: Mapping[str, Stretches], edge_s: float) -> str | None:
     """Return the label in whose speech most of a word lies, or None."""
-    start_s, end_s = word.start_s or 0.0, word.end_s or 0.0
+    start_s, end_s = tail_of(word)
     shares = {label: rows.share(start_s, end_s) for label, rows in lookup.items()}
     most = max(shares.values(), default=0.0)
     if most > 0.0:

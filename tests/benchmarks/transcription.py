@@ -14,7 +14,9 @@ differences between ways are what counts.
 A row a condition and way, in %: ``cpWER`` (meeteval; speakers as labelled by the way), ``SA-WER`` (the same
 without permutation: words of the right person only), ``wrong`` words that another person said at that time,
 of all words written, ``twice`` words of the truth that stand with two persons, ``cut`` words of the truth
-that lie in no clip, or were recognised in one and then dropped, ``heard`` words of the one who only listens.
+that lie in no clip of their speaker, ``lost`` words that were recognised and dropped though that person said
+them then; in numbers: ``heard`` words of the one who only listens, ``dropped`` words, and all words written.
+A word is looked for by its last 0.3 s, because recognisers stretch its start over the pause before.
 """
 
 import argparse
@@ -25,6 +27,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +63,7 @@ CONDITIONS: Mapping[str, tuple[float | None, bool, float]] = {
     "-14 dB room, 10 dB SNR": (-14.0, True, 10.0),
 }
 """Leakage in dB or None, through a room or direct, speech against background noise in dB."""
-WAYS = ("mix", "clips", "stems", "gate")
+WAYS = ("mix", "clips", "stems", "stems, own", "gate")
 Floats = Any
 
 
@@ -134,7 +137,7 @@ def conversation(options: argparse.Namespace, seed: int, model: Any) -> tuple[di
     rng = np.random.default_rng(seed)
     folders = [p for p in sorted(options.speech.iterdir()) if p.is_dir()]
     chosen = [folders[i] for i in rng.permutation(len(folders))[:4]]
-    sources = {f"Talker_{i + 1}": excerpts(folder) for i, folder in enumerate(chosen)}
+    sources = {f"Talker_{i + 1}": cycle(excerpts(folder)) for i, folder in enumerate(chosen)}
     n_samples = round(options.seconds * RATE_HZ)
     voices = {name: np.zeros(n_samples, np.float32) for name in sources}
     said: list[Said] = []
@@ -222,23 +225,34 @@ def whole(path: Path, engine: FasterWhisper) -> list[ReadSegment]:
     )
 
 
-def by_way(folder: Path, way: str, engine: FasterWhisper) -> Transcript:
-    """Return the transcript of a recording by one way."""
+def by_way(folder: Path, way: str, engine: FasterWhisper) -> tuple[Transcript, Transcript]:
+    """Return the transcript of a recording by one way, and the same with every word that was recognised."""
     keep = TranscriptOptions(keep_outside=True)
-    if way == "clips":
-        transcribe_folder(folder, engine, ["text"], force=True)
-        return Transcript.from_json(read_json(folder / "transcript.json", "transcript"))
     documents = read_documents(folder)
     if way == "mix":
-        return attribute_mix(
-            documents, whole(folder / "source" / "mixed.mp3", engine), TranscriptOptions(), {}
-        )
+        read = whole(folder / "source" / "mixed.mp3", engine)
+        shared = attribute_mix(documents, read, TranscriptOptions(), {})
+        return shared, shared
+    if way == "clips":
+        transcribe_folder(folder, engine, ["text"], keep)
+        everything = Transcript.from_json(read_json(folder / "transcript.json", "transcript"))
+        return own_alone(documents, everything), everything
     if way == "gate":
         process(folder, replace(Options(), stems=StemOptions(gate=True, silent=True)))
-    found = {}
-    for stem in read_documents(folder)["stems"]["stems"]:
-        found[stem["participant"]] = whole(folder / stem["file"], engine)
-    return attribute_stems(documents, found, keep, {})
+    stems = read_documents(folder)["stems"]["stems"]
+    everything = attribute_stems(
+        documents, {s["participant"]: whole(folder / s["file"], engine) for s in stems}, keep, {}
+    )
+    return (own_alone(documents, everything) if way == "stems, own" else everything), everything
+
+
+def own_alone(documents: Any, transcript: Transcript) -> Transcript:
+    """Return a transcript without the words outside their speakers' own speech."""
+    read: dict[str, list[ReadSegment]] = {}
+    for s in transcript.segments:
+        segment = ReadSegment(s.text, s.start_s, s.end_s, tuple(s.words))
+        read.setdefault(s.speaker or "", []).append(segment)
+    return attribute_stems(documents, read, TranscriptOptions(), {})
 
 
 def words_of(transcript: Transcript) -> list[Said]:
@@ -271,10 +285,12 @@ def error_rates(said: Sequence[Said], found: Sequence[Said]) -> tuple[float, flo
 
 
 def row_of(
-    said: Sequence[Said], transcript: Transcript, clips: Mapping[str, Sequence[Sequence[float]]]
+    said: Sequence[Said],
+    transcripts: tuple[Transcript, Transcript],
+    clips: Mapping[str, Sequence[Sequence[float]]],
 ) -> dict[str, float]:
-    """Return the figures of one transcript."""
-    found = words_of(transcript)
+    """Return the figures of one transcript, given with everything that was recognised."""
+    found, everything = (words_of(t) for t in transcripts)
     cp, labelled = error_rates(said, found)
     n_wrong = sum(
         not any(w.speaker == t.speaker and w.meets(t) for t in said)
@@ -282,17 +298,22 @@ def row_of(
         for w in found
     )
     near = [{w.speaker for w in found if w.meets(t)} for t in said]
-    outside = [
-        t for t in said if not any(a <= (t.start_s + t.end_s) / 2 < b for a, b in clips.get(t.speaker, ()))
-    ]
+    ends_s = [t.end_s - min(0.15, (t.end_s - t.start_s) / 2) for t in said]
+    n_cut = sum(
+        not any(a <= end_s < b for a, b in clips.get(t.speaker, ()))
+        for t, end_s in zip(said, ends_s, strict=True)
+    )
+    dropped = [w for w in everything if w not in set(found)]
+    lost = [w for w in dropped if any(w.speaker == t.speaker and w.meets(t) for t in said)]
     return {
         "cpWER": cp,
         "SA-WER": labelled,
         "wrong": 100.0 * n_wrong / max(len(found), 1),
         "twice": 100.0 * sum(len(s) > 1 for s in near) / len(said),
-        "cut": 100.0 * len(outside) / len(said),
+        "cut": 100.0 * n_cut / len(said),
+        "lost": 100.0 * len(lost) / len(said),
         "heard": float(sum(w.speaker == LISTENER for w in found)),
-        "dropped": float(sum(transcript.dropped.values())),
+        "dropped": float(len(dropped)),
         "words": float(len(found)),
     }
 
@@ -315,9 +336,10 @@ def main() -> None:
     engine = FasterWhisper(str(options.model), "en")
     rows = []
     print(
-        f"{'condition':24} {'way':6} "
+        f"{'condition':24} {'way':10} "
         + " ".join(
-            f"{n:>7}" for n in ("cpWER", "SA-WER", "wrong", "twice", "cut", "heard", "dropped", "words")
+            f"{n:>7}"
+            for n in ("cpWER", "SA-WER", "wrong", "twice", "cut", "lost", "heard", "dropped", "words")
         )
     )
     for condition in options.conditions:
@@ -334,7 +356,7 @@ def main() -> None:
             for way in options.ways:
                 row = row_of(said, by_way(folder, way, engine), clips)
                 rows.append({"condition": condition, "seed": seed, "way": way, "n_truth": len(said), **row})
-                print(f"{condition:24} {way:6} " + " ".join(f"{v:7.1f}" for v in row.values()), flush=True)
+                print(f"{condition:24} {way:10} " + " ".join(f"{v:7.1f}" for v in row.values()), flush=True)
     if options.write:
         options.write.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -125,3 +125,19 @@ def test_nothing_there_is_a_usage_error(out: str, command: Command) -> None:
     code, _, said = command("info", f"{out}/no-such-bot")
     assert code == 2
     assert "No recording in" in said
+
+
+def test_a_transcript_goes_into_the_store_with_what_depends_on_it(
+    out: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def engine(samples: np.ndarray, rate_hz: int) -> list[dict[str, object]]:
+        return [{"start": 0.0, "end": len(samples) / rate_hz, "text": "Yes."}]
+
+    n_words = len(ra.transcribe(ra.open(out), engine).segments)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))  # nothing but the store tells it
+    there = ra.open(out)
+    assert len(there.transcript) == n_words > 0
+    assert there.talk["words"].sum() == n_words
+    code, _, said = command("process", out, "--json", "-q")
+    assert code == 0, said
+    assert ra.open(out).talk["words"].sum() == n_words, "a later run knows the transcript"

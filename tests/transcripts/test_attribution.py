@@ -223,6 +223,7 @@ def test_words_outside_own_speech_are_dropped_one_by_one_and_counted() -> None:
     [
         (1.9, 2.05, {}, True),  # mostly inside
         (0.82, 0.95, {}, True),  # before it, within the edge, and no one else speaks
+        (0.1, 1.2, {}, True),  # its start stretched over the pause before
         (0.5, 0.75, {}, False),
         (2.15, 2.3, {}, False),  # within the edge, but another speaks
         (2.15, 2.3, {"word_share": 0.0}, True),
