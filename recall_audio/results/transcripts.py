@@ -17,7 +17,7 @@ from pathlib import Path
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.recording_view import Rows
 from recall_audio.export.transcripts import TRANSCRIPT_FORMATS, Written, write_transcript
-from recall_audio.files import sweep_parts_of, write_json
+from recall_audio.files import path_in, sweep_parts_of, write_json
 from recall_audio.model.labels import safe_name
 from recall_audio.model.options import TranscriptOptions
 from recall_audio.model.outcome import Finding
@@ -112,7 +112,7 @@ def keep(
         )
     recording_id = str(need(documents, "recording")["recording"]["id"])
     written = Written(transcript, _names(documents), safe_name(recording_id, "recording"))
-    target = into or folder / "transcript"
+    target = into or path_in(folder, "transcript")
     named = {f"transcript{TRANSCRIPT_FORMATS[f].suffix}": f for f in forms or TRANSCRIPT_FORMATS}
     if into is not None:
         claim(target, recording_id, list(named))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import recall_audio as ra
-from recall_audio.errors import UsageError
+from recall_audio.errors import ItemError, UsageError
 from recall_audio.results.transcripts import merge_files
 
 Command = Callable[..., tuple[int, str, str]]
@@ -124,3 +124,16 @@ def test_a_damaged_transcript_costs_the_words_alone(processed: Path, command: Co
     assert "transcript.json" in figures["words_reason"]
     (processed / "transcript.json").write_text("{")
     assert command("process", processed)[0] == 0
+
+
+def test_a_planted_link_leads_no_transcript_out_of_the_folder(processed: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "transcript.txt").write_text("precious")
+    (processed / "transcript").symlink_to(mine, target_is_directory=True)
+    label, a, b, _ = one_each(processed)[0]
+    file = tmp_path / f"{label}.json"
+    file.write_text(json.dumps([{"start": a, "end": b, "text": "x"}]))
+    with pytest.raises(ItemError, match="leads out"):
+        merge_files(processed, [file])
+    assert (mine / "transcript.txt").read_text() == "precious"
