@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from recall_audio.errors import ItemError
 from recall_audio.fetch.api import payloads
@@ -30,6 +31,7 @@ class FoundArtifacts:
         separate: the separate audio, or None.
         events: the participant events, or None.
         transcript: the transcript, or None; it is looked for where it is wanted.
+        notes: what of the lists could not be used.
     """
 
     recording: Recording
@@ -37,6 +39,7 @@ class FoundArtifacts:
     separate: Artifact | None
     events: Artifact | None
     transcript: Artifact | None = None
+    notes: tuple[Finding, ...] = ()
 
     @property
     def is_under_way(self) -> bool:
@@ -75,34 +78,30 @@ def find_artifacts(
 
     The transcript is looked for only where `transcript` is set.
     """
-    recording_id = recording.recording_id
-    events = recording.events
-    if events is None:
-        try:
-            events = _best(
-                "participant_events", api.list_rows("participant_events", recording_id=recording_id)
-            )
-        except ItemError:
-            events = None  # who joined and left is useful, not required
-    mixes = {
-        "audio_mixed": recording.mixed or _find(api, "audio_mixed", recording_id, known),
-        "video_mixed": recording.video,
-    }
-    return FoundArtifacts(
-        recording=recording,
-        mixed=_preferred([mixes[kind] for kind in MIX_SOURCES]),
-        separate=_find(api, "audio_separate", recording_id, known),
-        events=events,
-        transcript=_find_transcript(api, recording) if transcript else None,
-    )
+    recording_id, notes = recording.recording_id, list[Finding]()
 
+    def listed(kind: Kind) -> Artifact | None:
+        return _best(kind, api.list_rows(kind, recording_id=recording_id), notes)
 
-def _find_transcript(api: Api, recording: Recording) -> Artifact | None:
-    found = recording.transcript
-    if found is None:
-        with contextlib.suppress(ItemError):  # as far as there are transcripts at all
-            found = _best("transcript", api.list_rows("transcript", recording_id=recording.recording_id))
-    return found
+    def optional(kind: Kind, shortcut: Artifact | None) -> Artifact | None:
+        with contextlib.suppress(ItemError):  # useful, not required
+            return shortcut or listed(kind)
+        return None
+
+    def required(kind: Kind) -> Artifact | None:
+        if artifact_id := known.get(kind):
+            with contextlib.suppress(ItemError):  # another one may have replaced it
+                artifact = retrieve_artifact(api, kind, artifact_id)
+                if not artifact.is_lost:
+                    return artifact
+        return listed(kind)
+
+    events = optional("participant_events", recording.events)
+    mixes = {"audio_mixed": recording.mixed or required("audio_mixed"), "video_mixed": recording.video}
+    separate = required("audio_separate")
+    said = optional("transcript", recording.transcript) if transcript else None
+    mixed = _preferred([mixes[kind] for kind in MIX_SOURCES])
+    return FoundArtifacts(recording, mixed, separate, events, said, tuple(notes))
 
 
 def _preferred(artifacts: list[Artifact | None]) -> Artifact | None:
@@ -111,23 +110,20 @@ def _preferred(artifacts: list[Artifact | None]) -> Artifact | None:
     return next(usable, artifacts[0])
 
 
-def _find(api: Api, kind: Kind, recording_id: str, known: KnownIds) -> Artifact | None:
-    if artifact_id := known.get(kind):
-        with contextlib.suppress(ItemError):  # another one may have replaced it
-            artifact = retrieve_artifact(api, kind, artifact_id)
-            if not artifact.is_lost:
-                return artifact
-    return _best(kind, api.list_rows(kind, recording_id=recording_id))
-
-
 def retrieve_artifact(api: Api, kind: Kind, artifact_id: str) -> Artifact:
     """Request one artifact by its id."""
     return payloads.artifact(kind, api.retrieve(kind, artifact_id))
 
 
-def _best(kind: Kind, rows: Iterable[object]) -> Artifact | None:
-    """Return the first artifact that is done, else the first that may come, else the first."""
-    found = [payloads.artifact(kind, row) for row in rows]
+def _best(kind: Kind, rows: Iterable[Any], notes: list[Finding]) -> Artifact | None:
+    """Return the first artifact that is done, else the first that may come, else the first.
+
+    Rows that cannot be used are noted; where all are, the artifact is one that failed.
+    """
+    found, odd = payloads.usable_rows(list(rows), kind, lambda row: payloads.artifact(kind, row))
+    notes.extend(payloads.rows_dropped(f"list of {kind.replace('_', ' ')}", len(odd)))
+    if odd and not found:
+        return Artifact(kind, "", "failed", "the API's answer cannot be used", None, {})
     return min(found, key=lambda a: (not a.is_done, not a.is_under_way), default=None)
 
 
@@ -165,6 +161,7 @@ def _poll(api: Api, found: FoundArtifacts) -> FoundArtifacts:
         _poll_artifact(api, found.separate),
         events,
         transcript,
+        found.notes,
     )
 
 

@@ -98,6 +98,13 @@ def fetch_with(
             results.append(FetchedRecording(destination.folder, bare, "gone", error.message, error.code))
         except TransientError as error:
             failures.append(error)
+    for key in bot.unreadable:
+        failures.append(
+            ItemError(f"The API's answer for recording {key} cannot be used.", code="bad_payload")
+        )
+        bare = Meeting(bot.facts, {"id": key}, (), (), None)
+        lost = FetchedRecording(root / safe_id(key), bare, "gone", failures[-1].message, "bad_payload")
+        results.append(lost)
     transient = [e for e in failures if isinstance(e, TransientError)]
     if transient:
         raise transient[0]
@@ -133,7 +140,7 @@ def _wait_for_recordings(context: FetchContext, bot_id: str, until: float) -> Bo
     while not bot.recordings and bot.is_under_way and policy.monotonic() + policy.poll_s <= until:
         context.cancellation.sleep(policy.poll_s, policy.retry)
         bot = payloads.bot(context.api.retrieve("bot", bot_id))
-    if bot.recordings:
+    if bot.recordings or bot.unreadable:
         return bot
     why = f" ({bot.code}{', ' + bot.sub_code if bot.sub_code else ''})" if bot.code else ""
     if bot.is_under_way or (not bot.code and _is_in_future(bot.facts["join_at"], policy.now())):
@@ -251,7 +258,11 @@ def list_bots(settings: Settings, bot_filter: BotFilter) -> Iterator[ListedBot]:
     now = datetime.datetime.now(datetime.UTC)
     with open_context(settings) as context:
         for row in context.api.list_rows("bot", **bot_filter.query()):
-            bot = _listed_bot(row, now)
+            try:
+                bot = _listed_bot(row, now)
+            except ItemError as error:
+                _log.warning("a bot was left out of the list: %s", error.message)
+                continue
             # A bot created meanwhile moves others on to the next page.
             if bot.bot_id not in seen and bot_filter.matches(bot, now):
                 seen.add(bot.bot_id)

@@ -19,24 +19,9 @@ T = TypeVar("T")
 _OPTIONAL_FIELDS = ("name", "is_host", "platform", "email", "extra_data")
 
 
-def _usable_rows(
-    value: Any, what: str, read: Callable[[payloads.Json], T]
-) -> tuple[list[T], list[ItemError]]:
-    """Read each row of a list of objects, and return the values and the errors of the rows without one.
-
-    Raises:
-        ItemError: `value` is no list.
-    """
-    if not isinstance(value, list):
-        raise payloads.bad_payload(what, "a list")
-    found: list[T] = []
-    errors: list[ItemError] = []
-    for row in value:
-        try:
-            found.append(read(payloads.mapping(row, f"{what}, row")))
-        except ItemError as error:
-            errors.append(error)
-    return found, errors
+def _usable_rows(value: Any, what: str, read: Callable[[payloads.Json], T]) -> tuple[list[T], list[int]]:
+    """Read each row of a list of objects, and return the values and the indices of those without one."""
+    return payloads.usable_rows(value, what, lambda row: read(payloads.mapping(row, f"{what}, row")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +244,7 @@ def fetch_attendance(api: Api, media_host: MediaHost, artifact: Artifact | None)
             code, message = f"no_{what.replace(' ', '_')}", f"The {what} are not available ({error.code})."
             notes.append(Finding(code, message, severity="note"))
             return None
-        if found.n_dropped:
-            rows = "1 row" if found.n_dropped == 1 else f"{found.n_dropped} rows"
-            message = f"Left out of the {what}: {rows} that cannot be used; the others were read."
-            notes.append(Finding("rows_dropped", message, severity="note"))
+        notes.extend(payloads.rows_dropped(what, found.n_dropped))
         return found
 
     listed = read("participants_download_url", "participants") or Read()

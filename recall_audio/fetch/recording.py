@@ -110,7 +110,7 @@ def fetch_recording(
     """
     bare = Meeting(bot.facts, recording.facts, (), (), None)
     name = f"recording {recording.recording_id}"
-    bare = replace(bare, findings=tuple(expires_soon(recording, context.policy.now())))
+    notes = (*bot.notes, *recording.notes, *expires_soon(recording, context.policy.now()))
     if recording.code in ("failed", "deleted"):
         raise _gone(name, recording.code, recording.sub_code)
     known = {kind: i for r, kind, i in context.options.known_artifacts if r == recording.recording_id}
@@ -126,7 +126,8 @@ def fetch_recording(
             (first.code, first.sub_code) if first else ("without audio", found.recording.sub_code)
         )
         raise _gone(name, code, sub_code)
-    bare = replace(bare, recording=found.recording.facts)  # what was late may be there now
+    # What was late may be there now.
+    bare = replace(bare, recording=found.recording.facts, findings=(*notes, *found.notes))
     return _fetch_found(context, bare, found, destination)
 
 
@@ -184,11 +185,12 @@ def _fetch_transcript(
         return [no_transcript(artifact)]
     try:
         urls = _signed_urls(context, artifact)
-        rows = payloads.rows(context.media_host.document(urls, _URL_FIELD, "transcript"), "transcript")
+        document = context.media_host.document(urls, _URL_FIELD, "transcript")
+        rows, odd = payloads.usable_rows(document, "transcript", lambda r: payloads.mapping(r, "transcript"))
     except ItemError as error:
         return [no_transcript(artifact, f"it is not available ({error.code})")]
     write_text(destination.folder / TRANSCRIPT_FILE, json.dumps(rows, allow_nan=False, indent=1))
-    return []
+    return list(payloads.rows_dropped("transcript", len(odd)))
 
 
 def _list_parts(

@@ -12,7 +12,6 @@ import requests
 from recall_audio.environment import KEY_VARIABLE
 from recall_audio.errors import ItemError, RecallAudioError, TransientError
 from recall_audio.fetch.api import payloads, protocol
-from recall_audio.fetch.api.payloads import Json
 from recall_audio.fetch.api.rate_limit import CallKind, RateLimit
 from recall_audio.fetch.api.settings import Settings
 from recall_audio.fetch.http import sessions, urls
@@ -52,8 +51,8 @@ class Api:
         url = f"{self._settings.base_url}/{collection}/{quote(object_id, safe='')}/"
         return self._call(Call("GET", url), "retrieve", f"{collection.replace('_', ' ')} {object_id}")
 
-    def list_rows(self, collection: str, **query: str | list[str]) -> Iterator[Json]:
-        """Yield every row of a list, page after page.
+    def list_rows(self, collection: str, **query: str | list[str]) -> Iterator[Any]:
+        """Yield every row of a list as it is, page after page.
 
         Raises:
             ItemError: ``pagination_loop``, or ``url_not_allowed`` where a page lies at another host.

@@ -6,16 +6,19 @@
                          ├─ media_shortcuts.participant_events ─── URLs of three documents
                          └─ (by its own list) audio_separate ───── URL of a document: parts[], a URL each
 
-A field of the wrong type, or out of bounds, raises ItemError ``bad_payload``; in a list of parts it costs its
-own part. Unknown fields are never read, and a status code is any string: both grow without notice.
+A field of the wrong type, or out of bounds, raises ItemError ``bad_payload``; in a list it costs its own row,
+which is counted. Unknown fields are never read, and a status code is any string: both grow without notice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from recall_audio.errors import ItemError
 from recall_audio.model.meeting import Participant
+from recall_audio.model.outcome import Finding
+
+T = TypeVar("T")
 
 _LONGEST_S = 1e7
 """Seconds (115 days) beyond which a nominal time is not one of a meeting."""
@@ -49,11 +52,31 @@ def optional_mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def rows(value: Any, what: str) -> list[Json]:
-    """Return `value` if it is a list of objects."""
+def usable_rows(value: Any, what: str, read: Callable[[Any], T]) -> tuple[list[T], list[int]]:
+    """Read each row of a list, and return the values, and the indices of the rows that cannot be used.
+
+    Raises:
+        ItemError: `value` is no list.
+    """
     if not isinstance(value, list):
         raise bad_payload(what, "a list")
-    return [mapping(row, what) for row in value]
+    found: list[T] = []
+    unusable: list[int] = []
+    for index, row in enumerate(value):
+        try:
+            found.append(read(row))
+        except ItemError:
+            unusable.append(index)
+    return found, unusable
+
+
+def rows_dropped(what: str, n: int) -> tuple[Finding, ...]:
+    """Return the note about rows that were left out, none where there is none."""
+    if not n:
+        return ()
+    rows = "1 row" if n == 1 else f"{n} rows"
+    message = f"Left out of the {what}: {rows} that cannot be used; the others were read."
+    return (Finding("rows_dropped", message, severity="note"),)
 
 
 def identifier(value: Any, what: str) -> str:
@@ -171,6 +194,7 @@ class Recording:
         video: the mixed video, where the bot's answer already has it.
         transcript: the transcript, where the bot's answer already has it.
         title: the artifact that holds the meeting's title, where there is one.
+        notes: what of its answer could not be used.
     """
 
     recording_id: str
@@ -182,6 +206,7 @@ class Recording:
     video: Artifact | None = None
     transcript: Artifact | None = None
     title: Artifact | None = None
+    notes: tuple[Finding, ...] = ()
 
     @property
     def is_being_made(self) -> bool:
@@ -199,6 +224,8 @@ class Bot:
         code: its last status, or empty.
         sub_code: reason of the status, or None.
         recordings: any number, in order.
+        unreadable: ids, or else places in the list, of recordings whose rows cannot be used.
+        notes: what else of its answer could not be used.
     """
 
     bot_id: str
@@ -206,6 +233,8 @@ class Bot:
     code: str
     sub_code: str | None
     recordings: tuple[Recording, ...]
+    unreadable: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
 
     @property
     def is_under_way(self) -> bool:
@@ -228,7 +257,7 @@ def bot(value: Any) -> Bot:
     """
     body = mapping(value, "bot")
     meeting = optional_mapping(body.get("meeting_url"))
-    changes = rows(body.get("status_changes") or [], "bot's status changes")
+    changes, odd_changes = _rows_or_none(body.get("status_changes"), "bot's status changes", mapping)
     last = changes[-1] if changes else {}
     bot_id = identifier(body.get("id"), "bot")
     facts: dict[str, Any] = {
@@ -239,12 +268,31 @@ def bot(value: Any) -> Bot:
         "join_at": text(body.get("join_at")),
         "metadata": metadata(body.get("metadata")),
     }
-    found = tuple(recording(r) for r in rows(body.get("recordings") or [], "bot's recordings"))
+    found, odd = _rows_or_none(body.get("recordings"), "bot's recordings", lambda row, _: recording(row))
+    unreadable = tuple(_name_of(body.get("recordings"), index) for index in odd)
     code, sub_code = _status(last)
-    made = Bot(bot_id, facts, code, sub_code, found)
+    notes = rows_dropped("bot's status changes", len(odd_changes))
+    made = Bot(bot_id, facts, code, sub_code, tuple(found), unreadable, notes)
     # A later run tells from these, without a request, whether everything of this bot is on disk.
-    facts |= {"is_over": not made.is_under_way, "recording_ids": [r.recording_id for r in found]}
+    named = [*(r.recording_id for r in found), *unreadable]
+    facts |= {"is_over": not made.is_under_way, "recording_ids": named}
     return made
+
+
+def _rows_or_none(value: Any, what: str, read: Callable[[Any, str], T]) -> tuple[list[T], list[int]]:
+    """Read the rows of a list that may be missing; what is no list counts as one row that is unusable."""
+    if value is None:
+        return [], []
+    return usable_rows(value if isinstance(value, list) else [value], what, lambda row: read(row, what))
+
+
+def _name_of(value: Any, index: int) -> str:
+    """Return the id of a row that cannot be used, or else its place."""
+    row = value[index] if isinstance(value, list) else value
+    try:
+        return identifier(optional_mapping(row).get("id"), "recording")
+    except ItemError:
+        return f"recording_{index}"
 
 
 def recording(value: Any) -> Recording:
@@ -257,16 +305,19 @@ def recording(value: Any) -> Recording:
     facts |= {k: text(body.get(k)) for k in ("started_at", "completed_at", "expires_at")}
     facts["title"] = text(_data(shortcuts.get("meeting_metadata")).get("title"))
     facts["metadata"] = metadata(body.get("metadata"))
+    made = {name: _shortcut(name, shortcuts) for name in _SHORTCUTS}
+    odd = [name for name, found in made.items() if found is None and shortcuts.get(name) is not None]
     return Recording(
         recording_id,
         facts,
         code,
         sub_code,
-        _shortcut("audio_mixed", shortcuts.get("audio_mixed")),
-        *(
-            _shortcut(kind, shortcuts.get(kind))
-            for kind in ("participant_events", "video_mixed", "transcript", "meeting_metadata")
-        ),
+        mixed=made["audio_mixed"],
+        events=made["participant_events"],
+        video=made["video_mixed"],
+        transcript=made["transcript"],
+        title=made["meeting_metadata"],
+        notes=rows_dropped(f"recording's shortcuts ({', '.join(odd)})", len(odd)),
     )
 
 
@@ -281,8 +332,18 @@ def _data(shortcut: Any) -> Json:
     return optional_mapping(optional_mapping(shortcut).get("data"))
 
 
-def _shortcut(kind: Kind, value: Any) -> Artifact | None:
-    return artifact(kind, value) if isinstance(value, dict) and value.get("id") is not None else None
+_SHORTCUTS: tuple[Kind, ...] = (
+    "audio_mixed", "participant_events", "video_mixed", "transcript", "meeting_metadata",
+)  # fmt: skip
+"""Artifacts that a bot's answer may hold."""
+
+
+def _shortcut(kind: Kind, shortcuts: Json) -> Artifact | None:
+    """Return an artifact that an answer holds, None where it cannot be used: its list may have it."""
+    try:
+        return artifact(kind, shortcuts.get(kind))
+    except ItemError:
+        return None
 
 
 def _status(value: Json) -> tuple[str, str | None]:
@@ -323,7 +384,10 @@ def participant(value: Any, what: str) -> Participant:
     )
 
 
-def page(value: Any) -> tuple[list[Json], str | None]:
-    """Read one page of a list: its rows, and the URL of the next page or None."""
+def page(value: Any) -> tuple[list[Any], str | None]:
+    """Read one page of a list: its rows as they are, and the URL of the next page or None."""
     body = mapping(value, "list")
-    return rows(body.get("results"), "list's results"), url_text(body.get("next"))
+    rows = body.get("results")
+    if not isinstance(rows, list):
+        raise bad_payload("list's results", "a list")
+    return rows, url_text(body.get("next"))
