@@ -29,6 +29,7 @@ from recall_audio.report.formatting import (
     percent,
     text,
 )
+from recall_audio.report.style import PEOPLE, PEOPLE_ON_DARK, css_colours
 from recall_audio.report.summary import interval, metadata, platform
 from recall_audio.report.values import CHECK, Documents, Speaker, duration_s, speakers, title
 from recall_audio.report.warnings_section import statements
@@ -92,7 +93,8 @@ def page(template: str, scripts: Sequence[str], data: Mapping[str, Any], view: M
     Returns:
         HTML text that can be written as UTF-8.
     """
-    style = _source("page.css")
+    style = _source("page.css").replace("/* people on dark */", css_colours(PEOPLE_ON_DARK))
+    style = style.replace("/* people */", css_colours(PEOPLE))
     # One scope for all scripts, so that no other script can reach or replace their names.
     script = "(() => {\n'use strict';\n" + "\n".join(_source(name) for name in scripts) + "\n})();\n"
     policy = "; ".join(_POLICY).format(style=_hash(style), script=_hash(script))

@@ -1,47 +1,36 @@
-"""Draw pictures for notebooks and papers with matplotlib: who speaks when, over whom, and the alignment.
+"""Draw pictures for notebooks and papers: who speaks how much, when, over whom, and the alignment.
 
-The colours differ for colour-blind readers (Okabe & Ito 2008) and, being of different lightness, in black and
-white. Each picture names its colours, and position and text say the same.
+Their style is in :mod:`recall_audio.report.style`.
 """
 
-import base64
-import html
-import io
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recall_audio.core.spans import Rows, intersect, total, union
 from recall_audio.model.talk import MOST_PAIRED
-from recall_audio.report.formatting import number, number_pairs, spans_ms, text
+from recall_audio.report.formatting import number, number_pairs, spans_ms
+from recall_audio.report.style import (
+    NOTE,
+    PEOPLE,
+    SPEECH,
+    STEP,
+    TEXT,
+    UNCERTAINTY,
+    Names,
+    clock_axis,
+    families,
+    figure_axes,
+    legend,
+    readable,
+)
 from recall_audio.report.values import time_map
 from recall_audio.typing import Spans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Names = Mapping[str, str | None]
-
-SPEECH = "#0072B2"
-"""Blue, dark in print."""
-STEP = "#E69F00"
-"""Orange, light in print."""
-NOTE = "#7F7F7F"
-TEXT = "#222222"
-UNCERTAINTY = "#CFE3F1"
-
-_TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
-"""Steps of the time axis, seconds."""
-_MOST_TICKS = 9
-_LONGEST_NAME = 24
-"""Longest name beside a lane, characters."""
-_FONTS = (
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Yu Gothic", "Microsoft YaHei",
-    "Malgun Gothic", "WenQuanYi Zen Hei", "Noto Sans", "Noto Sans Arabic", "Noto Sans Devanagari",
-    "Arial Unicode MS",
-)  # fmt: skip
-"""Fonts for the scripts that matplotlib's own font lacks."""
 _ONE_LINE_CAPTION = 8
 """Speakers from which the overlap matrix is wide enough for its caption on one line."""
 _LARGE_CELLS = 7
@@ -50,71 +39,6 @@ _DARKEST_SHARE = 0.2
 """The darkest shade of the overlap matrix stands for no less than this share."""
 _HALF_LANE = 0.36
 """Half a lane's height that residuals may take, lanes."""
-
-
-def figure_axes(ax: "Axes | None", width: float, height: float) -> "Axes":
-    """Return the Axes given, or those of a new figure of `width` by `height` inches."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
-def readable(label: str, names: Mapping[str, str | None] | None) -> str:
-    """Return the name of a label: one short line, without what matplotlib takes for a formula."""
-    name = text((names or {}).get(label)) or text(label)
-    return text(name, _LONGEST_NAME).replace("$", r"\$")
-
-
-def families() -> list[str]:
-    """List matplotlib's own fonts and, after them, the installed ones that cover more scripts."""
-    import matplotlib as mpl
-    from matplotlib import font_manager
-
-    usual: list[str] = list(mpl.rcParams["font.family"])
-    installed = set(font_manager.get_font_names())
-    return [*usual, *(name for name in _FONTS if name in installed)]
-
-
-def clock_axis(ax: "Axes", duration_s: float) -> None:
-    """Scale the time axis from 0 to the meeting's end, in minutes, in m:s where short, or in hours."""
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
-
-    step_s = next((s for s in _TICKS_S if duration_s / s <= _MOST_TICKS), _TICKS_S[-1])
-    ax.set_xlim(0, max(duration_s, 1e-3))
-    ax.xaxis.set_major_locator(MultipleLocator(step_s))
-    if duration_s >= 3 * 3600:
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{s / 3600:g}"))
-        ax.set_xlabel("time (h)")
-    elif step_s >= 60:
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{s / 60:g}"))
-        ax.set_xlabel("time (min)")
-    else:
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda s, _: clock(s)))
-        ax.set_xlabel("time (min:s)")
-
-
-def as_image(draw: Callable[["Axes"], object], alternative: str) -> str:
-    """Return as HTML what `draw` puts on the Axes of a figure that no notebook shows by itself."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3), layout="constrained")
-    axes = figure.subplots()
-    draw(axes)
-    lanes = len(axes.get_yticks())
-    figure.set_size_inches(10, 1.1 + 0.36 * max(lanes, 1))
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=80)
-    data = base64.b64encode(picture.getvalue()).decode("ascii")
-    return f'<img alt="{html.escape(alternative)}" src="data:image/png;base64,{data}">'
-
-
-def clock(seconds: float) -> str:
-    """Format seconds as ``m:ss``, or as ``h:mm:ss`` from an hour on."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
 
 
 def plot_timeline(
@@ -167,7 +91,7 @@ def plot_timeline(
     handles: list[Any] = [Patch(color=SPEECH, label="speaks"), Patch(color=STEP, label="others speak too")]
     if presence:
         handles.append(Line2D([], [], color=NOTE, linewidth=0.8, label="present"))
-    _legend(ax, handles)
+    legend(ax, handles)
     return ax
 
 
@@ -191,19 +115,43 @@ def _name_lanes(ax: "Axes", words: Sequence[str]) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _legend(ax: "Axes", handles: list[Any]) -> None:
-    """Put what the colours mean above the picture."""
-    ax.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(-0.01, 1.0),
-        ncols=len(handles),
-        frameon=False,
-        fontsize="small",
-        handlelength=1.2,
-        columnspacing=1.5,
-        borderaxespad=0.2,
-    )
+def plot_shares(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names | None = None) -> "Axes":
+    """Draw each person's share of all talk with its 95 % interval, as the report's first screen does.
+
+    ::
+
+        Ann Lee   ████████████████├──┤     43.2 %
+        Jo        ███├─┤                    9.7 %
+        Bob                             not known
+
+    Args:
+        talk: ``talk.json``.
+        ax: where to draw; None makes a new figure.
+        names: label to the name to show; the label where there is none.
+
+    Returns:
+        The Axes: percent, and people from 0 on, most talk first.
+    """
+    figures = sorted(talk["speakers"].items(), key=lambda item: -(number(item[1].get("talk_s")) or -1.0))
+    ax = figure_axes(ax, 7.0, 0.8 + 0.32 * max(len(figures), 1))
+    top = 0.0
+    for lane, (_, speaker) in enumerate(figures):
+        share = number(speaker.get("share_of_talk"))
+        low, high = (number(speaker.get(f"share_of_talk_{end}")) for end in ("low", "high"))
+        if share is not None:
+            ax.barh(lane, 100 * share, height=0.62, color=PEOPLE[lane % len(PEOPLE)], zorder=1)
+            top = max(top, share)
+        if low is not None and high is not None:
+            ax.plot((100 * low, 100 * high), (lane, lane), color=TEXT, linewidth=1.2, zorder=2)
+            top = max(top, high)
+        known = number(speaker.get("talk_s")) is not None
+        _write_beside(ax, lane, f"{100 * (share or 0.0):.1f} %" if known else "not known")
+    _name_lanes(ax, [readable(label, names) for label, _ in figures])
+    ax.set_xlim(0, 100 * max(top, 0.01) * 1.02)
+    whose = "known talk" if any(number(s.get("talk_s")) is None for _, s in figures) else "all talk"
+    has_intervals = any(number(s.get("share_of_talk_low")) is not None for _, s in figures)
+    ax.set_xlabel(f"share of {whose} (%){'; line: 95 % interval' if has_intervals else ''}")
+    return ax
 
 
 def plot_overlap(talk: Mapping[str, Any], ax: "Axes | None" = None, names: Names | None = None) -> "Axes":
@@ -319,7 +267,7 @@ def plot_alignment(
     names = [readable((owners or {}).get(p["participant_id"], str(p["participant_id"])), None) for p in parts]
     _name_lanes(ax, _numbered(names))
     clock_axis(ax, duration_s)
-    _legend(
+    legend(
         ax,
         [
             Line2D([], [], color=SPEECH, marker=".", linestyle="", label="lag of one window about the map"),

@@ -22,8 +22,8 @@ from recall_audio.pipeline.documents import (
     upload_written,
 )
 from recall_audio.pipeline.talk import remeasure_talk, view_of
-from recall_audio.results.data_frames import typed_frame
 from recall_audio.results.pseudonymise import recode_documents
+from recall_audio.results.records import typed_frame
 from recall_audio.storage import parse_location
 
 if TYPE_CHECKING:

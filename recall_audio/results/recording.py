@@ -25,7 +25,7 @@ from recall_audio.model.labels import label_of
 from recall_audio.model.options import FetchOptions, Options
 from recall_audio.pipeline import documents
 from recall_audio.pipeline.documents import folders_at, upload_written
-from recall_audio.results import data_frames as frames
+from recall_audio.results import records as frames
 from recall_audio.results.records import (
     data_frame,
     pair_records,
@@ -127,20 +127,14 @@ class Recording:
         Returns:
             start_s, end_s, length_s, speaker, talk_s, share_of_talk (of all talk in the window; NaN where no
             one speaks), speech_s (at least one speaks), overlap_s (two or more do).
-
-        Raises:
-            UsageError: a length cannot be read, or is not above 0.
         """
         return frames.window_frame(self.documents, length, step)
 
     @property
     def transcript(self) -> "pd.DataFrame":
-        """Return what was said, a row a segment, in order of time, where the recording has a transcript.
+        """Return what was said, a row a segment, in order of time; an ItemError says how to make it.
 
         >>> rec.transcript[rec.transcript["text"].str.contains("budget", case=False)]
-
-        Raises:
-            ItemError: there is no transcript yet; the hint says how to make one.
         """
         return frames.transcript_frame(self.folder)
 
@@ -297,6 +291,12 @@ class Recording:
         spoken = {label: None if label in unknown else rows for label, rows in segments.items()}
         return plot_timeline(spoken, self.duration_s, ax, self.speakers, presence_in(self.documents))
 
+    def plot_shares(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw each person's share of all talk with its interval, and return the matplotlib Axes."""
+        from recall_audio.report.plots import plot_shares
+
+        return plot_shares(documents.need(self.documents, "talk"), ax, self.speakers)
+
     def plot_overlap(self, ax: "Axes | None" = None) -> "Axes":
         """Draw who speaks at once with whom, in seconds and shares, and return the matplotlib Axes."""
         from recall_audio.report.plots import plot_overlap
@@ -320,7 +320,7 @@ class Recording:
         """Return what Jupyter shows: who speaks when, who spoke how much, and the warnings."""
         if "talk" not in self.documents:
             return f"<p>{escape(repr(self))}: not processed</p>"
-        from recall_audio.report.plots import as_image
+        from recall_audio.report.style import as_image
 
         warnings = "".join(f"<li>{escape(w)}</li>" for w in self.warnings)
         table: Any = self.talk

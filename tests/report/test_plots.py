@@ -16,7 +16,15 @@ from matplotlib.colors import to_hex, to_rgb
 from report.meetings import HOSTILE, documents, hostile
 
 import recall_audio as ra
-from recall_audio.report.plots import SPEECH, STEP, lane_scale_ms, plot_alignment, plot_overlap, plot_timeline
+from recall_audio.report import render
+from recall_audio.report.plots import (
+    lane_scale_ms,
+    plot_alignment,
+    plot_overlap,
+    plot_shares,
+    plot_timeline,
+)
+from recall_audio.report.style import PEOPLE, PEOPLE_ON_DARK, SPEECH, STEP
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +188,62 @@ def test_results_show_their_figures_and_break_out_of_no_cell() -> None:
     assert page.count("&lt;script&gt;") >= 1
     assert "overlap_of_speech" in page
     assert f"{0.5 / 7.0:.6g}" in page
+
+
+def test_shares_are_drawn_in_the_pages_colours_and_order_with_their_intervals() -> None:
+    meeting = documents(5, 600.0)
+    speakers = meeting["talk"]["speakers"]
+    for s in speakers.values():
+        s["share_of_talk_low"], s["share_of_talk_high"] = 0.9 * s["share_of_talk"], 1.1 * s["share_of_talk"]
+    names = {label: p["name"] for label, p in meeting["speakers"]["speakers"].items()}
+    ax = plot_shares(meeting["talk"], names=names)
+    ordered = sorted(speakers.values(), key=lambda s: -s["talk_s"])
+    assert [bar.get_width() for bar in ax.patches] == [100 * s["share_of_talk"] for s in ordered]
+    ends = [tuple(line.get_xdata()) for line in ax.lines]
+    assert ends == [(100 * s["share_of_talk_low"], 100 * s["share_of_talk_high"]) for s in ordered]
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == list(PEOPLE[:5])
+    page = render(meeting)
+    assert (
+        names_on(ax)
+        == re.findall(r'<th scope="row" data-v="[^"]*"><span class="swatch c\d"></span><bdi>([^<]*)', page)[
+            :5
+        ]
+    )
+    assert all(f"--s{i}: {colour};" in page for i, colour in enumerate(PEOPLE))
+
+
+def test_a_picture_is_saved_as_papers_want_it_whatever_the_session_is_set_to(tmp_path: Path) -> None:
+    meeting = documents(2, 300.0)
+    figure: Any = plot_shares(meeting["talk"]).figure
+    figure.savefig(tmp_path / "shares.pdf")
+    figure.savefig(tmp_path / "shares.svg")
+    pdf = (tmp_path / "shares.pdf").read_bytes()
+    assert b"/Type3" not in pdf
+    assert b"/FontFile2" in pdf, "the fonts are embedded"
+    assert b"<text" not in (tmp_path / "shares.svg").read_bytes(), "no font is needed to read it"
+    assert mpl.rcParams["pdf.fonttype"] == 3, "the session's own settings are as before"
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours (WCAG 2.2, relative luminance)."""
+
+    def luminance(colour: str) -> float:
+        r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_stand_out_from_their_paper_and_blue_from_orange_for_every_eye() -> None:
+    assert min(contrast(c, "#ffffff") for c in PEOPLE) >= 4.5
+    assert min(contrast(c, "#14171b") for c in PEOPLE_ON_DARK) >= 4.5
+    # Deuteranopia and protanopia, severity 1 (Machado, Oliveira & Fernandes 2009), on linear values.
+    eyes = (
+        np.eye(3),
+        np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]),
+        np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]),
+    )
+    speech, step = (np.array(to_rgb(c)) ** 2.2 for c in (SPEECH, STEP))
+    for eye in eyes:
+        assert np.linalg.norm(eye @ speech - eye @ step) > 0.3

@@ -10,7 +10,7 @@ import recall_audio as ra
 from recall_audio.cli import inspect
 from recall_audio.model.options import TalkOptions
 from recall_audio.pipeline.documents import read_documents
-from recall_audio.results import data_frames
+from recall_audio.results import records as data_frames
 from recall_audio.results.records import (
     Record,
     pair_records,
