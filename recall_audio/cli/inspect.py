@@ -17,6 +17,11 @@ from recall_audio.cli.options import format_option, times_option
 from recall_audio.cli.step_options import Chosen, step_options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from recall_audio.model.options import TalkOptions
+    from recall_audio.pipeline.documents import Documents
+    from recall_audio.results.records import Table
     from recall_audio.storage import Location
 
 PART_COLUMNS = (
@@ -45,6 +50,16 @@ WINDOW_COLUMNS = (
     "reasons",
 )
 """Columns of ``talk --window``; each speaker's talk follows them."""
+SPEAKER_INTERVALS = tuple(
+    f"{name}_{end}"
+    for name in ("talk_s", "share_of_talk", "share_of_speech", "share_of_meeting", "share_of_presence")
+    for end in ("low", "high")
+)
+"""Ends of the 95 % intervals of ``talk``, in JSON and CSV."""
+PAIR_INTERVALS = ("overlap_s_low", "overlap_s_high", "overlap_of_shorter_low", "overlap_of_shorter_high")
+"""The same of ``talk --pairs``."""
+WINDOW_INTERVALS = ("overlap_s_low", "overlap_s_high")
+"""The same of ``talk --window``, beside those of each speaker's talk and share of it."""
 
 
 @click.command(short_help="Show what a recording is and what was done with it.")
@@ -84,26 +99,54 @@ def align(folder: "Location", form: str) -> None:
 @click.option("--pairs", is_flag=True, help="Show who spoke over whom instead of who spoke how much.")
 @step_options("talk", command="talk")
 def talk(folder: "Location", form: str, pairs: bool, chosen: Chosen) -> None:
-    """Show who spoke how much, or over whom, for the whole meeting or in sliding windows."""
+    """Show who spoke how much, or over whom, for the whole meeting or in sliding windows.
+
+    JSON and CSV hold the ends of each figure's 95 % interval too: ``talk_s_low``, ``talk_s_high``.
+    """
     from recall_audio.cli.printing import print_table
     from recall_audio.pipeline.documents import read_documents
-    from recall_audio.results import records
 
     if pairs and chosen.changed:
         raise click.UsageError("--pairs is for the whole meeting: leave out --window and --step.")
-    documents = read_documents(one_recording(folder))
+    recording = one_recording(folder)
+    documents = read_documents(recording)
     if chosen.changed:
-        columns = [*WINDOW_COLUMNS, *records.window_talk_columns(documents)]
-        table = records.select(records.window_records(documents, chosen["talk"]), columns)
+        table = _window_table(recording, documents, chosen["talk"], form)
     elif pairs:
-        found = records.pair_records(documents)
-        is_wide = form != "table" or any(pair["overlap_s"] is None for pair in found)
-        table = records.select(found, [*PAIR_COLUMNS, *(("reasons",) if is_wide else ())])
+        table = _pair_table(documents, form)
     else:
-        speakers = records.speaker_records(documents)
-        is_wide = form != "table" or any(s["talk_s"] is None for s in speakers)
-        table = records.select(speakers, [*SPEAKER_COLUMNS, *(BESIDE_COLUMNS if is_wide else ())])
+        table = _speaker_table(documents, form)
     print_table(*table, form)
+
+
+def _speaker_table(documents: "Documents", form: str) -> "Table":
+    from recall_audio.results.records import select, speaker_records
+
+    found = speaker_records(documents)
+    if form != "table":
+        return select(found, [*SPEAKER_COLUMNS, *SPEAKER_INTERVALS, *BESIDE_COLUMNS])
+    is_wide = any(s["talk_s"] is None for s in found)
+    return select(found, [*SPEAKER_COLUMNS, *(BESIDE_COLUMNS if is_wide else ())])
+
+
+def _pair_table(documents: "Documents", form: str) -> "Table":
+    from recall_audio.results.records import pair_records, select
+
+    found = pair_records(documents)
+    if form != "table":
+        return select(found, [*PAIR_COLUMNS, *PAIR_INTERVALS, "reasons"])
+    is_wide = any(pair["overlap_s"] is None for pair in found)
+    return select(found, [*PAIR_COLUMNS, *(("reasons",) if is_wide else ())])
+
+
+def _window_table(recording: "Path", documents: "Documents", options: "TalkOptions", form: str) -> "Table":
+    from recall_audio.pipeline.documents import read_posteriors
+    from recall_audio.results.records import WINDOW_FIGURES, select, window_records, window_talk_columns
+
+    columns = [*WINDOW_COLUMNS, *window_talk_columns(documents)]
+    if form != "table":
+        columns = [*WINDOW_COLUMNS, *WINDOW_INTERVALS, *window_talk_columns(documents, WINDOW_FIGURES)]
+    return select(window_records(documents, options, read_posteriors(recording)), columns)
 
 
 @click.command(short_help="Write report.html, and an index of many.")

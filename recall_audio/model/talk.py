@@ -9,7 +9,7 @@ from typing import Any
 
 from recall_audio.model.figures import Distribution, Figures
 from recall_audio.model.transcript import SpokenCount
-from recall_audio.model.turns import TalkEvents, TurnTaking
+from recall_audio.model.turns import Ranks, TalkEvents, TurnTaking
 
 DEFINITIONS = "1"
 """Version of the figures' definitions, in every output; changes when a figure's meaning does."""
@@ -58,6 +58,16 @@ class SpeakerTalk(Figures):
         words_per_minute: words over a minute of their own speech.
         share_of_words: words over everyone's.
         questions: sentences of theirs that end in a question mark.
+        talk_s_low: lower end of the 95 % interval of `talk_s`.
+        talk_s_high: its upper end; likewise of the four shares.
+        share_of_talk_low: see `talk_s_low`.
+        share_of_talk_high: see `talk_s_high`.
+        share_of_speech_low: see `talk_s_low`.
+        share_of_speech_high: see `talk_s_high`.
+        share_of_meeting_low: see `talk_s_low`.
+        share_of_meeting_high: see `talk_s_high`.
+        share_of_presence_low: see `talk_s_low`.
+        share_of_presence_high: see `talk_s_high`.
         reasons: why a figure is None.
     """
 
@@ -88,6 +98,16 @@ class SpeakerTalk(Figures):
     words_per_minute: float | None = None
     share_of_words: float | None = None
     questions: int | None = None
+    talk_s_low: float | None = None
+    talk_s_high: float | None = None
+    share_of_talk_low: float | None = None
+    share_of_talk_high: float | None = None
+    share_of_speech_low: float | None = None
+    share_of_speech_high: float | None = None
+    share_of_meeting_low: float | None = None
+    share_of_meeting_high: float | None = None
+    share_of_presence_low: float | None = None
+    share_of_presence_high: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def with_words(self, said: SpokenCount, n_words: int) -> "SpeakerTalk":
@@ -121,6 +141,10 @@ class PairTalk(Figures):
         b: another.
         overlap_s: both speak, O_ab.
         overlap_of_shorter: O_ab over the shorter of the two talks; 1 where all of it is overlapped.
+        overlap_s_low: lower end of the 95 % interval of `overlap_s`.
+        overlap_s_high: its upper end.
+        overlap_of_shorter_low: lower end of that of `overlap_of_shorter`.
+        overlap_of_shorter_high: its upper end.
         reasons: why a figure is None.
     """
 
@@ -128,6 +152,10 @@ class PairTalk(Figures):
     b: str
     overlap_s: float | None
     overlap_of_shorter: float | None
+    overlap_s_low: float | None = None
+    overlap_s_high: float | None = None
+    overlap_of_shorter_low: float | None = None
+    overlap_of_shorter_high: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -182,6 +210,17 @@ class Talk(Figures):
         events: the turns, transitions and overlaps one by one; for tables, not in ``talk.json``.
         reasons: why a figure is None.
         unassigned_s: speech of the mix that is on no participant's track; None where it was not looked for.
+        talk_s_low: lower end of the 95 % interval of `talk_s`.
+        talk_s_high: its upper end; likewise of the figures that follow.
+        speech_s_low: see `talk_s_low`.
+        speech_s_high: see `talk_s_high`.
+        overlap_s_low: see `talk_s_low`.
+        overlap_s_high: see `talk_s_high`.
+        overlap_of_speech_low: see `talk_s_low`.
+        overlap_of_speech_high: see `talk_s_high`.
+        overlap_of_meeting_low: see `talk_s_low`.
+        overlap_of_meeting_high: see `talk_s_high`.
+        ranks: the order of the speakers by talk and how sure it is; None without intervals.
     """
 
     parameters: Mapping[str, Any]
@@ -208,6 +247,17 @@ class Talk(Figures):
     n_unknown: int = 0
     reasons: Mapping[str, str] = field(default_factory=dict)
     unassigned_s: float | None = None
+    talk_s_low: float | None = None
+    talk_s_high: float | None = None
+    speech_s_low: float | None = None
+    speech_s_high: float | None = None
+    overlap_s_low: float | None = None
+    overlap_s_high: float | None = None
+    overlap_of_speech_low: float | None = None
+    overlap_of_speech_high: float | None = None
+    overlap_of_meeting_low: float | None = None
+    overlap_of_meeting_high: float | None = None
+    ranks: Ranks | None = None
 
     def with_unassigned(self, unassigned_s: float) -> "Talk":
         """Return a copy with the speech that is on no participant's track."""
@@ -267,6 +317,13 @@ class TalkWindow(Figures):
         overlap_s: time in which two or more speak.
         talk_s: label to speech.
         equality: how evenly it is spread.
+        share_of_talk: label to its share of all talk in the window; empty where no one speaks.
+        talk_s_low: label to the lower end of the 95 % interval of `talk_s`; empty where it was not asked for.
+        talk_s_high: label to its upper end.
+        share_of_talk_low: label to the lower end of that of the share, None where no one speaks.
+        share_of_talk_high: label to its upper end.
+        overlap_s_low: lower end of the 95 % interval of `overlap_s`.
+        overlap_s_high: its upper end.
         reasons: why a figure is None.
     """
 
@@ -277,6 +334,13 @@ class TalkWindow(Figures):
     overlap_s: float
     talk_s: Mapping[str, float]
     equality: Equality
+    share_of_talk: Mapping[str, float] = field(default_factory=dict)
+    talk_s_low: Mapping[str, float | None] = field(default_factory=dict)
+    talk_s_high: Mapping[str, float | None] = field(default_factory=dict)
+    share_of_talk_low: Mapping[str, float | None] = field(default_factory=dict)
+    share_of_talk_high: Mapping[str, float | None] = field(default_factory=dict)
+    overlap_s_low: float | None = None
+    overlap_s_high: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 

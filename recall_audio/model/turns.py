@@ -1,8 +1,8 @@
-"""Represent turns, floor transitions, overlaps, and how a voice sounds in a turn."""
+"""Represent turns, floor transitions, overlaps, ranks by talk, and how a voice sounds in a turn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from recall_audio.model.figures import Distribution, Figures
 
@@ -249,3 +249,45 @@ class TurnFeatures:
     alone_s: float
     backchannel_candidate: bool
     voice: VoiceFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Two speakers who follow each other in the order of talk.
+
+    Attributes:
+        more: who has more talk.
+        less: who has less.
+        probability: that the first really spoke at least as much as the second, 0.5 to 1.
+        is_open: whether the 95 % intervals of their talk overlap.
+    """
+
+    more: str
+    less: str
+    probability: float
+    is_open: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks(Figures):
+    """The order of the known speakers by talk, and how sure it is.
+
+    Attributes:
+        order: labels, most talk first.
+        most: who spoke most; None where no one spoke.
+        most_probability: that this one really did; None where no one spoke.
+        rivals: others whose intervals of talk overlap that of `most`: any of them may have spoken most.
+        neighbours: every two that follow each other in the order, of those who spoke.
+        reasons: why a figure is None.
+    """
+
+    order: tuple[str, ...]
+    most: str | None
+    most_probability: float | None
+    rivals: tuple[str, ...]
+    neighbours: tuple[Ranked, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)

@@ -1,10 +1,10 @@
 """Locate and read the files of a recording's folder, ``OUT/<bot_id>/<recording_id>/``."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import path_in, read_json, sha256
@@ -12,6 +12,9 @@ from recall_audio.model.meeting import Meeting
 from recall_audio.model.outcome import ending_of
 from recall_audio.pipeline.plan import STAGES
 from recall_audio.storage import Location, Mirror, ensure_files, upload_if_mirrored
+
+if TYPE_CHECKING:
+    from recall_audio.typing import ByteArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,41 @@ class Layout:
     def json(self, kind: str) -> Path:
         """Return the JSON file of one kind, e.g. ``talk.json`` for ``talk``."""
         return self.folder / f"{kind}.json"
+
+
+Posteriors = Mapping[str, "ByteArray"]
+"""Label to the probability of own speech × 255 of each 20 ms."""
+
+
+def read_posteriors(folder: Path) -> Posteriors | None:
+    """Return the probabilities that the speech step left in a recording's folder, None where it left none."""
+    import zipfile
+
+    import numpy as np
+
+    ensure_files(folder, ("posteriors.npz",))
+    try:
+        with np.load(Layout(folder).posteriors, allow_pickle=False) as stored:
+            labels, own = stored["labels"].tolist(), np.asarray(stored["own"], dtype=np.uint8)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return dict(zip(map(str, labels), own, strict=False)) if own.ndim == 2 else None
+
+
+def write_posteriors(stream: IO[bytes], posteriors: Posteriors) -> None:
+    """Write the probability of own speech of each track, × 255, for each 20 ms.
+
+    Args:
+        stream: gets an ``.npz`` of ``labels``, shape (tracks,), ``own``, shape (tracks, n), and ``frame_s``.
+        posteriors: label to shape (n,).
+    """
+    import numpy as np
+
+    rows = list(posteriors.values())
+    own = np.stack(rows) if rows else np.zeros((0, 0), dtype=np.uint8)
+    np.savez_compressed(
+        stream, labels=np.array(list(posteriors), dtype=np.str_), own=own, frame_s=np.float64(0.02)
+    )
 
 
 def recording_folders(root: Path) -> list[Path]:

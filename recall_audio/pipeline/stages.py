@@ -3,12 +3,9 @@
 The expensive piece of a stage is a function of the folder and a name, so that it can run in another process.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
-
-import numpy as np
 
 from recall_audio.core.alignment.align import align, reconcile
 from recall_audio.core.alignment.search import PartSearch, search_part
@@ -27,13 +24,12 @@ from recall_audio.model.outcome import CountCallback
 from recall_audio.model.persons import ids_by_label, person_findings, with_persons
 from recall_audio.model.speech import Detector, PartEvidence, SpeechResult
 from recall_audio.model.stems import Residual, StemsResult
-from recall_audio.pipeline.documents import Layout, read_documents
+from recall_audio.pipeline.documents import Layout, read_documents, read_posteriors, write_posteriors
 from recall_audio.pipeline.job import MIX, Job, decode_all
 from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.stems.export import combine_results, export_stems, is_silent, select_tracks
 from recall_audio.pipeline.talk import talk_findings, talk_of, view_of, with_sensitivity
-from recall_audio.typing import ByteArray
 
 
 def find_speech(
@@ -65,20 +61,6 @@ def find_speech(
         if progress is not None:
             progress(i + 1, len(parts))
     return join_speech(tracks, evidence, duration_s, options, load_ownership(), mix)
-
-
-def write_posteriors(stream: IO[bytes], posteriors: Mapping[str, ByteArray]) -> None:
-    """Write the probability of own speech of each track, × 255, for each 20 ms.
-
-    Args:
-        stream: gets an ``.npz`` of ``labels``, shape (tracks,), ``own``, shape (tracks, n), and ``frame_s``.
-        posteriors: label to shape (n,).
-    """
-    rows = list(posteriors.values())
-    own = np.stack(rows) if rows else np.zeros((0, 0), dtype=np.uint8)
-    np.savez_compressed(
-        stream, labels=np.array(list(posteriors), dtype=np.str_), own=own, frame_s=np.float64(0.02)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +159,8 @@ def run_talk(job: Job, _context: StageContext) -> StageResult:
     documents = read_documents(job.layout.folder)
     for written_later in ("stems", "run"):  # of an earlier run
         documents.pop(written_later, None)
-    measured = with_sensitivity(talk_of(documents, job.options.talk), documents, job.options.talk)
+    options, posteriors = job.options.talk, read_posteriors(job.layout.folder)
+    measured = with_sensitivity(talk_of(documents, options, posteriors), documents, options)
     path = job.layout.folder / "segments.rttm"
     with atomic(path) as stream:
         stream.write(b"".join(rttm(view_of(documents, measured)).values()))

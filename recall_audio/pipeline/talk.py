@@ -2,13 +2,16 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from recall_audio import __version__
 from recall_audio.core.spans import clip, from_seconds, to_seconds
 from recall_audio.core.talk.annotation import Rows
+from recall_audio.core.talk.certainty import uncertainty_findings, with_ranks
+from recall_audio.core.talk.intervals import with_intervals
 from recall_audio.core.talk.measure import measure_talk, with_unknown
 from recall_audio.core.talk.sensitivity import bridge_variants, measure_sensitivity
 from recall_audio.export.recording_view import ExportView, StemFile
@@ -21,15 +24,18 @@ from recall_audio.model.pseudonyms import LEFT_OUT
 from recall_audio.model.speech import OtherThreshold
 from recall_audio.model.talk import Talk
 from recall_audio.model.transcript import Transcript, Word, count_speech
-from recall_audio.pipeline.documents import TRANSCRIPT, Documents, labels_by_id, need
+from recall_audio.pipeline.documents import TRANSCRIPT, Documents, Posteriors, labels_by_id, need
 from recall_audio.storage import address_of
+from recall_audio.typing import Spans
 from recall_audio.units import FRAME_SAMPLES, RATE_HZ, to_samples
 
 T = TypeVar("T")
 
 
-def talk_of(documents: Documents, options: TalkOptions) -> Talk:
+def talk_of(documents: Documents, options: TalkOptions, posteriors: Posteriors | None = None) -> Talk:
     """Measure talk from a recording's segments and alignment, without the sensitivity table.
+
+    With `posteriors`, figures have their intervals, and the order of the speakers says how sure it is.
 
     Raises:
         ItemError: segments or alignment are not there.
@@ -41,18 +47,22 @@ def talk_of(documents: Documents, options: TalkOptions) -> Talk:
     unknown = unknown_speakers(documents)
     presence = presence_of(meeting, alignment, labels)
     measured = measure_talk(
-        _without(segments["speakers"], unknown),
+        without(segments["speakers"], unknown),
         alignment.duration_s,
         options,
-        presence=_without(presence, unknown),
+        presence=without(presence, unknown),
         raw_segments=segments["raw"],
         uncertainty_ms=uncertainty_of(alignment, labels),
         cuts_s=cuts_of(alignment, labels),
     )
+    lost_s = _lost_s(meeting, alignment, labels)
+    if posteriors is not None:
+        spans = spans_of(segments["speakers"], measured.over, alignment.duration_s)
+        places_ms = uncertainty_of(alignment, labels)
+        measured = with_ranks(with_intervals(measured, spans, posteriors, places_ms, lost_s))
     if segments.get("unassigned") is not None:
         measured = measured.with_unassigned(round(sum(e - s for s, e in segments["unassigned"]), 6))
     measured = with_unknown(measured, unknown, list(segments["speakers"]))
-    lost_s = _lost_s(meeting, alignment, labels)
     measured = measured.with_facts(lost_s, {label: _length_s(rows) for label, rows in presence.items()})
     frame_s = FRAME_SAMPLES / RATE_HZ
     measured = _with_words(measured, documents)
@@ -68,6 +78,12 @@ def _with_words(measured: Talk, documents: Documents) -> Talk:
         return measured.with_words(count_speech(said.segments, said.speakers))
     except (KeyError, TypeError, AttributeError, ValueError):
         return measured.with_words(None, "transcript.json is not as this version writes it")
+
+
+def spans_of(rows: Mapping[str, Rows], labels: Sequence[str], duration_s: float) -> dict[str, Spans]:
+    """Return the rows of some labels as spans within the meeting."""
+    end = to_samples(duration_s)
+    return {label: clip(from_seconds(rows[label]), 0, end) for label in labels}
 
 
 MIN_UNASSIGNED_S = 2.0
@@ -127,7 +143,7 @@ def unknown_speakers(documents: Documents) -> dict[str, str]:
 
 
 def talk_findings(talk: Talk) -> tuple[Finding, ...]:
-    """Return a warning for each participant whose speech is not known, wholly or in part."""
+    """Return a warning for each speaker who is not known, and for each figure that may be off."""
     unknown = [
         Finding("speaker_unknown", f"{label}: how much they spoke is not known: {why}.", label)
         for label, why in talk.unknown.items()
@@ -142,7 +158,9 @@ def talk_findings(talk: Talk) -> tuple[Finding, ...]:
         for label, s in talk.speakers.items()
         if label not in talk.unknown and s.lost_s != 0
     ]
-    return (*unknown, *incomplete)
+    named = {finding.where for finding in incomplete}
+    uncertain = [f for f in uncertainty_findings(talk) if not f.where or f.where not in named]
+    return (*unknown, *incomplete, *uncertain)
 
 
 def _lost_s(meeting: Meeting, alignment: Alignment, labels: Mapping[int, str]) -> dict[str, float | None]:
@@ -168,29 +186,50 @@ def _length_s(rows: Rows) -> float:
     return sum(to_samples(end_s) - to_samples(start_s) for start_s, end_s in rows) / RATE_HZ
 
 
-def _without(by_label: Mapping[str, T], unknown: Mapping[str, str]) -> dict[str, T]:
+def without(by_label: Mapping[str, T], unknown: Mapping[str, str]) -> dict[str, T]:
     """Return a mapping without the labels that are not known."""
     return {label: value for label, value in by_label.items() if label not in unknown}
 
 
-def remeasure_talk(documents: Documents) -> Talk:
+def remeasure_talk(documents: Documents, posteriors: Posteriors | None = None) -> Talk:
     """Measure talk again, events included, with the options that the recording was processed with.
+
+    Without `posteriors`, intervals are those of ``talk.json``.
 
     Raises:
         ItemError: segments, alignment or the manifest are not there.
     """
-    return talk_of(documents, TalkOptions(**need(documents, "run")["parameters"]["talk"]))
+    options = TalkOptions(**need(documents, "run")["parameters"]["talk"])
+    talk = talk_of(documents, options, posteriors)
+    return talk if posteriors is not None else _with_stored_intervals(talk, documents.get("talk") or {})
+
+
+def _with_stored_intervals(talk: Talk, stored: Mapping[str, Any]) -> Talk:
+    """Return talk with the intervals that ``talk.json`` holds."""
+    speakers = stored.get("speakers", {})
+    pairs = {(pair["a"], pair["b"]): pair for pair in stored.get("pairs", [])}
+    return replace(
+        talk,
+        **_stored_ends(talk, stored),
+        speakers={k: replace(s, **_stored_ends(s, speakers.get(k, {}))) for k, s in talk.speakers.items()},
+        pairs=tuple(replace(p, **_stored_ends(p, pairs.get((p.a, p.b), {}))) for p in talk.pairs),
+    )
+
+
+def _stored_ends(figures: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
+    names = (field.name for field in fields(figures) if field.name.endswith(("_low", "_high")))
+    return {name: stored.get(name) for name in names}
 
 
 def with_sensitivity(talk: Talk, documents: Documents, options: TalkOptions) -> Talk:
     """Return talk with the table that shows whether ranks depend on a parameter."""
     segments = need(documents, "segments")
     bridge_s, shortest_s = (segments["parameters"][k] for k in ("bridge_s", "shortest_s"))
-    variants = bridge_variants(_without(segments["unbridged"], talk.unknown), shortest_s, options)
+    variants = bridge_variants(without(segments["unbridged"], talk.unknown), shortest_s, options)
     chosen = f"bridge {bridge_s:g} s"
-    variants[chosen] = _without(segments["speakers"], talk.unknown)
+    variants[chosen] = without(segments["speakers"], talk.unknown)
     thresholds = [
-        OtherThreshold(**{**other, "talk_s": _without(other["talk_s"], talk.unknown)})
+        OtherThreshold(**{**other, "talk_s": without(other["talk_s"], talk.unknown)})
         for other in segments["other_thresholds"]
     ]
     return talk.with_sensitivity(measure_sensitivity(variants, chosen, talk.duration_s, thresholds))
@@ -269,7 +308,7 @@ def view_of(
     return ExportView(
         recording_id=str(recording["recording"]["id"]),
         duration_s=talk.duration_s,
-        segments=_without(need(documents, "segments")["speakers"], talk.unknown),
+        segments=without(need(documents, "segments")["speakers"], talk.unknown),
         names={label: p["name"] for label, p in need(documents, "speakers")["speakers"].items()},
         talk=talk,
         stems={

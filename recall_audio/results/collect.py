@@ -22,7 +22,7 @@ from recall_audio.pipeline.documents import (
     upload_written,
 )
 from recall_audio.pipeline.talk import remeasure_talk, view_of
-from recall_audio.results.pseudonymise import recode_documents
+from recall_audio.results.pseudonymise import recode_documents, recoded_posteriors
 from recall_audio.results.records import typed_frame
 from recall_audio.storage import parse_location
 
@@ -340,12 +340,13 @@ def _ended(folder: Path, pseudonyms: Pseudonyms | None, error: ItemError) -> End
 
 
 def _load(folder: Path, pseudonyms: Pseudonyms | None) -> Loaded:
-    documents = read_documents(folder)
+    documents, posteriors = read_documents(folder), None
     if pseudonyms is not None:
-        documents, _ = recode_documents(documents, pseudonyms)
+        documents, recoded = recode_documents(documents, pseudonyms)
+        posteriors = recoded_posteriors(folder, recoded)
     speakers = need(documents, "speakers")
     people = {label: dict(p) for label, p in speakers["speakers"].items()}
-    view = view_of(documents, remeasure_talk(documents))
+    view = view_of(documents, remeasure_talk(documents, posteriors))
     ended = Ended(str(documents["recording"]["bot"]["id"]), view.recording_id, view.ending)
     return Loaded(ended, view, people, shared_keys_of(speakers))
 

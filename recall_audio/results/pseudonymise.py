@@ -6,6 +6,7 @@
       recording.json ── codes taken ─────►    recording.json  speakers.json
       alignment.json segments.json ... ──►    the same, every label and id replaced
       talk.json segments.rttm report.html     measured and rendered from those
+      posteriors.npz ────────────────────►    the same, by coded label
       stems/Ann_Lee.wav ─────────────────►    stems/P_....wav: the samples, no name in the header
       source/, exports, anything else         not copied
 
@@ -46,10 +47,13 @@ from recall_audio.model.talk import Talk
 from recall_audio.pipeline.documents import (
     Documents,
     Layout,
+    Posteriors,
     as_this_version_writes,
     labels_by_id,
     need,
     read_documents,
+    read_posteriors,
+    write_posteriors,
 )
 from recall_audio.pipeline.manifest import describe
 from recall_audio.pipeline.plan import STAGES, stage_keys
@@ -250,7 +254,8 @@ def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
         coded, recoded = recode_documents(documents, pseudonyms)
         options = TalkOptions(**coded["run"]["parameters"]["talk"])
         measured = {"segments", "alignment"} <= coded.keys()
-        talk = with_sensitivity(talk_of(coded, options), coded, options) if measured else None
+        posteriors = recoded_posteriors(folder, recoded)
+        talk = with_sensitivity(talk_of(coded, options, posteriors), coded, options) if measured else None
     target = Layout(path_in(into, f"{recoded.meeting.bot_id}/{recoded.meeting.recording_id}"))
     try:
         shutil.rmtree(target.folder, ignore_errors=False)
@@ -259,8 +264,19 @@ def pseudonymise(folder: Path, into: Path, pseudonyms: Pseudonyms) -> Path:
     except OSError as error:
         raise disk_error(error, target.folder) from None
     files = copy_stems(documents, recoded, folder, target.folder)
+    if posteriors is not None:
+        with atomic(target.posteriors) as stream:
+            write_posteriors(stream, posteriors)
     _write(coded, talk, recoded, target, files)
     return target.folder
+
+
+def recoded_posteriors(folder: Path, recoded: Recoded) -> Posteriors | None:
+    """Return the probabilities of a recording's folder by coded label, None where there are none."""
+    found = read_posteriors(folder)
+    if found is None:
+        return None
+    return {recoded.labels[label]: row for label, row in found.items() if label in recoded.labels}
 
 
 def copy_stems(documents: Documents, recoded: Recoded, source: Path, target: Path) -> list[Path]:

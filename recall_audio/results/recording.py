@@ -126,9 +126,9 @@ class Recording:
 
         Returns:
             start_s, end_s, length_s, speaker, talk_s, share_of_talk (of all talk in the window; NaN where no
-            one speaks), speech_s (at least one speaks), overlap_s (two or more do).
+            one speaks), speech_s (at least one speaks), overlap_s (two or more do); ``_low`` and ``_high``.
         """
-        return frames.window_frame(self.documents, length, step)
+        return frames.window_frame(self.documents, length, step, documents.read_posteriors(self.folder))
 
     @property
     def transcript(self) -> "pd.DataFrame":
@@ -162,7 +162,7 @@ class Recording:
 
     @property
     def talk(self) -> "pd.DataFrame":
-        """Return a row a speaker (the index): talk time and its shares, NaN where they are not known."""
+        """Return a row a speaker (the index): talk and its shares with 95 % intervals, NaN if not known."""
         columns = {"speaker": "string", **frames.TALK_COLUMNS}
         return frames.record_frame(columns, speaker_records(self.documents)).set_index("speaker")
 

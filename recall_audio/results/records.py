@@ -13,14 +13,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recall_audio.core.spans import subtract
+from recall_audio.core.talk.intervals import with_window_intervals
 from recall_audio.core.talk.measure import slide_talk
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.export.tables import TABLES, Row, Type, columns_of, joined_reasons
 from recall_audio.files import read_json
+from recall_audio.model.alignment import Alignment
 from recall_audio.model.options import TalkOptions
-from recall_audio.model.talk import PairTalk, SpeakerTalk
-from recall_audio.pipeline.documents import Documents, Layout, labels_by_id, need
-from recall_audio.pipeline.talk import remeasure_talk, unknown_speakers, view_of
+from recall_audio.model.talk import PairTalk, SpeakerTalk, TalkWindow
+from recall_audio.pipeline.documents import Documents, Layout, Posteriors, labels_by_id, need
+from recall_audio.pipeline.talk import (
+    remeasure_talk,
+    spans_of,
+    uncertainty_of,
+    unknown_speakers,
+    view_of,
+    without,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,21 +107,20 @@ def segment_records(documents: Documents) -> list[Record]:
     return [{"speaker": label, "start_s": start_s, "end_s": end_s} for start_s, end_s, label in sorted(rows)]
 
 
-def window_records(documents: Documents, options: TalkOptions) -> list[Record]:
+def window_records(
+    documents: Documents, options: TalkOptions, posteriors: Posteriors | None = None
+) -> list[Record]:
     """Measure talk in sliding windows of ``options.window_s``, one record a window.
 
     A record holds ``start_s``, ``end_s``, ``length_s``, ``speech_s``, ``overlap_s``, ``gini_normalised``,
-    ``entropy``, ``reasons`` and, for each speaker, the column of :func:`window_talk_columns`, None where
-    their audio is not known.
+    ``entropy``, ``reasons`` and, for each speaker, the columns of :func:`window_talk_columns`, None where
+    their audio is not known. With `posteriors`, the ends of the 95 % intervals stand beside talk, shares and
+    overlap.
 
     Raises:
         ItemError: the recording has no segments or no alignment.
     """
-    unknown = unknown_speakers(documents)
-    speakers = need(documents, "segments")["speakers"]
-    segments = {label: rows for label, rows in speakers.items() if label not in unknown}
-    not_known = {_talk_column(label): why for label, why in unknown.items()}
-    duration_s = need(documents, "alignment")["mix"]["duration_s"]
+    not_known = {_column("talk_s", label): why for label, why in unknown_speakers(documents).items()}
     return [
         {
             "start_s": window.start_s,
@@ -119,22 +128,51 @@ def window_records(documents: Documents, options: TalkOptions) -> list[Record]:
             "length_s": window.length_s,
             "speech_s": window.speech_s,
             "overlap_s": window.overlap_s,
+            "overlap_s_low": window.overlap_s_low,
+            "overlap_s_high": window.overlap_s_high,
             "gini_normalised": window.equality.gini_normalised,
             "entropy": window.equality.entropy,
             "reasons": joined_reasons({**window.equality.reasons, **not_known}),
-            **{_talk_column(label): talk_s for label, talk_s in window.talk_s.items()},
+            **{_column(name, k): v for name in WINDOW_FIGURES for k, v in getattr(window, name).items()},
         }
-        for window in slide_talk(segments, duration_s, options)
+        for window in windows_of(documents, options, posteriors)
     ]
 
 
-def window_talk_columns(documents: Documents) -> list[str]:
-    """Return the names of the windows' talk columns, one a speaker, seconds."""
-    return [_talk_column(label) for label in need(documents, "segments")["speakers"]]
+def windows_of(
+    documents: Documents, options: TalkOptions, posteriors: Posteriors | None = None
+) -> tuple[TalkWindow, ...]:
+    """Measure the known speakers' talk in sliding windows, with intervals where there are `posteriors`.
+
+    Raises:
+        ItemError: segments or alignment are not there.
+        UsageError: a window's length or step is not above 0.
+    """
+    segments, alignment = need(documents, "segments"), Alignment.from_json(need(documents, "alignment"))
+    known = without(segments["speakers"], unknown_speakers(documents))
+    windows = slide_talk(known, alignment.duration_s, options)
+    if posteriors is None:
+        return windows
+    spans, raw = (spans_of(x, list(known), alignment.duration_s) for x in (known, segments["raw"]))
+    leaked = {label: subtract(raw[label], spans[label]) for label in known}
+    places_ms = uncertainty_of(alignment, labels_by_id(documents))
+    return with_window_intervals(windows, spans, leaked, posteriors, places_ms)
 
 
-def _talk_column(label: str) -> str:
-    return f"talk_s {label}"
+WINDOW_FIGURES = (
+    "talk_s", "talk_s_low", "talk_s_high", "share_of_talk", "share_of_talk_low", "share_of_talk_high",
+)  # fmt: skip
+"""Figures of each speaker in a window."""
+
+
+def window_talk_columns(documents: Documents, figures: Sequence[str] = ("talk_s",)) -> list[str]:
+    """Return the names of the windows' columns of some of :data:`WINDOW_FIGURES`, speaker by speaker."""
+    labels = need(documents, "segments")["speakers"]
+    return [_column(name, label) for label in labels for name in figures]
+
+
+def _column(figure: str, label: str) -> str:
+    return f"{figure} {label}"
 
 
 PANDAS_TYPES: Mapping[Type, str] = {
@@ -167,8 +205,10 @@ PART_COLUMNS: Mapping[str, Type] = {
 }  # fmt: skip
 """Columns of ``Recording.parts``."""
 WINDOW_COLUMNS: Mapping[str, Type] = {
-    "start_s": "number", "end_s": "number", "length_s": "number", "speaker": "string", "talk_s": "number",
-    "share_of_talk": "number", "speech_s": "number", "overlap_s": "number",
+    "start_s": "number", "end_s": "number", "length_s": "number", "speaker": "string",
+    "talk_s": "number", "talk_s_low": "number", "talk_s_high": "number",
+    "share_of_talk": "number", "share_of_talk_low": "number", "share_of_talk_high": "number",
+    "speech_s": "number", "overlap_s": "number", "overlap_s_low": "number", "overlap_s_high": "number",
 }  # fmt: skip
 """Columns of ``Recording.windows``."""
 TRANSCRIPT_COLUMNS: Mapping[str, Type] = {
@@ -207,7 +247,10 @@ def event_frame(documents: Documents, name: str) -> "pd.DataFrame":
 
 
 def window_frame(
-    documents: Documents, length: str | float, step: str | float | None = None
+    documents: Documents,
+    length: str | float,
+    step: str | float | None = None,
+    posteriors: Posteriors | None = None,
 ) -> "pd.DataFrame":
     """Return talk in windows, a row a window and speaker.
 
@@ -215,6 +258,7 @@ def window_frame(
         documents: the recording's.
         length: of a window, e.g. ``"60s"``, ``"5min"`` or seconds.
         step: from one window's start to the next one's; `length` where None.
+        posteriors: what the speech step left; without, the ends of intervals are NA.
 
     Raises:
         UsageError: a length cannot be read, or is not above 0.
@@ -222,17 +266,14 @@ def window_frame(
     """
     length_s = seconds_of(length)
     options = TalkOptions(window_s=length_s, step_s=length_s if step is None else seconds_of(step))
-    unknown, spoken = unknown_speakers(documents), need(documents, "segments")["speakers"]
-    known = {label: rows for label, rows in spoken.items() if label not in unknown}
-    rows: list[Row] = []
-    for window in slide_talk(known, need(documents, "alignment")["mix"]["duration_s"], options):
-        whole_s = sum(window.talk_s.values())
-        for label in spoken:
-            talk_s = window.talk_s.get(label)
-            share = None if talk_s is None or not whole_s else talk_s / whole_s
-            times = (window.start_s, window.end_s, window.length_s)
-            rows.append((*times, label, talk_s, share, window.speech_s, window.overlap_s))
-    return typed_frame(WINDOW_COLUMNS, rows)
+    labels = list(need(documents, "segments")["speakers"])
+    records: list[Record] = []
+    for window in windows_of(documents, options, posteriors):
+        alike = {name: getattr(window, name, None) for name in WINDOW_COLUMNS if name not in WINDOW_FIGURES}
+        for label in labels:
+            own = {name: getattr(window, name).get(label) for name in WINDOW_FIGURES}
+            records.append({**alike, **own, "speaker": label})
+    return record_frame(WINDOW_COLUMNS, records)
 
 
 def seconds_of(length: str | float) -> float:

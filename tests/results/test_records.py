@@ -9,9 +9,10 @@ import pytest
 import recall_audio as ra
 from recall_audio.cli import inspect
 from recall_audio.model.options import TalkOptions
-from recall_audio.pipeline.documents import read_documents
+from recall_audio.pipeline.documents import read_documents, read_posteriors
 from recall_audio.results import records as data_frames
 from recall_audio.results.records import (
+    WINDOW_FIGURES,
     Record,
     pair_records,
     part_records,
@@ -29,11 +30,13 @@ def fields(records: Sequence[Record]) -> set[str]:
 
 def test_every_column_of_an_output_is_a_field_of_its_records(processed_once: Path) -> None:
     documents = read_documents(processed_once)
-    windows = window_records(documents, TalkOptions())
+    windows = window_records(documents, TalkOptions(), read_posteriors(processed_once))
     assert set(inspect.PART_COLUMNS) <= fields(part_records(documents))
-    assert set(inspect.SPEAKER_COLUMNS) <= fields(speaker_records(documents))
-    assert set(inspect.PAIR_COLUMNS) <= fields(pair_records(documents))
-    assert {*inspect.WINDOW_COLUMNS, *window_talk_columns(documents)} == fields(windows)
+    assert {*inspect.SPEAKER_COLUMNS, *inspect.SPEAKER_INTERVALS} <= fields(speaker_records(documents))
+    assert {*inspect.PAIR_COLUMNS, *inspect.PAIR_INTERVALS} <= fields(pair_records(documents))
+    of_speakers = window_talk_columns(documents, WINDOW_FIGURES)
+    assert {*inspect.WINDOW_COLUMNS, *inspect.WINDOW_INTERVALS, *of_speakers} == fields(windows)
+    assert set(window_talk_columns(documents)) < set(of_speakers)
     assert set(data_frames.PART_COLUMNS) <= fields(part_records(documents))
     assert set(data_frames.TALK_COLUMNS) <= fields(speaker_records(documents))
     assert set(data_frames.SEGMENT_COLUMNS) == fields(segment_records(documents))

@@ -128,8 +128,10 @@ def slide_talk(
         starts.tolist(), ends.tolist(), held.T.tolist(), strict=True
     ):
         talk_s = {label: to_s(t) for label, t in zip(annotation.speech, talk, strict=True)}
-        times = to_s(start), to_s(end), to_s(end - start)
-        windows.append(TalkWindow(*times, to_s(speech), to_s(overlap), talk_s, measure_equality(talk)))
+        whole = sum(talk)
+        share = {x: t / whole for x, t in zip(annotation.speech, talk, strict=True)} if whole else {}
+        times, equality = (to_s(start), to_s(end), to_s(end - start)), measure_equality(talk)
+        windows.append(TalkWindow(*times, to_s(speech), to_s(overlap), talk_s, equality, share))
     return tuple(windows)
 
 
@@ -256,7 +258,9 @@ def unknown_speaker(reason: str) -> SpeakerTalk:
     for field in fields(SpeakerTalk):
         if field.type is Distribution:
             figures[field.name] = Distribution(None, None, None, None, None, reason)
-        elif field.default is MISSING and field.default_factory is MISSING:
+        elif field.name.endswith(("_low", "_high")) or (
+            field.default is MISSING and field.default_factory is MISSING
+        ):
             figures[field.name] = None
     missing = [name for name, value in figures.items() if value is None]
     return SpeakerTalk(
@@ -267,7 +271,8 @@ def unknown_speaker(reason: str) -> SpeakerTalk:
 def _unknown_pair(a: str, b: str, unknown: Mapping[str, str]) -> PairTalk:
     label = a if a in unknown else b
     reason = f"{label}: {unknown[label]}"
-    return PairTalk(a, b, None, None, dict.fromkeys(("overlap_s", "overlap_of_shorter"), reason))
+    names = [f"{name}{end}" for name in ("overlap_s", "overlap_of_shorter") for end in ("", "_low", "_high")]
+    return PairTalk(a, b, None, None, reasons=dict.fromkeys(names, reason))
 
 
 def _speakers(
@@ -358,5 +363,5 @@ def _pairs(labels: Sequence[str], activity: Activity) -> tuple[PairTalk, ...]:
         both, shorter = int(activity.pairs[i, j]), min(talk[i], talk[j])
         silent = {} if shorter else {"overlap_of_shorter": "one of them said nothing"}
         share = both / shorter if shorter else None
-        pairs.append(PairTalk(labels[i], labels[j], to_s(both), share, silent))
+        pairs.append(PairTalk(labels[i], labels[j], to_s(both), share, reasons=silent))
     return tuple(pairs)
