@@ -25,7 +25,7 @@ MOST_OFF_SHARE = 0.02
 are off by more than two points in ``tests/benchmarks/intervals.py``."""
 MOST_OFF_OVERLAP = 0.3
 """Half width of the overlap, over the overlap, above which there is a warning. It names 97 % of the
-overlaps that are off by more than 10 % there: half of the meetings of 90 s are, and nearly all half widths are
+overlaps that are off by more than 10 % there: half of the meetings of 90 s are, and most half widths are
 wider."""
 LEAST_OFF_OVERLAP_S = 0.5
 """A narrower half width of the overlap is not warned of: a tenth of very little is less than an edge."""
