@@ -85,8 +85,13 @@ def cells_of(*values: Any) -> list[Any]:
 
 
 def joined_reasons(reasons: Mapping[str, str]) -> str:
-    """Return the reasons for missing figures as the text of one cell."""
-    return "; ".join(f"{figure}: {reason}" for figure, reason in reasons.items())
+    """Return the reasons for missing figures as one cell, without those of their intervals' ends."""
+    figures = (name for name in reasons if not (name.endswith(("_low", "_high")) and _stem(name) in reasons))
+    return "; ".join(f"{figure}: {reasons[figure]}" for figure in figures)
+
+
+def _stem(end: str) -> str:
+    return end.rsplit("_", 1)[0]
 
 
 @cache

@@ -151,8 +151,10 @@ def test_no_name_id_or_email_is_in_any_file_of_a_copy(
     assert sorted(i for p in people.values() for i in p["participant_ids"]) == [1, 2, 3, 4]
     assert {p.name for p in copy.iterdir()} == {
         *("recording.json", "speakers.json", "alignment.json", "segments.json", "leakage.json", "talk.json"),
-        *("stems.json", "run.json", "segments.rttm", "report.html", "stems"),
+        *("stems.json", "run.json", "segments.rttm", "report.html", "stems", "posteriors.npz"),
     }
+    with np.load(copy / "posteriors.npz") as stored:
+        assert set(stored["labels"].tolist()) <= people.keys()
 
 
 def test_a_copy_has_the_figures_and_samples_of_the_recording(
