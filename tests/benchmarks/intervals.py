@@ -227,7 +227,7 @@ def _joined(several: Sequence[Uncertain]) -> Uncertain:
         lost_s=all_of(lambda u: u.lost_s),
         place_s=all_of(lambda u: u.place_s),
         length_s=1.0,
-        doubt=Doubt(talk, nothing, nothing, nothing),
+        doubt=Doubt(talk, nothing, nothing, nothing, np.zeros(0, dtype=np.int64)),
     )
 
 

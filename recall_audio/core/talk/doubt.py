@@ -64,16 +64,20 @@ class Doubt:
         talk: changes of each speaker's talk, shape (N,).
         speech: changes of the time in which at least one speaks, by speaker, shape (N,).
         overlap: changes of the time in which two or more speak, by speaker, shape (N,).
-        pairs: changes of the overlap of i and j by frames of i, shape (N, N).
+        pairs: changes of the overlap of two by frames of the first, shape (K, K).
+        known: the K speakers that `pairs` is about, those with speech or probabilities, shape (K,).
     """
 
     talk: Change
     speech: Change
     overlap: Change
     pairs: Change
+    known: IntArray
 
     def __add__(self, other: "Doubt") -> "Doubt":
-        return Doubt(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        mine, theirs = ((d.talk, d.speech, d.overlap, d.pairs) for d in (self, other))
+        talk, speech, overlap, pairs = (a + b for a, b in zip(mine, theirs, strict=True))
+        return Doubt(talk, speech, overlap, pairs, self.known)
 
 
 def measure_doubt(
@@ -122,6 +126,7 @@ def _doubt_in(speech: Sequence[Spans], rows: Sequence[ByteArray | None], first: 
         _seconds((x * (others == 0)).sum(axis=1) for x in wrong),
         _seconds((x * (others == 1)).sum(axis=1) for x in wrong),
         _seconds(_without_diagonal(x @ speaking) for x in wrong),
+        np.arange(len(rows)),
     )
 
 
@@ -154,20 +159,20 @@ def _without_diagonal(values: Float32Array) -> Float32Array:
 
 def _nothing(n: int) -> Doubt:
     row, square = np.zeros(n), np.zeros((n, n))
-    return Doubt(*(Change(*[shape] * 4) for shape in (row, row, row, square)))
+    nothing, of_pairs = Change(*[row] * 4), Change(*[square] * 4)
+    return Doubt(nothing, nothing, nothing, of_pairs, np.arange(n))
 
 
 def _spread(doubt: Doubt, known: Sequence[int], n: int) -> Doubt:
-    """Return the doubt of some speakers at their places among n."""
+    """Return the doubt of some speakers at their places among n; that of pairs stays as it is."""
     at = np.array(known, dtype=np.int64)
 
-    def placed(values: FloatArray) -> FloatArray:
-        found = np.zeros((n,) * values.ndim)
-        found[np.ix_(*(at,) * values.ndim)] = values
-        return found
+    def placed(change: Change) -> Change:
+        found = np.zeros((4, n))
+        found[:, at] = [getattr(change, f.name) for f in fields(change)]
+        return Change(*found)
 
-    changes = (getattr(doubt, f.name) for f in fields(doubt))
-    return Doubt(*(Change(*(placed(getattr(c, f.name)) for f in fields(c))) for c in changes))
+    return Doubt(placed(doubt.talk), placed(doubt.speech), placed(doubt.overlap), doubt.pairs, at)
 
 
 def count_edges(speech: Sequence[Spans], start: int, end: int) -> IntArray:

@@ -55,16 +55,7 @@ class IntervalModel:
     overlap: float
 
 
-FITTED = IntervalModel(
-    over_low=1.5,
-    run_low=4.2,
-    over_high=0.2,
-    missed_high=1.88,
-    run_high=4.16,
-    leaked_high=0.133,
-    share=0.894,
-    overlap=1.182,
-)
+FITTED = IntervalModel(1.5, 4.2, 0.2, 1.88, 4.16, 0.133, share=0.894, overlap=1.182)
 """Fitted by ``tests/benchmarks/intervals.py --fit``."""
 EDGE_S = 0.01
 """Half a frame a segment: what is wrong where every frame is sure."""
@@ -94,6 +85,12 @@ def _root(*values: FloatArray) -> FloatArray:
     """Return the root of the sum of squares over the first axis of one array, or over several arrays."""
     stacked = values[0] if len(values) == 1 else np.stack(np.broadcast_arrays(*values))
     return np.asarray(np.sqrt(np.sum(stacked * stacked, axis=0)))
+
+
+def _of_others(values: FloatArray) -> FloatArray:
+    """Return the root of the sum of squares over all others, for each."""
+    squares = values * values
+    return np.asarray(np.sqrt(np.maximum(squares.sum() - squares, 0)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,13 +135,15 @@ class Uncertain:
         return Half(_root(found.low, place), high) * self.model.overlap
 
     def pairs(self) -> Half:
-        """Return the half widths of the overlap of each two, shape (N, N)."""
-        found = self._of(self.doubt.pairs)
-        place = np.nan_to_num(self.place_s) * np.sqrt(self.edges)
-        place = np.minimum(*np.broadcast_arrays(place[:, None], place[None, :]))
-        leaked = self._leaked()
+        """Return the half widths of the overlap of each two of ``doubt.known``, shape (K, K)."""
+        found, known = self._of(self.doubt.pairs), self.doubt.known
+
+        def lesser(values: FloatArray) -> FloatArray:
+            return np.minimum(values[known][:, None], values[known][None, :])
+
+        place = lesser(np.nan_to_num(self.place_s) * np.sqrt(self.edges))
         low = _root(found.low, found.low.T, place)
-        high = _root(found.high, found.high.T, place, np.minimum(leaked[:, None], leaked[None, :]))
+        high = _root(found.high, found.high.T, place, lesser(self._leaked()))
         return Half(low, high) * self.model.overlap
 
     def shares(self, own: Half) -> Half:
@@ -157,9 +156,8 @@ class Uncertain:
         return self._shares(self.talk_s / speech_s, own, self.speech(), speech_s)
 
     def _shares(self, share: FloatArray, own: Half, whole: Half, whole_s: float) -> Half:
-        others = 1 - np.eye(len(share))
-        low = _root((1 - share) * own.low, share * _root((others * whole.high).T)) / whole_s
-        high = _root((1 - share) * own.high, share * _root((others * whole.low).T)) / whole_s
+        low = _root((1 - share) * own.low, share * _of_others(whole.high)) / whole_s
+        high = _root((1 - share) * own.high, share * _of_others(whole.low)) / whole_s
         return Half(low, high) * self.model.share
 
     def _of(self, change: Change) -> Half:
@@ -273,29 +271,35 @@ def _with_reasons(reasons: Mapping[str, str], figures: Mapping[str, float | None
 
 
 def _pairs(talk: Talk, speakers: Mapping[str, SpeakerTalk], uncertain: Uncertain) -> tuple[PairTalk, ...]:
-    half = uncertain.pairs()
-    own = uncertain.talk()
+    half, own = uncertain.pairs(), uncertain.talk()
     index = {label: i for i, label in enumerate(talk.over)}
+    row = {i: k for k, i in enumerate(uncertain.doubt.known.tolist())}
     found = []
     for pair in talk.pairs:
         i, j = index[pair.a], index[pair.b]
-        most_s = min(float(speakers[x].talk_s_high or 0.0) for x in (pair.a, pair.b))
-        half_s = half.low[i, j], half.high[i, j]
+        half_s = (0.0, 0.0)
         if np.isnan(uncertain.place_s[[i, j]]).any():
-            half_s = np.float64(talk.duration_s), np.float64(talk.duration_s)
-        figures = ends("overlap_s", pair.overlap_s, half_s, most_s)
+            half_s = talk.duration_s, talk.duration_s
+        elif i in row and j in row:
+            half_s = float(half.low[row[i], row[j]]), float(half.high[row[i], row[j]])
+        most_s = min(float(speakers[x].talk_s_high or 0.0) for x in (pair.a, pair.b))
         shorter = i if uncertain.talk_s[i] <= uncertain.talk_s[j] else j
-        talk_s, part = uncertain.talk_s[shorter], pair.overlap_of_shorter
-        if part is not None:
-            scaled = (
-                float(np.hypot(half_s[0], part * own.high[shorter]) / talk_s),
-                float(np.hypot(half_s[1], part * own.low[shorter]) / talk_s),
-            )
-            figures |= ends("overlap_of_shorter", part, scaled, 1.0)
-        else:
-            figures |= ends("overlap_of_shorter", None, (0.0, 0.0), 1.0)
+        share, talk_s = pair.overlap_of_shorter, float(uncertain.talk_s[shorter])
+        of_shorter = _of(share, half_s, (own.low[shorter], own.high[shorter]), talk_s)
+        figures = ends("overlap_s", pair.overlap_s, half_s, most_s)
+        figures |= ends("overlap_of_shorter", share, of_shorter, 1.0)
         found.append(replace(pair, **_with_reasons(pair.reasons, figures)))
     return tuple(found)
+
+
+def _of(
+    ratio: float | None, part: tuple[float, float], whole: tuple[float, float], whole_s: float
+) -> tuple[float, float]:
+    """Return the half widths of a ratio, of those of its part and its whole, which move apart."""
+    if ratio is None or not whole_s:
+        return 0.0, 0.0
+    low, high = np.hypot(part[0], ratio * whole[1]), np.hypot(part[1], ratio * whole[0])
+    return float(low) / whole_s, float(high) / whole_s
 
 
 def _meeting(talk: Talk, uncertain: Uncertain) -> dict[str, Any]:
@@ -309,16 +313,9 @@ def _meeting(talk: Talk, uncertain: Uncertain) -> dict[str, Any]:
     figures = ends("talk_s", talk.talk_s, whole_s, len(talk.over) * talk.duration_s)
     figures |= ends("speech_s", talk.speech_s, speech_s, talk.duration_s)
     figures |= ends("overlap_s", talk.overlap_s, overlap_s, talk.duration_s)
-    share, d = talk.overlap_of_speech or 0.0, talk.duration_s
-    if talk.speech_s:
-        of_speech = (
-            float(np.hypot(overlap_s[0], share * speech_s[1]) / talk.speech_s),
-            float(np.hypot(overlap_s[1], share * speech_s[0]) / talk.speech_s),
-        )
-    else:
-        of_speech = (0.0, 0.0)
+    of_speech = _of(talk.overlap_of_speech, overlap_s, speech_s, talk.speech_s)
+    of_meeting = _of(talk.overlap_of_meeting, overlap_s, (0.0, 0.0), talk.duration_s)
     figures |= ends("overlap_of_speech", talk.overlap_of_speech, of_speech, 1.0)
-    of_meeting = (overlap_s[0] / d, overlap_s[1] / d) if d else (0.0, 0.0)
     figures |= ends("overlap_of_meeting", talk.overlap_of_meeting, of_meeting, 1.0)
     return _with_reasons(talk.reasons, figures)
 
