@@ -42,6 +42,7 @@ _NO_DELAY = (
     "The mix does not name its encoder's delay: every time here may be late by the same few hundredths "
     "of a second, by the same amount for all speakers."
 )
+_MAY_BE_WRONG = "Its times may be wrong."
 _STATUS = {
     "aligned": "start and drift measured",
     "drift_unobservable": "start measured, drift not",
@@ -61,6 +62,9 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
         name = name_of(part.get("participant_id"))
         uncertainty_ms = number(part.get("uncertainty_ms"))
         rank, remark = _sentence(part)
+        if part.get("status") == "no_match" and _is_silent(part, people):
+            # What a track holds of others only is counted nowhere, so nothing hangs on its place.
+            rank, remark = NOTE, remark.replace(_MAY_BE_WRONG, "No speech of theirs hangs on it.")
         if remark:
             yield Statement(rank, "Alignment", name, remark)
         elif uncertainty_ms is not None:
@@ -82,6 +86,11 @@ def alignment_statements(documents: Documents, people: list[Speaker]) -> Iterato
         )
 
 
+def _is_silent(part: Mapping[str, Any], people: list[Speaker]) -> bool:
+    """Return whether a part is of a participant of whom it is known that they said nothing."""
+    return any(s.talk_s == 0 for s in people if part.get("participant_id") in s.participant_ids)
+
+
 def _sentence(part: Mapping[str, Any]) -> tuple[int, str]:
     status, start = str(part.get("status")), clock(part.get("start_s"))
     reason = sentence(part.get("reason"))
@@ -90,7 +99,7 @@ def _sentence(part: Mapping[str, Any]) -> tuple[int, str]:
         "no_match": (
             MATTERS,
             f"{reason or f'Nothing of it was found in the mix; it stands where the API said, at {start}.'} "
-            "Its times may be wrong.",
+            f"{_MAY_BE_WRONG}",
         ),
         "no_mix": (
             CHECK,

@@ -18,6 +18,7 @@ from recall_audio.report.formatting import (
     spans_ms,
     text,
 )
+from recall_audio.report.summary import interval
 from recall_audio.report.values import CHECK, FINE, NOTE, Cell, Documents, Speaker, Statement
 from recall_audio.typing import Spans
 
@@ -69,6 +70,8 @@ _FAINT_DB = -40.0
 _NOTEWORTHY_SHARE = 0.1
 _NOTEWORTHY_S = 5.0
 """Speech attributed to others is worth a statement from this share and this length on."""
+_WIDE_SHARE = 0.02
+"""Half an interval of a share from which it is worth a check: two points."""
 _MOST_OF_IT = 0.5
 """From this share on, speech attributed to others is worth a check."""
 
@@ -111,10 +114,21 @@ def leakage_statements(documents: Documents, people: list[Speaker]) -> Iterator[
         )
     sentences += _hangs_on_it(people, noteworthy)
     is_loud = bool(loud) and float(loud[0]["gain_db"]) >= _LOUD_DB
-    if is_loud:
+    is_much = is_loud or any(_taken_share(s) >= _MOST_OF_IT for s in people if s.name in noteworthy)
+    half = _widest_half(people)
+    if half is not None:
+        sentences.append(f"With all that, shares of talk are known to within ±{100 * half:.1f} points.")
+        is_much = half >= _WIDE_SHARE
+    elif is_loud:
         sentences.append("Where others are so loud, soft speech may be missed, or theirs counted.")
-    most = any(_taken_share(s) >= _MOST_OF_IT for s in people if s.name in noteworthy)
-    yield Statement(CHECK if is_loud or most else NOTE, "Leakage", "", " ".join(sentences))
+    yield Statement(CHECK if is_much else NOTE, "Leakage", "", " ".join(sentences))
+
+
+def _widest_half(people: list[Speaker]) -> float | None:
+    """Return half the widest interval of a share of talk, None where not every known share has one."""
+    found = [interval(s) for s in people if s.talk_s is not None]
+    widths = [high - low for low, high in (pair for pair in found if pair is not None)]
+    return max(widths) / 2.0 if widths and len(widths) == len(found) else None
 
 
 def _hangs_on_it(people: list[Speaker], noteworthy: Mapping[str, float]) -> Iterator[str]:

@@ -117,6 +117,27 @@ def test_leaked_voices_are_one_statement_with_the_loudest_and_what_hangs_on_it()
         assert f'<bdi>{name}</bdi></th><td class="n">{clock(s["talk_raw_s"] - s["talk_s"])}</td>' in page
 
 
+@pytest.mark.parametrize(("half", "rank"), [(0.004, NOTE), (0.03, CHECK)])
+def test_what_hangs_on_leaked_voices_is_the_width_of_the_shares_intervals(half: float, rank: int) -> None:
+    meeting = documents(3, 600.0, leaky=True)
+    for s in meeting["talk"]["speakers"].values():
+        s["share_of_talk_low"], s["share_of_talk_high"] = s["share_of_talk"] - half, s["share_of_talk"] + half
+    [said_of_it] = [s for s in said(meeting) if s.area == "Leakage"]
+    assert f"known to within ±{100 * half:.1f} points" in said_of_it.sentence
+    assert said_of_it.rank == rank
+
+
+def test_a_track_of_others_voices_alone_matters_only_where_speech_hangs_on_it(
+    meeting: dict[str, Any],
+) -> None:
+    part = meeting["alignment"]["parts"][0]
+    part |= {"status": "no_match", "reason": "only others' voices were found in it"}
+    assert next(s for s in said(meeting) if s.where == "Ann Lee").rank == MATTERS
+    meeting["talk"]["speakers"]["Ann_Lee"]["talk_s"] = 0.0
+    hit = next(s for s in said(meeting) if s.where == "Ann Lee")
+    assert (hit.rank, "No speech of theirs hangs on it." in hit.sentence) == (NOTE, True)
+
+
 def test_sound_in_no_track_is_said_shown_in_a_lane_and_listed(meeting: dict[str, Any]) -> None:
     meeting["stems"]["residual"] = {"explained": 0.8712, "unexplained": [[61.0, 64.5], [130.25, 140.25]]}
     meeting["stems"]["findings"] = [
