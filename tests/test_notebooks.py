@@ -12,7 +12,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-PICTURES = {"01_one_meeting": 4, "02_many_meetings": 2, "03_from_stems_to_transcripts": 0}
+PICTURES = {"01_one_meeting": 5, "02_many_meetings": 2, "03_from_stems_to_transcripts": 0}
 
 
 def code(path: Path) -> list[Any]:

@@ -99,6 +99,7 @@ def render(documents: Documents, assets: Assets | None = None) -> str:
         "crowded": len(drawn_people) > _CROWDED,
         "scale": scale(people),
         "has_intervals": any(interval(s) for s in people),
+        "has_words": any(number(s.talk.get("words")) is not None for s in people),
         "has_taken": any(len(s.taken_out) for s in people),
         "verdict": verdict(found),
         "worst": max((s.rank for s in found), default=0),

@@ -50,6 +50,9 @@ RAW_VALUES = (
     "exclusive_s",
     "overlapped_s",
     "presence_s",
+    "words",
+    "words_per_minute",
+    "questions",
 )
 """Figures of a speaker that a copied or saved table holds as plain numbers."""
 
@@ -79,7 +82,7 @@ def rows(people: list[Speaker]) -> list[dict[str, Any]]:
                 "raw": clock(raw_s) if raw_s is not None and raw_s - (s.talk_s or 0.0) >= 0.5 else "",
                 "shares": {key: number(s.talk.get(key)) for key, _, _ in DENOMINATORS},
                 "intervals": {key: interval(s, key) for key, _, _ in DENOMINATORS},
-                "raw_values": {name: number(s.talk.get(name)) for name in RAW_VALUES},
+                "raw_values": {name: _plain(s.talk.get(name)) for name in RAW_VALUES},
                 "latency_s": number(latency.get("median")),
                 "exclusive": clock(s.talk.get("exclusive_s")),
                 "overlapped": clock(s.talk.get("overlapped_s")),
@@ -88,9 +91,18 @@ def rows(people: list[Speaker]) -> list[dict[str, Any]]:
                 "latency": seconds(latency.get("median")),
                 "latency_spread": _spread(latency),
                 "presence": clock(s.talk.get("presence_s")),
+                "words": _count(s.talk.get("words")),
+                "pace": _count(s.talk.get("words_per_minute")),
+                "questions": _count(s.talk.get("questions")),
             }
         )
     return found
+
+
+def _plain(value: Any) -> float | int | None:
+    """Return a number as a file holds it, a whole one without its decimal point."""
+    amount = number(value)
+    return int(amount) if amount is not None and amount.is_integer() else amount
 
 
 def _spread(quartiles: Mapping[str, Any]) -> str:

@@ -349,7 +349,8 @@ def test_every_figure_says_what_it_is_in_the_words_of_its_definition(demo: dict[
     demo["run"]["parameters"]["talk"]["turn_join_s"] = 2.5
     assert "up to 2.5 s" in definitions(demo)["turns"].meaning
     # What a definition names exists in the files.
-    talk = json.dumps({**documents(3, 60.0)["talk"], "share_of_talk_low": 0, "share_of_talk_high": 0})
+    words = dict.fromkeys(("words_per_minute", "share_of_talk_low", "share_of_talk_high"), 0)
+    talk = json.dumps({**documents(3, 60.0)["talk"], **words})
     for key, definition in found.items():
         if definition.field.startswith("talk.json"):
             for name in re.findall(r"[a-z]+_[a-z_]+", definition.field):
@@ -396,6 +397,17 @@ def test_the_page_carries_the_transcript_with_the_place_of_each_word(demo: dict[
         [5000, 1000, ann, "Shall we", [0, 50]],
         [7000, 1000, -1, "one"],
     ]
+
+
+def test_words_and_questions_are_shown_where_there_is_a_transcript(demo: dict[str, Any]) -> None:
+    assert 'data-key="questions"' not in render(demo)
+    meeting = copy.deepcopy(demo)
+    meeting["talk"]["speakers"]["Ann_Lee"] |= {"words": 1234, "words_per_minute": 151.4, "questions": 7}
+    html = render(meeting)
+    [row] = [r for r in re.findall(r"<tr>.*?</tr>", html, re.DOTALL) if 'data-v="1234"' in r]
+    assert "Ann Lee" in row
+    assert [c for c in Page(row).text.split() if c in {"151", "7"}] == ["151", "7"]
+    assert 'data-v="151.4"' in row
 
 
 def test_ids_and_metadata_of_a_meeting_are_on_the_page(demo: dict[str, Any]) -> None:

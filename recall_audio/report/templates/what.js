@@ -14,6 +14,7 @@ for (const link of document.querySelectorAll('a.what')) {
     bubble.replaceChildren(name, meaning, where);
     bubble.showPopover();
     openedAt = scrollY;
+    bubble.focus({ preventScroll: true });
     const box = link.getBoundingClientRect(), size = bubble.getBoundingClientRect();
     bubble.style.left = `${Math.max(8, Math.min(box.left - 20, innerWidth - size.width - 8))}px`;
     bubble.style.top = `${box.bottom + size.height + 8 < innerHeight ? box.bottom + 6 : Math.max(8, box.top - size.height - 6)}px`;
