@@ -18,6 +18,7 @@ from recall_audio.cli.options import CLOCK
 from recall_audio.model.outcome import Outcome, ending_of, exit_code
 from recall_audio.report.formatting import NOTHING, clock, count, mapping, number, objects, percent, text
 from recall_audio.report.summary import interval, lede, metadata, plain, platform, when
+from recall_audio.report.talk_section import order_sentence
 from recall_audio.report.values import (
     CHECK,
     MATTERS,
@@ -258,6 +259,8 @@ def print_documents(documents: Documents, console: "Console", folder: PurePath |
     if people:
         console.print()
         console.print(_bars(people, shown))
+        if said := order_sentence(documents, people):
+            console.print(shown(said))
     console.print()
     _print_statements(statements(documents, people), shown)
     if folder is not None:
@@ -308,9 +311,7 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
     n_known = sum(s.talk_s is not None for s in people)
     whose = "all talk" if n_known == len(people) else f"talk of the {n_known} known"
     table.add_column(f"Share of {whose}", no_wrap=True, min_width=_BAR_COLUMNS)
-    # Of 80 columns there are enough for the interval or the turns, and the interval says more.
-    has_intervals = any(interval(s) for s in people)
-    for name in ("", "Between", "Talk") if has_intervals else ("", "Talk", "Turns"):
+    for name in ("", "Talk", "Turns"):
         table.add_column(name, justify="right", no_wrap=True)
     whole = sum(s.talk_s or 0.0 for s in people)
     for s in people:
@@ -319,18 +320,18 @@ def _bars(people: list[Speaker], shown: _Encoder) -> "Table":
             share = s.talk_s / whole
         turns = number(s.talk.get("turns"))
         n = NOTHING if turns is None else f"{turns:.0f}"
-        talk = _time(s.talk_s)
-        cells = (_between(s), talk) if has_intervals else (talk, n)
-        figures = (shown(value) for value in (percent(share), *cells))
+        figures = (shown(value) for value in (f"{percent(share)}{_give_or_take(s)}", _time(s.talk_s), n))
         bar = "not known" if s.talk_s is None else _bar(share, blocks=shown.blocks)
         table.add_row(shown(s.name), shown(bar, "cyan"), *figures)
     return table
 
 
-def _between(s: Speaker) -> str:
-    """Return the interval of a share of all talk in percent, e.g. ``36.1-39.4``."""
-    found = interval(s)
-    return NOTHING if found is None else f"{100 * found[0]:.1f}-{100 * found[1]:.1f}"
+def _give_or_take(s: Speaker) -> str:
+    """Return how far a share of all talk may be off, the longer side of its interval: `` ± 0.8`` points."""
+    found, share = interval(s), number(s.talk.get("share_of_talk"))
+    if found is None or share is None:
+        return ""
+    return f" ± {100 * max(share - found[0], found[1] - share):.1f}"
 
 
 def _bar(share: float | None, *, blocks: bool) -> str:

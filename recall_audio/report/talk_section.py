@@ -280,12 +280,42 @@ def sensitivity_rows(documents: Documents, people: list[Speaker]) -> dict[str, A
     return {"rows": rows}
 
 
+_ALMOST_SURE = 0.995
+"""From this probability on, a sentence says "over 99 %"."""
+
+
+def order_sentence(documents: Documents, people: list[Speaker]) -> str:
+    """Return who spoke most and how sure that is, or that it is open; empty where it was not measured."""
+    ranks = mapping(mapping(documents.get("talk")).get("ranks"))
+    names = {s.label: s.name for s in people}
+    first, sure = names.get(text(ranks.get("most"))), number(ranks.get("most_probability"))
+    if first is None or sure is None or len(objects(ranks.get("neighbours"))) == 0:
+        return ""
+    rivals = [names[text(x)] for x in items(ranks.get("rivals")) if text(x) in names]
+    likely = "over 99 %" if sure >= _ALMOST_SURE else percent(sure, 0)
+    if not rivals:
+        said = f"{first} spoke most, with a probability of {likely}."
+    else:
+        said = (
+            f"Who spoke most is open: {first}, with a probability of {likely}, or {', or '.join(rivals[:3])}."
+        )
+    apart = [
+        (text(n.get("more")), text(n.get("less")))
+        for n in objects(ranks.get("neighbours"))
+        if n.get("is_open")
+    ]
+    lower = [f"{names[a]} and {names[b]}" for a, b in apart if {a, b} <= names.keys() and names[a] != first]
+    return f"{said} Open too is the order of {listing(lower)}." if lower else said
+
+
 def talk_statements(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
     """Yield how much the figures of talk depend on parameters, and which are missing."""
     talk = mapping(documents.get("talk"))
     variants = objects(mapping(talk.get("sensitivity")).get("variants"))
     change = max((number(v.get("largest_change")) or 0.0 for v in variants), default=0.0)
     other = [text(v.get("name")) for v in variants if v.get("same_ranks") is False]
+    if said := order_sentence(documents, people):
+        yield Statement(NOTE, "Order", "", said)
     points = f"no share of talk moves by more than {100 * change:.1f} points"
     if other:
         yield Statement(

@@ -59,6 +59,41 @@ def test_each_bar_is_as_long_as_its_share_and_times_are_h_mm_ss() -> None:
         assert f"{100 * talk['share_of_talk']:.1f} %" in line
 
 
+def with_intervals(half: float) -> dict[str, Any]:
+    """A meeting of three whose shares may be off by half of their own on the upper side."""
+    meeting = documents(3, 3600.0)
+    talk = meeting["talk"]["speakers"]
+    for speaker in talk.values():
+        share = speaker["share_of_talk"]
+        speaker |= {"share_of_talk_low": share - half / 2, "share_of_talk_high": share + half}
+    a, b, c = sorted(talk, key=lambda label: -talk[label]["talk_s"])
+    meeting["talk"]["ranks"] = {
+        "order": [a, b, c],
+        "most": a,
+        "most_probability": 0.874,
+        "rivals": [b],
+        "neighbours": [
+            {"more": a, "less": b, "probability": 0.874, "is_open": True},
+            {"more": b, "less": c, "probability": 0.999, "is_open": False},
+        ],
+    }
+    return meeting
+
+
+def test_a_share_says_how_far_it_may_be_off_and_the_order_whether_it_is_open() -> None:
+    meeting = with_intervals(0.024)
+    names = {label: s["name"] for label, s in meeting["speakers"]["speakers"].items()}
+    a, b, _ = (names[label] for label in meeting["talk"]["ranks"]["order"])
+    said = printed(meeting)
+    for label, talk in meeting["talk"]["speakers"].items():
+        line = next(line for line in said.splitlines() if line.startswith(names[label]))
+        assert f"{100 * talk['share_of_talk']:.1f} % ± 2.4" in line
+    assert max(columns(line) for line in said.splitlines()) <= 80
+    assert f"Who spoke most is open: {a}, with a probability of 87 %, or {b}." in " ".join(said.split())
+    meeting["talk"]["ranks"] |= {"rivals": [], "most_probability": 0.9999}
+    assert f"{a} spoke most, with a probability of over 99 %." in " ".join(printed(meeting).split())
+
+
 def test_an_ascii_terminal_gets_bars_it_can_show() -> None:
     meeting = documents(3, 300.0)
     for entry, name in zip(meeting["speakers"]["speakers"].values(), ("Ann", "Ben", "Cem"), strict=True):
