@@ -285,7 +285,10 @@ _ALMOST_SURE = 0.995
 
 
 def order_sentence(documents: Documents, people: list[Speaker]) -> str:
-    """Return who spoke most and how sure that is, or that it is open; empty where it was not measured."""
+    """Return who spoke most and how sure that is, or that it is open.
+
+    The text is empty where it was not measured.
+    """
     ranks = mapping(mapping(documents.get("talk")).get("ranks"))
     names = {s.label: s.name for s in people}
     first, sure = names.get(text(ranks.get("most"))), number(ranks.get("most_probability"))
