@@ -85,8 +85,8 @@ WINDOWS_A_STRETCH = 3
 WORTH_DB = 15.0
 """A part that is never this far above its floor is not looked for in the whole mix: it holds no speech."""
 
-WHOLE_MIX_WINDOWS = 6
-"""Windows that are searched over the whole mix."""
+WHOLE_MIX_WINDOWS = (2, 6)
+"""Windows that are searched over the whole mix first, and where these are not clear."""
 
 TURNS = 3
 """Times that what is still unexplained is searched farther away: once a long step."""
@@ -170,14 +170,7 @@ def search_part(mix: Samples, part: PartAudio, options: AlignOptions) -> PartSea
 def search_everywhere(
     mix: Samples, part: PartAudio, search: PartSearch, search_s: float = AlignOptions().search_s
 ) -> PartSearch:
-    """Search a part over the whole mix.
-
-    Args:
-        mix: the mix.
-        part: the part.
-        search: what was found of it about its nominal start; it stands where nothing is found.
-        search_s: how far about the place that is found its windows are searched.
-    """
+    """Search a part over the whole mix, and return `search` where nothing is found."""
     found = search_whole_mix(part.samples, mix, search.cells)
     if found is not None:
         place = _Place(found[0], found[1])
@@ -274,20 +267,38 @@ def search_windows(part: Samples, mix: Samples, at: IntArray, first: IntArray, n
 
 def trusted_anchors(anchors: Anchors) -> Anchors:
     """Return the anchors that stand out by themselves, or that another one agrees with."""
-    found = anchors.take((anchors.height >= LEAST_ANCHOR_PEAK) & (anchors.ratio >= LEAST_ANCHOR_RATIO))
+    found = anchors.take(_stands_out(anchors))
     apart = np.abs(found.at[:, None] - found.at[None, :])
     off = np.abs(found.lag[:, None] - found.lag[None, :])
     agree = np.sum(off <= AGREE_SAMPLES + apart * CLOCK_PPM * 1e-6, axis=1) > 1
     return found.take(agree | ((found.ratio >= ALONE_RATIO) & (found.height >= ALONE_PEAK)))
 
 
+def _stands_out(anchors: Anchors) -> BoolArray:
+    return np.asarray((anchors.height >= LEAST_ANCHOR_PEAK) & (anchors.ratio >= LEAST_ANCHOR_RATIO))
+
+
 def search_whole_mix(part: Samples, mix: Samples, cells: Cells) -> tuple[int, bool] | None:
     """Return the lag of a part that may lie anywhere on the mix, samples, and whether it is upside down.
 
-    It is None where the part is not found. The windows with most speech are searched over the whole mix, all
-    of them on one transform of each stretch of it.
+    It is None where the part is not found. The two windows with most speech are searched over the whole mix,
+    more of them where these leave it open.
     """
-    at = choose_anchor_windows(cells, WHOLE_MIX_WINDOWS)
+    for n_windows in WHOLE_MIX_WINDOWS:
+        at = choose_anchor_windows(cells, n_windows)
+        found = _search_windows_everywhere(part, mix, at)
+        opposite = max(found, key=lambda o: float(np.sum(trusted_anchors(found[o]).height)))
+        anchors = trusted_anchors(found[opposite])
+        if len(anchors.at):
+            agree = np.abs(anchors.lag[:, None] - anchors.lag[None, :]) < RATE_HZ
+            return int(anchors.lag[np.argmax(agree @ anchors.height)]), opposite
+        if not any(np.any(_stands_out(a)) for a in found.values()) or len(at) < n_windows:
+            return None
+    return None
+
+
+def _search_windows_everywhere(part: Samples, mix: Samples, at: IntArray) -> dict[bool, Anchors]:
+    """Search windows over the whole mix, as they are and (True) upside down, all on one transform of it."""
     windows = correlation.read_windows(part, at, LONG)
     best = {
         opposite: (np.zeros(len(at)), np.full(len(at), 1e-3), np.zeros(len(at), np.int64))
@@ -305,13 +316,7 @@ def search_whole_mix(part: Samples, mix: Samples, cells: Cells) -> tuple[int, bo
             second[:] = np.maximum(second, np.where(better, np.maximum(high, peak[:, 1]), peak[:, 0]))
             lag[:] = np.where(better, low + column[:, 0] - at, lag)
             high[:] = np.maximum(high, peak[:, 0])
-    found = {o: trusted_anchors(Anchors(at, lag, h, h / s, 0.0 * h)) for o, (h, s, lag) in best.items()}
-    opposite = max(found, key=lambda o: float(np.sum(found[o].height)))
-    anchors = found[opposite]
-    if len(anchors.at) == 0:
-        return None
-    agree = np.abs(anchors.lag[:, None] - anchors.lag[None, :]) < RATE_HZ
-    return int(anchors.lag[np.argmax(agree @ anchors.height)]), opposite
+    return {o: Anchors(at, lag, h, h / s, 0.0 * h) for o, (h, s, lag) in best.items()}
 
 
 def search_beyond_steps(

@@ -221,7 +221,7 @@ def _examine(part: PartAudio, search: PartSearch, competing_db: FloatArray, own_
             f"pieces of it were found in {n_leaps(path) + 1} places far apart in the whole mix, so it may be "
             f"another meeting's; {KEPT}"
         )
-        return PartCase(part, search, path, share, "no_match", reason)
+        return PartCase(part, search, path, share / (n_leaps(path) + 1), "no_match", reason)
     if share < EXPLAINED_SHARE and not at_one_lag(search, path, share):
         reason = (
             f"only {share:.0%} of what is loud in it is in the mix, so it may be another meeting's; {KEPT}"
