@@ -215,14 +215,16 @@ def make_meeting(
     return recording_folder(folder, folder / "out")
 
 
+_HEARD: dict[tuple[str, int], list[ReadSegment]] = {}
+
+
 def whole(path: Path, engine: FasterWhisper) -> list[ReadSegment]:
     """Return the transcript of a whole file, the recogniser's own voice activity detection on."""
-    segments, _ = engine._loaded().transcribe(str(path), language="en", word_timestamps=True)
-    return list(
-        read_values(
-            [[vars(s) if hasattr(s, "__dict__") else s._asdict() for s in segments]], str(path)
-        ).segments
-    )
+    key = (str(path), path.stat().st_mtime_ns)
+    if key not in _HEARD:
+        segments, _ = engine._loaded().transcribe(str(path), language="en", word_timestamps=True)
+        _HEARD[key] = list(read_values([list(segments)], str(path)).segments)
+    return _HEARD[key]
 
 
 def by_way(folder: Path, way: str, engine: FasterWhisper) -> tuple[Transcript, Transcript]:
