@@ -1,7 +1,7 @@
 """Transcribe recordings with an engine of the user's, one speaker at a time, and go on where a run ended.
 
-Answers are kept in ``.work/transcribe.jsonl``, a line a chunk, from the moment they come until the transcript
-is written: an interrupted run, or one whose engine failed, repeats none.
+Answers are kept in ``.work/transcribe.jsonl``, a line a chunk, from the moment they come: an interrupted run,
+one whose engine failed, and one with another choice of the words that count repeat none.
 """
 
 import contextlib
@@ -43,6 +43,7 @@ from recall_audio.transcripts.engines import (
     FromFunction,
     chunk_key,
     from_plain,
+    identity,
     pack,
     to_plain,
 )
@@ -155,9 +156,7 @@ def transcribe_folder(
         read[chunk.label] += chunk.on_mix(segments)
     made = {"name": engine.name, "model": engine.model, "language": engine.language}
     transcript = attribute_stems(documents, read, options, made, _left_out(documents), "clips", key)
-    written = keep(folder, documents, transcript, forms)
-    path.unlink(missing_ok=True)
-    return written
+    return keep(folder, documents, transcript, forms)
 
 
 def _keep_recalls(folder: Path, forms: Sequence[str], options: TranscriptOptions) -> list[Path]:
@@ -216,8 +215,7 @@ def _key(documents: Documents, engine: Engine, chunks: Sequence[Chunk], options:
         n: o["sha256"] for s in documents.get("run", {}).get("stages", []) for n, o in s["outputs"].items()
     }
     stems = {label: outputs.get(file) for label, file in _stems(documents).items()}
-    said = [engine.name, engine.model, engine.language]
-    return key_of(said, [[c.label, c.clips] for c in chunks], stems, str(options))
+    return key_of(identity(engine), [[c.label, c.clips] for c in chunks], stems, str(options))
 
 
 def _answers(

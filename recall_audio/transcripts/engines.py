@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate, pairwise
+from types import CodeType
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,9 +50,11 @@ class Engine(Protocol):
         model: its model, or None.
         language: the language to expect, or None to let it detect one.
         n_at_once: chunks that it takes at a time.
+        version: changes where its answers may, beside those; empty where they cannot.
     """
 
     name: str
+    version: str
     model: str | None
     language: str | None
     n_at_once: int
@@ -178,9 +181,14 @@ def pack(label: str, clips: Sequence[Sequence[float]], longest_s: float = CHUNK_
     return [Chunk(label, tuple(chunk)) for chunk in found]
 
 
+def identity(engine: Engine) -> list[str | None]:
+    """Return what an engine's answers depend on beside what it is given."""
+    return [engine.name, engine.model, engine.language, *([engine.version] if engine.version else [])]
+
+
 def chunk_key(engine: Engine, samples: Float32Array) -> str:
     """Return a digest of what an engine is given, by which its answer is known again."""
-    said = json.dumps([engine.name, engine.model, engine.language])
+    said = json.dumps(identity(engine))
     return hashlib.sha256(said.encode() + np.rint(samples * 32768).astype("<i4").tobytes()).hexdigest()[:32]
 
 
@@ -198,6 +206,7 @@ class FasterWhisper:
     """faster-whisper, batched (extra ``transcribe``). The model is loaded at the first chunk."""
 
     name = "faster-whisper"
+    version = ""
     n_at_once = 16
 
     def __init__(self, model: str | None = None, language: str | None = None) -> None:
@@ -263,6 +272,12 @@ def shifted(segment: ReadSegment, by_s: float) -> ReadSegment:
     return replace(segment, start_s=moved(segment.start_s), end_s=moved(segment.end_s), words=words)
 
 
+def _told(code: CodeType) -> str:
+    """Return what a function does as text: an edited function is another engine."""
+    inner = [_told(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {inner}"
+
+
 class FromFunction:
     """A function of the user's: ``(samples, rate_hz) -> segments``."""
 
@@ -271,6 +286,8 @@ class FromFunction:
     def __init__(self, function: Callback, model: str | None = None, language: str | None = None) -> None:
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self.model, self.language, self._function = model, language, function
+        code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+        self.version = "" if code is None else hashlib.sha256(_told(code).encode()).hexdigest()[:16]
 
     def transcribe(self, chunks: Sequence[Float32Array]) -> list[list[ReadSegment]]:
         """Return the segments of each chunk.
@@ -314,6 +331,7 @@ class Endpoint:
     """An OpenAI-compatible endpoint, at any host that the user names."""
 
     name = "openai"
+    version = ""
     n_at_once = CLIP_AT_ONCE
 
     def __init__(self, model: str | None = None, language: str | None = None, url: str | None = None) -> None:

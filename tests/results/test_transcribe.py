@@ -116,7 +116,20 @@ def test_a_run_goes_on_where_the_engine_failed(processed: Path) -> None:
     assert again.heard == [], "nothing has changed"
     ra.transcribe(processed, again, force=True)
     assert sorted(again.heard) == sorted(broken.heard + whole.heard)
-    assert not (processed / ".work" / "transcribe.jsonl").exists()
+    n_heard = len(again.heard)
+    transcribe_folder(processed, make_engine(again), options=ra.TranscriptOptions(word_share=0.9))
+    assert len(again.heard) == n_heard, "another choice of words asks the engine nothing"
+
+
+def test_an_edited_function_is_asked_again(processed: Path) -> None:
+    marked(processed)
+    said = []
+    for text in ("One.", "Two.", "Two."):
+        scope: dict[str, Any] = {"heard": []}
+        exec(f"def engine(samples, rate_hz):\n    heard.append(rate_hz)\n    return {text!r}", scope)  # noqa: S102
+        segments = ra.transcribe(processed, scope["engine"]).segments
+        said.append(({s.text for s in segments}, bool(scope["heard"])))
+    assert said == [({"One."}, True), ({"Two."}, True), ({"Two."}, False)]
 
 
 def test_stems_of_another_rate_are_heard_at_16_khz(processed: Path) -> None:
