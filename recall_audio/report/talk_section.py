@@ -311,6 +311,20 @@ def order_sentence(documents: Documents, people: list[Speaker]) -> str:
     return f"{said} Open too is the order of {listing(lower)}." if lower else said
 
 
+def _uncertain_shares(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
+    """Yield one statement about all shares of talk that a warning names."""
+    stages = objects(mapping(documents.get("run")).get("stages"))
+    found = [f for s in stages for f in objects(s.get("warnings")) if f.get("code") == "share_uncertain"]
+    named = {text(f.get("where")) for f in found}
+    whose = [(s, interval(s)) for s in people if s.label in named]
+    shares = [f"{s.name} ({100 * i[0]:.0f} to {100 * i[1]:.0f} %)" for s, i in whose if i is not None]
+    if len(shares) == 1 or (found and not shares):
+        yield from (Statement(CHECK, "Shares", "", text(f.get("message"), 600)) for f in found)
+    elif shares:
+        verb = "Shares of talk may be off by more than two points; they lie, with 95 %, within"
+        yield Statement(CHECK, "Shares", "", f"{verb} {listing(shares, len(shares))}.")
+
+
 def talk_statements(documents: Documents, people: list[Speaker]) -> Iterator[Statement]:
     """Yield how much the figures of talk depend on parameters, and which are missing."""
     talk = mapping(documents.get("talk"))
@@ -319,6 +333,7 @@ def talk_statements(documents: Documents, people: list[Speaker]) -> Iterator[Sta
     other = [text(v.get("name")) for v in variants if v.get("same_ranks") is False]
     if said := order_sentence(documents, people):
         yield Statement(NOTE, "Order", "", said)
+    yield from _uncertain_shares(documents, people)
     points = f"no share of talk moves by more than {100 * change:.1f} points"
     if other:
         yield Statement(

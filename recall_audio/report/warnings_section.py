@@ -37,6 +37,7 @@ _COVERED_BY = {
     "encoder_delay_unknown": "alignment",
     "mix_unexplained": "stems",
     "leakage_decides": "segments",
+    "share_uncertain": "talk",
 }
 """Findings that a statement from the named document covers, where that document exists."""
 _AREAS = {

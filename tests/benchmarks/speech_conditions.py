@@ -38,6 +38,9 @@ from recall_audio.core import spans as sp  # noqa: E402
 from recall_audio.core.speech.evidence import part_evidence  # noqa: E402
 from recall_audio.core.speech.find import join_speech  # noqa: E402
 from recall_audio.core.speech.on_mix import on_mix  # noqa: E402
+from recall_audio.core.talk.certainty import uncertainty_findings  # noqa: E402
+from recall_audio.core.talk.intervals import with_intervals  # noqa: E402
+from recall_audio.core.talk.measure import measure_talk  # noqa: E402
 from recall_audio.detector import load_detector  # noqa: E402
 from recall_audio.detector.ownership import load_ownership  # noqa: E402
 from recall_audio.model.options import SpeechOptions  # noqa: E402
@@ -72,7 +75,11 @@ def measured(meeting: Meeting) -> Row:
     now = score(result.segments, meeting.truth, meeting.duration_s)
     first = score(alone(meeting, evidence), meeting.truth, meeting.duration_s)
     off = {label for label, points in now.shares.items() if abs(points) > OFF_POINTS}
-    warned = {f.where for f in result.findings if f.severity == "warning" and f.where}
+    rows = {label: sp.to_seconds(spans) for label, spans in result.segments.items()}
+    talk = measure_talk(rows, meeting.duration_s)
+    talk = with_intervals(talk, result.segments, result.posteriors, dict.fromkeys(rows, 0.0), {})
+    findings = (*result.findings, *uncertainty_findings(talk))
+    warned = {f.where for f in findings if f.severity == "warning" and f.where}
     return {
         "detector": first.error,
         "error": now.error,

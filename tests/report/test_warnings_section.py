@@ -47,6 +47,24 @@ def test_the_worst_comes_first_and_nothing_is_said_twice() -> None:
     assert len({(s.where, s.sentence) for s in found}) == len(found)
 
 
+def test_shares_that_may_be_off_are_one_statement_with_their_intervals(meeting: dict[str, Any]) -> None:
+    talk, stage = meeting["talk"]["speakers"], meeting["run"]["stages"][-1]
+    names = {label: entry["name"] for label, entry in meeting["speakers"]["speakers"].items()}
+    for label in (chosen := sorted(talk)[:2]):
+        talk[label] |= {"share_of_talk_low": 0.1, "share_of_talk_high": 0.2}
+    warned = [
+        {"code": "share_uncertain", "message": f"{k}: may be off.", "where": k, "severity": "warning"}
+        for k in chosen
+    ]
+    stage["warnings"] = warned
+    (several,) = [s for s in said(meeting) if s.area == "Shares"]
+    assert several.rank == CHECK
+    assert all(f"{names[k]} (10 to 20 %)" in several.sentence for k in chosen)
+    stage["warnings"] = warned[:1]
+    (one,) = [s for s in said(meeting) if s.area == "Shares"]
+    assert one.sentence == warned[0]["message"]
+
+
 @pytest.mark.parametrize(
     ("status", "rank", "words"),
     [

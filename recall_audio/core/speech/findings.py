@@ -109,7 +109,6 @@ def sources_by_listener(leaks: Sequence[Leak], least: float = 0.3) -> Mapping[st
 
 
 _DECIDES_SHARE, _DECIDES_S = 0.1, 2.0
-_UNSURE_SHARE, _UNSURE_S = 0.02, 1.0  # of all talk: two points of a share
 _FEWEST_UNASSIGNED_S = 2.0
 _FEWEST_S = 5.0  # speech from which two tracks are compared
 _SAME, _SILENT, _HARDLY_OWN = 0.85, 0.15, 0.2
@@ -126,7 +125,6 @@ def ownership_findings(
     """Return the findings about leakage, doubtful speech, one person on two devices, and missing tracks."""
     found = [
         *_leakage_decides(segments, raw, leaks, posteriors),
-        *_uncertain(segments, posteriors),
         *_same_person_twice(segments, posteriors),
     ]
     unassigned_s = sp.total(unassigned) / RATE_HZ if unassigned is not None else 0.0
@@ -154,21 +152,8 @@ def _leakage_decides(
             f"{gone_s:.0f} s of the speech heard in this track is others' voices{whose} and was taken out: "
             f"{kept_s:.0f} s are the participant's own, {doubtful_s:.1f} s of the decision may be wrong."
         )
-        sure = doubtful_s <= max(_UNSURE_S, _DECIDES_SHARE * kept_s)
-        yield Finding("leakage_decides", text, where=label, severity="note" if sure else "warning")
-
-
-def _uncertain(segments: Mapping[str, Spans], posteriors: Posteriors) -> Iterator[Finding]:
-    talk_s = sum(sp.total(s) for s in segments.values()) / RATE_HZ
-    for label, spans in segments.items():
-        doubtful_s = posteriors.doubtful_s(label)
-        if doubtful_s > max(_UNSURE_S, _UNSURE_SHARE * talk_s):
-            own_s = sp.total(spans) / RATE_HZ
-            text = (
-                f"Whose speech it is remains in doubt for about {doubtful_s:.0f} s of this track "
-                f"({own_s:.0f} s are counted): the share of talk may be off by more than two points."
-            )
-            yield Finding("speech_uncertain", text, where=label)
+        # How far figures may be off because of it is said once, by their intervals.
+        yield Finding("leakage_decides", text, where=label, severity="note")
 
 
 def _same_person_twice(segments: Mapping[str, Spans], posteriors: Posteriors) -> Iterator[Finding]:
