@@ -68,13 +68,13 @@ class MeasuredJob:
         once = 1.05 * self.n_mix + RATE_HZ
         holds = {
             "each file is decoded once": sorted(counts.of("decodings").values()) == [1] * (PEOPLE + 1),
-            # What rises above the noise, with 0.3 s on both sides, of the tracks and of the mix.
-            "the detector gets little but speech": counts.total("asked") <= 4 * self.speech,
+            # What rises above the noise, with 0.3 s on both sides.
+            "the detector gets little but speech": counts.total("asked") <= 2 * self.speech,
             # A few long windows a part; then each loud half second once, 0.16 s farther on both sides.
             "only windows are correlated": counts["transformed", "align"]
             <= 16 * self.speech + 3_000_000 * PEOPLE,
             # The bands of each 20 ms and 10 ms, of tracks and mix, and what the detector does itself.
-            "the sound is looked at once": counts["transformed", "speech"] <= 6.0 * tracks,
+            "the sound is looked at once": counts["transformed", "speech"] <= 4.2 * tracks,
             # K-weighting, and one second in two of the mix and of each track against each other.
             "loudness is measured once": counts["transformed", "stems"] <= 4 * tracks,
             "each stem is rendered once": max(counts.of("rendered").values()) <= once,

@@ -30,10 +30,20 @@ class Network:
     weights: tuple[Float32Array, ...]
     biases: tuple[Float32Array, ...]
 
+    def scaled(self, inputs: Float32Array) -> Float32Array:
+        """Return inputs as the first layer sees them; unknown ones (NaN) count as the centre."""
+        x = np.asarray((inputs - self.centre) / self.scale, dtype=np.float32)
+        np.clip(x, -_LIMIT, _LIMIT, out=x)
+        x[np.isnan(x)] = 0
+        return x
+
     def log_odds(self, inputs: Float32Array) -> Float32Array:
-        """Return the log-odds of each row, shape (n,); unknown inputs (NaN) count as the centre."""
-        x = np.clip((inputs - self.centre) / self.scale, -_LIMIT, _LIMIT)
-        x = np.where(np.isnan(x), np.float32(0), x)
+        """Return the log-odds of each row, shape (n,)."""
+        return self.decided(self.scaled(inputs))
+
+    def decided(self, scaled: Float32Array) -> Float32Array:
+        """Return the log-odds of each row of scaled inputs, shape (n,)."""
+        x = scaled
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = np.maximum(x @ weight + bias, 0)
         return np.asarray((x @ self.weights[-1] + self.biases[-1])[:, 0])
@@ -67,7 +77,13 @@ class OwnershipModel:
 
 
 def _averaged(networks: Sequence[Network], inputs: Float32Array) -> Float32Array:
-    return np.asarray(np.mean([n.log_odds(inputs) for n in networks], axis=0), dtype=np.float32)
+    first = networks[0]
+    scaled = first.scaled(inputs)
+    found = []
+    for n in networks:
+        alike = np.array_equal(n.centre, first.centre) and np.array_equal(n.scale, first.scale)
+        found.append(n.decided(scaled if alike else n.scaled(inputs)))
+    return np.asarray(np.mean(found, axis=0), dtype=np.float32)
 
 
 def _probability(log_odds: Float32Array) -> Float32Array:

@@ -5,12 +5,14 @@ The expensive piece of a stage is a function of the folder and a name, so that i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from recall_audio.core.alignment.align import align, reconcile
 from recall_audio.core.alignment.search import PartSearch, search_part
 from recall_audio.core.speech.evidence import part_evidence
 from recall_audio.core.speech.find import join_speech
+from recall_audio.core.speech.ownership import Hearing
 from recall_audio.core.stems.residual import check_residual
 from recall_audio.detector.ownership import load_ownership
 from recall_audio.errors import ItemError
@@ -30,6 +32,7 @@ from recall_audio.pipeline.manifest import Manifest, StageResult
 from recall_audio.pipeline.parallel import Pieces
 from recall_audio.pipeline.stems.export import combine_results, export_stems, is_silent, select_tracks
 from recall_audio.pipeline.talk import talk_findings, talk_of, view_of, with_sensitivity
+from recall_audio.typing import Spans
 
 
 def find_speech(
@@ -54,13 +57,16 @@ def find_speech(
     Returns:
         segments, raw segments and leakage; every label is there, with no spans where nothing was said.
     """
-    parts = [p for t in tracks for p in t.parts] + ([mix] if mix is not None else [])
+    parts = [p for t in tracks for p in t.parts]
     evidence: dict[str, PartEvidence] = {}
     for i, part in enumerate(parts):
         evidence[part.part_id] = part_evidence(part.part_id, part.samples, detector)
         if progress is not None:
             progress(i + 1, len(parts))
-    return join_speech(tracks, evidence, duration_s, options, load_ownership(), mix)
+    hear_mix: Hearing | None = None
+    if mix is not None:
+        hear_mix = partial(part_evidence, mix.part_id, mix.samples, detector)
+    return join_speech(tracks, evidence, duration_s, options, load_ownership(), mix, hear_mix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ def run_decode(job: Job, context: StageContext) -> StageResult:
     """Decode every file once to 16 kHz mono int16."""
 
     def decoded(name: str) -> None:
-        if "speech" in context.to_come:
+        if "speech" in context.to_come and name != MIX:
             context.pieces.prefetch(detect_one, job.layout.folder, name)
 
     files, warnings = decode_all(job.layout, job.meeting, context.pieces, context.progress, decoded)
@@ -134,10 +140,10 @@ def run_speech(job: Job, context: StageContext) -> StageResult:
         return StageResult(status="skipped")
     tracks, duration_s = job.tracks(), job.alignment.duration_s
     mix = job.placed_mix()
-    heard = [p for t in tracks for p in t.parts] + ([mix] if mix is not None else [])
-    calls = [(job.layout.folder, p.part_id) for p in heard]
+    calls = [(job.layout.folder, p.part_id) for t in tracks for p in t.parts]
     evidence = {e.part_id: e for e in context.pieces.map(detect_one, calls, context.progress)}
-    result = join_speech(tracks, evidence, duration_s, job.options.speech, load_ownership(), mix)
+    hear_mix = partial(detect_one, job.layout.folder, MIX) if mix is not None else None
+    result = join_speech(tracks, evidence, duration_s, job.options.speech, load_ownership(), mix, hear_mix)
     posteriors = job.layout.posteriors
     with atomic(posteriors) as stream:
         write_posteriors(stream, result.posteriors)
@@ -145,11 +151,11 @@ def run_speech(job: Job, context: StageContext) -> StageResult:
     return StageResult(files, result.findings)
 
 
-def detect_one(folder: Path, part_id: str) -> PartEvidence:
-    """Return the evidence about speech in one part."""
+def detect_one(folder: Path, part_id: str, where: Spans | None = None) -> PartEvidence:
+    """Return the evidence about speech in one part, or in stretches of it."""
     from recall_audio.detector import load_detector
 
-    return part_evidence(part_id, open_work(Layout(folder).working(part_id)), load_detector())
+    return part_evidence(part_id, open_work(Layout(folder).working(part_id)), load_detector(), where)
 
 
 def run_talk(job: Job, _context: StageContext) -> StageResult:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,10 @@ def one(folder: Path, work: Path, detector: Any) -> dict[str, tuple[float, ...]]
     """Scores of one meeting, and the CPU seconds of the whole step."""
     tracks, truth, duration_s, mix = opened(folder, work)
     started = time.process_time()
-    parts = [*(p for t in tracks for p in t.parts), mix]
+    parts = [p for t in tracks for p in t.parts]
     evidence = {p.part_id: part_evidence(p.part_id, p.samples, detector) for p in parts}
-    result = join_speech(tracks, evidence, duration_s, SpeechOptions(), load_ownership(), mix)
+    hear = partial(part_evidence, mix.part_id, mix.samples, detector)
+    result = join_speech(tracks, evidence, duration_s, SpeechOptions(), load_ownership(), mix, hear)
     cpu_s = time.process_time() - started
     n = int(duration_s * 100)
     rows = {k: alone(tracks, n, hears, detector) for k, hears in (("webrtc", webrtc), ("silero", silero))}

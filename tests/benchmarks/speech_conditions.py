@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,12 @@ def alone(meeting: Meeting, evidence: Mapping[str, PartEvidence]) -> dict[str, S
 def measured(meeting: Meeting) -> Row:
     """Return one meeting's figures."""
     detector = load_detector()
-    parts = [*(p for t in meeting.tracks for p in t.parts), meeting.mix]
+    parts = [p for t in meeting.tracks for p in t.parts]
     started = time.process_time()
     evidence = {p.part_id: part_evidence(p.part_id, p.samples, detector) for p in parts}
+    hear = partial(part_evidence, meeting.mix.part_id, meeting.mix.samples, detector)
     result = join_speech(
-        meeting.tracks, evidence, meeting.duration_s, SpeechOptions(), load_ownership(), meeting.mix
+        meeting.tracks, evidence, meeting.duration_s, SpeechOptions(), load_ownership(), meeting.mix, hear
     )
     cpu_s = time.process_time() - started
     now = score(result.segments, meeting.truth, meeting.duration_s)

@@ -143,7 +143,7 @@ def hears_others(own: Sequence[Float32Array], evidence: Sequence[Evidence], k: i
 
 
 def with_activity(
-    own: Float32Array, track: Track, evidence: Mapping[str, PartEvidence], first: int
+    own: Float32Array, track: Track, evidence: Mapping[str, PartEvidence], first: int, free: BoolArray
 ) -> Float32Array:
     """Return the probability of own speech by levels, for a track that hears no other.
 
@@ -152,6 +152,7 @@ def with_activity(
         track: the track.
         evidence: what the detector found, by part id.
         first: first frame of 20 ms.
+        free: shape (n,), frames to decide anew: those in which no other participant speaks.
     """
     mine = own > _OWN
     if not mine.any():
@@ -162,7 +163,7 @@ def with_activity(
         return own
     active = _trimmed(own_speech(frames, voice, (_DETECTED,))[0]).reshape(-1, 2).mean(axis=1) >= 0.5
     decided = np.where(active, np.maximum(own, _SURE_OWN), np.minimum(own, _SURE_OTHER))
-    return np.where(near(mine, _REACH_FRAMES), decided, own).astype(np.float32)
+    return np.where(free & near(mine, _REACH_FRAMES), decided, own).astype(np.float32)
 
 
 def _trimmed(active: BoolArray) -> BoolArray:

@@ -38,21 +38,26 @@ _SAMPLE, _SAMPLE_EVERY = 3 * RATE_HZ, 24 * RATE_HZ
 _VOICE, _FEWEST_VOICED, _NUCLEUS, _SAFETY_DB = 77, 50, 25, 10.0
 
 
-def part_evidence(part_id: str, samples: Samples, detector: Detector) -> PartEvidence:
+def part_evidence(
+    part_id: str, samples: Samples, detector: Detector, where: Spans | None = None
+) -> PartEvidence:
     """Levels and speech probabilities of one part, on its own clock.
 
     Args:
         part_id: handed through.
         samples: shape (n,), int16, 16 kHz, any length.
         detector: the network.
+        where: stretches that are asked about, in samples; None for all.
 
     Returns:
         ``n // 160`` levels and ``ceil(n / 512)`` probabilities, quantised.
     """
     level_db = levels(samples)
     asked = worth_asking(level_db)
+    if where is not None:
+        asked = sp.intersect(asked, sp.union(where + np.array([-_MARGIN, _MARGIN])))
     heard = _Hearing(samples, detector, _gain_db(level_db, asked))
-    if sp.total(asked) > _WORTH_A_SAMPLE:
+    if where is None and sp.total(asked) > _WORTH_A_SAMPLE:
         heard.listen(sp.intersect(asked, _sample(len(samples))))
         asked = sp.intersect(asked, _loud_enough(level_db, heard.probability))
     heard.listen(asked)

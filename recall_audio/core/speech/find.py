@@ -3,9 +3,9 @@
 ::
 
     part ──► part_evidence ──┐  each part on its own clock, in a process of its own if wanted
-    part ──► part_evidence ──┤
-    mix  ──► part_evidence ──┴─► join_speech     all tracks on the mix's clock, minutes (a stretch) at a time:
+    part ──► part_evidence ──┴─► join_speech     all tracks on the mix's clock, minutes (a stretch) at a time:
                                   frames ─ compared in pairs ─ owner guessed ─ own speech decided
+    mix  ────────────────────────────┘           heard by the detector only where no track explains it
 
 No track owns a sound by default. What a track holds is own speech only where the networks say so.
 """
@@ -19,8 +19,9 @@ from recall_audio.core.activity import measure_activity
 from recall_audio.core.speech.activity_alone import hears_others, with_activity
 from recall_audio.core.speech.diagnostics import oddities
 from recall_audio.core.speech.findings import Observed, leaks_of, observe, ownership_findings
-from recall_audio.core.speech.frames import FRAME_SAMPLES, may_hold_speech
+from recall_audio.core.speech.frames import FRAME_SAMPLES, may_hold_speech, near
 from recall_audio.core.speech.ownership import (
+    Hearing,
     Posteriors,
     Stretch,
     mark_left,
@@ -36,6 +37,7 @@ from recall_audio.units import RATE_HZ, to_samples
 
 _MARGIN = 500  # frames, 10 s, on both sides of a stretch: the longest running mean reaches 5 s
 _FRAMES_OF_ALL_TRACKS = 60_000  # 20 minutes of sound are held at a time, over all tracks
+_OTHER, _OTHERS_REACH = 0.8, 3  # probability, and frames about others' speech left as the networks decide
 _SHORTEST_STRETCH = 1500  # frames, 30 s: own speech is known by its surroundings
 
 
@@ -46,24 +48,26 @@ def join_speech(
     options: SpeechOptions,
     model: OwnershipModel,
     mix: PlacedPart | None = None,
+    hear_mix: Hearing | None = None,
 ) -> SpeechResult:
     """Return each participant's own speech.
 
     Args:
         tracks: every participant, silent ones too; labels differ.
-        evidence: what each part says by itself, by part id; with that of the mix, speech without a track is
-            found.
+        evidence: what each part says by itself, by part id.
         duration_s: the mix's length; nothing is found past it.
         options: what counts as speech.
         model: the fitted networks.
         mix: the mixed recording; without it, voices that have no track are not taken out of others' tracks.
+        hear_mix: asks the detector about stretches of the mix; without it, speech without a track is not
+            found.
 
     Returns:
         segments, raw segments and leakage; every label is there, with no spans where nothing was said.
     """
     join = _Join([t for t in tracks if may_hold_speech(t, evidence)], evidence, options, mix)
     join.run(to_samples(duration_s), model)
-    return join.result([t.label for t in tracks], to_samples(duration_s))
+    return join.result([t.label for t in tracks], to_samples(duration_s), hear_mix)
 
 
 class _Join:
@@ -100,8 +104,10 @@ class _Join:
             if hears_others(own, stretch.evidence, k):
                 found.append(own[k])
             else:
+                others = [p > _OTHER for j, p in enumerate(own) if j != k]
+                free = ~near(np.any(others, axis=0), _OTHERS_REACH) if others else np.ones(len(own[k]), bool)
                 track = tracks[one.frames.label]
-                found.append(with_activity(own[k], track, self.evidence, stretch.first))
+                found.append(with_activity(own[k], track, self.evidence, stretch.first, free))
         return found
 
     def _add(self, stretch: Stretch, own: Sequence[Float32Array], inner: slice) -> None:
@@ -115,7 +121,7 @@ class _Join:
         self.observed += observe(stretch, own, inner)
         mark_left(self.left, stretch, inner)
 
-    def result(self, labels: Sequence[str], end: int) -> SpeechResult:
+    def result(self, labels: Sequence[str], end: int, hear_mix: Hearing | None) -> SpeechResult:
         """Return what was found, for every label."""
         options = self.options
         own = self._decided(labels, options.threshold, end)
@@ -124,7 +130,7 @@ class _Join:
         unbridged = own if options.remove_leakage else raw
         leaks = leaks_of(self.observed) if options.remove_leakage else ()
         segments, published_raw = ({k: self._published(v) for k, v in x.items()} for x in (unbridged, raw))
-        unassigned = self._unassigned(end)
+        unassigned = self._unassigned(end, hear_mix)
         findings = (
             *ownership_findings(segments, published_raw, leaks, self.posteriors, unassigned),
             *oddities(self.tracks, segments),
@@ -148,10 +154,10 @@ class _Join:
         bridge, shortest = to_samples(self.options.bridge_s), to_samples(self.options.shortest_s)
         return sp.finished(spans, bridge, shortest)
 
-    def _unassigned(self, end: int) -> Spans | None:
-        if self.mix is None or self.mix.part_id not in self.evidence:
+    def _unassigned(self, end: int, hear_mix: Hearing | None) -> Spans | None:
+        if self.mix is None or hear_mix is None:
             return None
-        found = unassigned_speech(self.mix, self.evidence, self.posteriors.own, self.left)
+        found = unassigned_speech(self.mix, hear_mix, self.posteriors.own, self.left)
         return sp.clip(found, 0, end)
 
     def _other_thresholds(self, labels: Sequence[str], end: int) -> tuple[OtherThreshold, ...]:

@@ -12,6 +12,7 @@ correlation of a listener's pattern with a source's pattern L frames before, ove
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from recall_audio.core.speech.frames import N_BANDS, TrackFrames, mean_or_zero, near, runs
 from recall_audio.typing import BoolArray, Float32Array, IntArray
@@ -20,10 +21,13 @@ _LOWEST_DB, _STEP_DB, _CELLS = -70.0, 2.0, 55
 _QUANTILE = 0.3
 _FEWEST = 12.0  # cells of bands and frames, below which there is no quantile
 _CLEAR_DB = 12.0  # over its floor a source's band counts
-_FAST, _BLOCK, _SLOW_BLOCKS = 31, 10, 61  # frames; 0.62 s, and 12.2 s in blocks of 0.2 s
+_GAIN_BLOCK, _FAST_BLOCKS, _SLOW_BLOCKS = 5, 7, 121  # blocks of 0.1 s: 0.7 s and 12.1 s
 _UNKNOWN_GAIN_DB, _MOST_RISE_DB = -60.0, 12.0
 _INACTIVE_DB = -200.0
 EXCESS_LOW_DB, EXCESS_HIGH_DB = -6.0, 20.0
+
+
+Int32Array = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,18 +85,19 @@ def excess_over(listener: TrackFrames, here: slice, explained_db: Float32Array) 
     return np.clip(over, EXCESS_LOW_DB, EXCESS_HIGH_DB).astype(np.float32)
 
 
-def _cells(over_db: Float32Array) -> IntArray:
-    return np.asarray(np.clip((over_db - _LOWEST_DB) / _STEP_DB, 0, _CELLS - 1), dtype=np.int64)
+def _cells(over_db: Float32Array) -> Int32Array:
+    scaled = (over_db - np.float32(_LOWEST_DB)) * np.float32(1 / _STEP_DB)
+    return np.asarray(np.clip(scaled, 0, _CELLS - 1).astype(np.int32))
 
 
-def _histogram(rows: IntArray, n_rows: int) -> Float32Array:
+def _histogram(rows: Int32Array, n_rows: int) -> Float32Array:
     counted = np.bincount(rows, minlength=n_rows * _CELLS)
     return counted.reshape(n_rows, _CELLS).astype(np.float32)
 
 
 def _colour(over_db: Float32Array, clear: BoolArray) -> Float32Array:
     """Return each band's gain against the median band, shape (24,), dB."""
-    cells = _cells(over_db) + np.arange(N_BANDS) * _CELLS
+    cells = _cells(over_db) + np.arange(N_BANDS, dtype=np.int32) * _CELLS
     found = quantile(_histogram(cells[clear], N_BANDS))
     known = found[~np.isnan(found)]
     filled = np.where(np.isnan(found), np.median(known) if len(known) else 0.0, found)
@@ -100,17 +105,15 @@ def _colour(over_db: Float32Array, clear: BoolArray) -> Float32Array:
 
 
 def _gains(over_db: Float32Array, clear: BoolArray) -> tuple[Float32Array, Float32Array]:
-    """Return the gain over 12 s and over 0.6 s, shapes (n,), dB."""
+    """Return the gain over 12 s and over 0.7 s, shapes (n,), dB."""
     n = len(over_db)
-    cells = _cells(over_db) + np.arange(n)[:, None] * _CELLS
-    counted = _histogram(cells[clear], n)
-    blocks = np.zeros((-(-n // _BLOCK) * _BLOCK, _CELLS), dtype=np.float32)
-    blocks[:n] = counted
-    by_block = blocks.reshape(-1, _BLOCK, _CELLS).sum(axis=1)
-    slow = np.repeat(quantile(mean_or_zero(by_block, _SLOW_BLOCKS, 0) * _SLOW_BLOCKS), _BLOCK)[:n]
-    fast = quantile(mean_or_zero(counted, _FAST, 0) * _FAST)
+    block = np.arange(n, dtype=np.int32)[:, None] // _GAIN_BLOCK
+    counted = _histogram((_cells(over_db) + block * _CELLS)[clear], -(-n // _GAIN_BLOCK))
+    slow = quantile(mean_or_zero(counted, _SLOW_BLOCKS, 0) * _SLOW_BLOCKS)
+    fast = quantile(mean_or_zero(counted, _FAST_BLOCKS, 0) * _FAST_BLOCKS)
     slow = np.where(np.isnan(slow), np.float32(_UNKNOWN_GAIN_DB), slow)
-    return slow, np.where(np.isnan(fast), slow, fast)
+    fast = np.where(np.isnan(fast), slow, fast)
+    return np.repeat(slow, _GAIN_BLOCK)[:n], np.repeat(fast, _GAIN_BLOCK)[:n]
 
 
 def quantile(histogram: Float32Array) -> Float32Array:
@@ -134,12 +137,15 @@ COLUMNS = (
     "excess_db", "excess_share", "explained_share", "source_likely", "source_snr_db", "width_difference",
     "brightness_difference_db", "liveliness_difference_db",
 )  # fmt: skip
-"""Columns of a pair, each one value a frame. ``now``: over 0.66 s, ``long``: 6 s, ``short``: 0.26 s at the
+"""Columns of a pair, each one value a frame. ``now``: over 0.68 s, ``long``: 6 s, ``short``: 0.26 s at the
 lag of the long window. Lags are in frames. The rest compares the listener with the source at that lag."""
 
 AT = {name: i for i, name in enumerate(COLUMNS)}
 
-_SHORT, _NOW, _LONG = 13, 33, 301
+_SHORT = 13
+_NOW_BLOCK, _NOW_BLOCKS = 2, 17  # blocks of 40 ms, 0.68 s
+_LONG_BLOCK, _LONG_BLOCKS = 10, 31  # blocks of 0.2 s, 6.2 s
+_N_LAGS, _TILE = 2 * MOST_LAG + 1, 2 * MOST_LAG  # a tile is a whole number of blocks
 _REACH = 150  # frames of context on both sides of what is compared, half of the long window
 _JOIN = 60  # runs closer than this are compared in one go
 _UNLIKE_DB = -200.0
@@ -205,13 +211,13 @@ class _Lags:
     """Products of two patterns at each lag, and the energies they are divided by.
 
     Attributes:
-        product: shape (81, n), row ``MOST_LAG + L`` for lag L.
-        energy: shape (81, n), the source's at that lag.
+        product: shape (at least n, 81), column ``MOST_LAG + L`` for lag L; zero from frame n on.
+        source: shape (n + 80,), the source's energy from ``MOST_LAG`` frames before the first frame on.
         own: shape (n,), the listener's energy.
     """
 
     product: Float32Array
-    energy: Float32Array
+    source: Float32Array
     own: Float32Array
 
     @staticmethod
@@ -223,49 +229,91 @@ class _Lags:
         energy = np.full(n + 2 * MOST_LAG, 16.0, dtype=np.float32)
         pattern[low - first : high - first] = source.pattern[low:high]
         energy[low - first : high - first] = source.energy[low:high]
-        product = np.empty((2 * MOST_LAG + 1, n), dtype=np.float32)
-        shifted = np.empty_like(product)
-        own = listener.pattern[start:end]
-        for row in range(2 * MOST_LAG + 1):
-            offset = 2 * MOST_LAG - row
-            np.einsum("tb,tb->t", own, pattern[offset : offset + n], out=product[row])
-            shifted[row] = energy[offset : offset + n]
-        return _Lags(product, shifted, listener.energy[start:end])
+        return _Lags(_products(listener.pattern[start:end], pattern), energy, listener.energy[start:end])
 
-    def likeness(self, width: int) -> Float32Array:
-        """Return the correlation at each lag over `width` frames, shape (81, n)."""
-        scale = mean_or_zero(self.own, width) * mean_or_zero(self.energy, width)
-        return np.asarray(mean_or_zero(self.product, width) / np.sqrt(np.maximum(scale, 1e-6)))
+    def likeness(self, block: int, blocks: int) -> Float32Array:
+        """Return the correlation at each lag over a window of blocks of frames, shape (n / block, 81)."""
+        n = len(self.own)
+        starts = np.arange(0, n, block)
+        first = np.maximum(starts - blocks // 2 * block, 0)
+        last = np.minimum(starts + (blocks // 2 + 1) * block, n)
+        summed = _running(self.product.reshape(-1, block, _N_LAGS).sum(axis=1))
+        product = summed[-(-last // block)] - summed[first // block]
+        own, source = _running(self.own), _running(self.source)
+        by_lag = np.lib.stride_tricks.sliding_window_view(source, _N_LAGS)
+        energy = (by_lag[last] - by_lag[first])[:, ::-1] * (own[last] - own[first])[:, None]
+        return np.asarray(product / np.sqrt(np.maximum(energy, 1e-6)), dtype=np.float32)
 
-    def at_lag(self, row: IntArray) -> Float32Array:
+    def at_lag(self, column: IntArray) -> Float32Array:
         """Return the correlation over the short window at one lag a frame, shape (n,)."""
-        at = np.arange(len(row))
-        scale = mean_or_zero(self.own, _SHORT) * mean_or_zero(self.energy[row, at], _SHORT)
-        product = mean_or_zero(self.product[row, at], _SHORT)
+        at = np.arange(len(column))
+        energy = self.source[at + 2 * MOST_LAG - column]
+        scale = mean_or_zero(self.own, _SHORT) * mean_or_zero(energy, _SHORT)
+        product = mean_or_zero(self.product[at, column], _SHORT)
         return np.asarray(product / np.sqrt(np.maximum(scale, 1e-6)))
 
     def columns(self) -> tuple[dict[str, Float32Array], IntArray]:
         """Return the columns of likeness, and the lag of the long window in frames, at least 0."""
-        now, long = self.likeness(_NOW), self.likeness(_LONG)
-        at = np.arange(now.shape[1])
-        late = 1 + np.argmax(now[MOST_LAG + 1 :], axis=0)
-        early = 1 + np.argmax(now[:MOST_LAG][::-1], axis=0)
-        lag = np.argmax(long[MOST_LAG:], axis=0)
-        row = MOST_LAG + lag
-        short = [self.at_lag(np.clip(row + d, 0, 2 * MOST_LAG)) for d in (-1, 0, 1)]
-        found = {
-            "late_now": now[MOST_LAG + late, at],
+        n = len(self.own)
+        now, long = self.likeness(_NOW_BLOCK, _NOW_BLOCKS), self.likeness(_LONG_BLOCK, _LONG_BLOCKS)
+        at = np.arange(len(now))
+        late = 1 + np.argmax(now[:, MOST_LAG + 1 :], axis=1)
+        early = 1 + np.argmax(now[:, :MOST_LAG][:, ::-1], axis=1)
+        by_block = np.argmax(long[:, MOST_LAG:], axis=1)
+        lag = np.repeat(by_block, _LONG_BLOCK)[:n]
+        short = [self.at_lag(np.clip(MOST_LAG + lag + d, 0, 2 * MOST_LAG)) for d in (-1, 0, 1)]
+        by_now = {
+            "late_now": now[at, MOST_LAG + late],
             "late_now_lag": late.astype(np.float32),
-            "same_now": now[MOST_LAG],
-            "early_now": now[MOST_LAG - early, at],
+            "same_now": now[:, MOST_LAG],
+            "early_now": now[at, MOST_LAG - early],
             "early_now_lag": early.astype(np.float32),
-            "late_long": long[row, at],
-            "late_long_lag": lag.astype(np.float32),
-            "early_long": long[:MOST_LAG].max(axis=0),
-            "late_short": np.max(short, axis=0),
-            "same_short": self.at_lag(np.full(len(at), MOST_LAG)),
         }
+        by_long = {
+            "late_long": long[np.arange(len(long)), MOST_LAG + by_block],
+            "late_long_lag": by_block.astype(np.float32),
+            "early_long": long[:, :MOST_LAG].max(axis=1),
+        }
+        found = {name: np.repeat(values, _NOW_BLOCK)[:n] for name, values in by_now.items()}
+        found |= {name: np.repeat(values, _LONG_BLOCK)[:n] for name, values in by_long.items()}
+        found["late_short"] = np.max(short, axis=0)
+        found["same_short"] = self.at_lag(np.full(n, MOST_LAG))
         return found, lag
+
+
+def _products(own: Float32Array, source: Float32Array) -> Float32Array:
+    """Return the products of frames of the listener with those of the source at each lag.
+
+    Tiles of 80 frames are multiplied with the 160 that they may meet, and diagonals are read off.
+
+    Args:
+        own: shape (n, 24).
+        source: shape (n + 80, 24), from the greatest lag on.
+
+    Returns:
+        Shape (n rounded up to whole tiles, 81).
+    """
+    n = len(own)
+    tiles = -(-n // _TILE)
+    left = np.zeros((tiles, _TILE, N_BANDS), dtype=np.float32)
+    left.reshape(-1, N_BANDS)[:n] = own
+    right = np.zeros(((tiles + 1) * _TILE, N_BANDS), dtype=np.float32)
+    right[: len(source)] = source
+    step, item = right.strides
+    met = np.lib.stride_tricks.as_strided(right, (tiles, N_BANDS, 2 * _TILE), (_TILE * step, item, step))
+    product = np.zeros((tiles, _TILE, 2 * _TILE + 1), dtype=np.float32)
+    np.matmul(left, met, out=product[:, :, :-1])
+    tile, row, item = product.strides
+    # Frame t and lag L meet in column t + 80 - (40 + L).
+    diagonals = np.lib.stride_tricks.as_strided(product, (tiles, _TILE, _N_LAGS), (tile, row + item, item))
+    return np.ascontiguousarray(diagonals[:, :, ::-1]).reshape(-1, _N_LAGS)
+
+
+def _running(x: Float32Array) -> npt.NDArray[np.float64]:
+    """Return the sums of the first 0, 1, 2, … rows."""
+    summed = np.zeros((len(x) + 1, *x.shape[1:]))
+    np.cumsum(x, axis=0, dtype=np.float64, out=summed[1:])
+    return summed
 
 
 def likeness_score(columns: Float32Array) -> Float32Array:

@@ -18,15 +18,15 @@ HALF_RATE_HZ = RATE_HZ // 2
 
 _FADE = 16  # samples on both sides of an output that its low pass reaches
 _PHASES = 32  # of a sample at which outputs are computed: their places are right to a 64th of one
-_ROW = 64  # outputs by one row of a product
-_ROWS = 4096  # read in one go: 33 s
+_ROW = 32  # outputs by one row of a product
+_ROWS = 8192  # read in one go: 33 s
 
 
 def read_half(track: Track, start: int, n: int) -> Float32Array:
     """A track at 8 kHz from sample `start` of the mix's clock on, shape (n // 2,): i lies at ``start + 2·i``.
 
     Full scale 1, zero where there is no part. Read between samples and freed from what is above 4 kHz by one
-    windowed sinc, −60 dB from 4.8 kHz; 64 outputs are a window of samples times a matrix of their phase.
+    windowed sinc, −60 dB from 4.8 kHz; 32 outputs are a window of samples times a matrix of their phase.
     """
     out = np.zeros(n // 2, dtype=np.float32)
     for part in track.parts:

@@ -1,6 +1,6 @@
 """Decide, for a stretch of all tracks, how likely each frame is its participant's own speech."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -207,26 +207,38 @@ def mark_left(left: ByteArray, stretch: Stretch, inner: slice) -> None:
     left[here] = np.rint(found[inner]).astype(np.uint8)
 
 
-def unassigned_speech(
-    mix: PlacedPart, heard: Mapping[str, PartEvidence], own: Mapping[str, ByteArray], left: ByteArray
-) -> Spans:
+Hearing = Callable[[Spans], PartEvidence]
+"""What the detector finds in stretches of the mix, in samples."""
+
+
+def unassigned_speech(mix: PlacedPart, hear: Hearing, own: Mapping[str, ByteArray], left: ByteArray) -> Spans:
     """Return speech of the mix that no track holds, in samples.
+
+    The mix is heard only where something is left of it and no participant speaks.
 
     Args:
         mix: the mix.
-        heard: what the detector found, by part id, the mix's among it.
+        hear: asks the detector.
         own: probability of own speech × 255 of every track, shapes (n,).
         left: from :func:`mark_left`, shape (n,).
     """
     n = len(left)
-    _, quantised, _ = on_mix(Track("mix", (mix,)), heard, 0, 2 * n)
-    voice = quantised.reshape(n, 2).max(axis=1) > _VOICE * 255
     taken: BoolArray = np.zeros(n, dtype=np.bool_)
     for row in own.values():
         taken |= row > _MAYBE_OWN * 255
-    free = sp.from_mask(voice & ~near(taken, _REACH), FRAME_SAMPLES)
-    whole = sp.drop_short(sp.bridge(free, _BRIDGE), _SHORTEST)
+    free = ~near(taken, _REACH)
+    asked = _mostly_left(sp.drop_short(sp.from_mask(free, FRAME_SAMPLES), _SHORTEST), left, _LEFT_SHARE / 3)
+    if not len(asked):
+        return sp.EMPTY
+    _, quantised, _ = on_mix(Track("mix", (mix,)), {mix.part_id: hear(asked)}, 0, 2 * n)
+    voice = quantised.reshape(n, 2).max(axis=1) > _VOICE * 255
+    spoken = sp.from_mask(voice & free, FRAME_SAMPLES)
+    return _mostly_left(sp.drop_short(sp.bridge(spoken, _BRIDGE), _SHORTEST), left, _LEFT_SHARE)
+
+
+def _mostly_left(spans: Spans, left: ByteArray, least: float) -> Spans:
+    """Return the spans of which a share of at least `least` holds what is left of the mix."""
     summed = np.r_[0, np.cumsum(left > _LEFT * 255)]
-    at = np.minimum(whole // FRAME_SAMPLES, n)
+    at = np.minimum(spans // FRAME_SAMPLES, len(left))
     share = (summed[at[:, 1]] - summed[at[:, 0]]) / np.maximum(at[:, 1] - at[:, 0], 1)
-    return np.asarray(whole[share > _LEFT_SHARE])
+    return np.asarray(spans[share > least])

@@ -77,6 +77,7 @@ class Person:
         level_db: how loud the voice is, against others'.
         track: ``own``, ``none`` (in the mix alone) or ``mix`` (the track holds the whole mix).
         same_as: the person of whom this is a second device.
+        mutes: whether the client sends nothing between the person's turns.
         near: people in the same room, by name, and their level against the own voice.
         members: people at this one microphone, by name, and their distance in dB.
     """
@@ -88,6 +89,7 @@ class Person:
     level_db: float = 0.0
     track: str = "own"
     same_as: str = ""
+    mutes: bool = False
     near: dict[str, float] = field(default_factory=dict)
     members: dict[str, float] = field(default_factory=dict)
 
@@ -101,6 +103,7 @@ class Plan:
         people: who takes part.
         mix_client: ``""``, ``agc`` or ``limiter``: what the mix went through.
         mix_kbps: its MP3.
+        mix_of_voices: the mix is of the clean voices, without leaks and noise.
         screen_db: a video's speech in the mix alone, against a voice.
         screen_leak_db: what of it every microphone hears.
     """
@@ -109,6 +112,7 @@ class Plan:
     people: list[Person] = field(default_factory=list)
     mix_client: str = ""
     mix_kbps: float = 64.0
+    mix_of_voices: bool = False
     screen_db: float | None = None
     screen_leak_db: float | None = None
 
@@ -150,7 +154,13 @@ _PLAYED = {
     "opus_kbps": [0, 0, 8, 12, 24], "volume_db": [0, 0, 0, 6],
 }  # fmt: skip
 PROFILES: dict[str, tuple[float, dict[str, Any]]] = {
-    "headset": (0.3, {"snr_db": (22, 40)}),
+    "headset": (
+        0.3,
+        {
+            "snr_db": (10, 42), "agc": ["", "", "", "slow", "fast"], "agc_db": (6, 24),
+            "suppress": [0, 0, 0, 1, 2], "gate_open_ms": [0, 0, 0, 60, 120], "gate_hold_ms": (20, 200),
+        },
+    ),
     "loudspeaker": (0.16, {"snr_db": (20, 36), **_PLAYED}),
     "browser": (
         0.28,
@@ -164,7 +174,7 @@ PROFILES: dict[str, tuple[float, dict[str, Any]]] = {
     "laptop": (
         0.14,
         {
-            "snr_db": (14, 28), **_PLAYED, "drive": (3, 14), "agc": ["", "slow"], "agc_db": (8, 24),
+            "snr_db": (8, 28), **_PLAYED, "drive": (3, 14), "agc": ["", "slow", "fast"], "agc_db": (8, 24),
             "gain_db": [0, 0, 4, 9],
         },
     ),
@@ -251,8 +261,9 @@ def anything(p: Plan) -> None:
     shares = [share for share, _ in PROFILES.values()]
     for name in p.rng.permutation(NAMES)[: p.rng.integers(2, 8)].tolist():
         profile = str(p.rng.choice(list(PROFILES), p=shares))
-        fields = {"speaks": [True] * 4 + [False], "rarely": [False] * 7 + [True], "level_db": (-12, 6)}
-        device = PROFILES[profile][1] | {"sound": [""] * 28 + list(KINDS), "sound_db": (-46, -28)}
+        fields = {"speaks": [True] * 4 + [False], "rarely": [False] * 7 + [True], "level_db": (-14, 8)}
+        fields["mutes"] = [False] * 8 + [True]
+        device = PROFILES[profile][1] | {"sound": [""] * 16 + list(KINDS), "sound_db": (-46, -28)}
         p.add(name, device, **fields)
     added = (_same_room, _second_device, lambda q: q.one_microphone(0.0, (-16, -6), (-30, -18)), _crowd)
     for change in (*added, lambda q: _screen(q, leaks=False), lambda q: _screen(q, leaks=True)):
@@ -269,6 +280,7 @@ def anything(p: Plan) -> None:
             level_db=(-6, 10),
         )
     p.mix_client, p.mix_kbps = p.draw(["", "", "", "agc", "limiter"]), p.draw([32, 64, 64, 96])
+    p.mix_of_voices = p.draw([False] * 9 + [True])
 
 
 Change = Callable[[Plan], Any]
@@ -320,6 +332,9 @@ CONDITIONS: dict[str, tuple[str, Change]] = {
     "crowd": ("crowd", _crowd),
     "mix_agc": ("mix", lambda p: _mix_client(p, "agc")),
     "mix_limiter": ("mix", lambda p: _mix_client(p, "limiter")),
+    "mix_32k": ("mix", lambda p: (p.devices(**_MILD), setattr(p, "mix_kbps", 32.0))),
+    "mix_voices": ("mix", lambda p: (p.devices(**_MILD), setattr(p, "mix_of_voices", True))),
+    "muted": ("tracks", lambda p: [setattr(q, "mutes", True) for q in p.people]),
     "nobody": ("sounds", _nobody),
     "random": ("random", anything),
 }  # fmt: skip

@@ -4,7 +4,7 @@ Folders: speech with a folder a speaker, sounds whose path names their kind, roo
 turns as RTTM. Any sample rate will do. What is missing is made up: noise, a keyboard, chords, a room.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -144,8 +144,44 @@ def closed(mask: Mask) -> Mask:
     return out
 
 
+Studio = Callable[[Floats], Floats]
+"""What a voice went through when it was recorded."""
+
+
+def any_studio(material: "Material", rng: np.random.Generator) -> Studio:
+    """Draw where a voice was recorded: its colour, its room, its noise.
+
+    Pauses of a reverberant or noisy recording hold sound, which counts as speech or not by its level.
+    """
+    colour = rng.uniform(-0.5, 0.7) if rng.random() < 0.5 else 0.0
+    response = room_response(material, rng) if rng.random() < 0.4 else None
+    direct = rng.uniform(0.2, 0.9)
+    noise_db = rng.uniform(-55, -26) if rng.random() < 0.3 else None
+    hum = background(material, 30 * RATE_HZ, rng)
+
+    def recorded(x: Floats) -> Floats:
+        y = np.asarray(signal.lfilter([1.0, -colour], [1.0], x), dtype=np.float32)
+        if response is not None:
+            y = direct * y + (1 - direct) * across(y, response)
+        if noise_db is not None:
+            y = y / np.float32(rms(y)) + np.resize(hum, len(y)) * np.float32(factor(noise_db))
+        return y.astype(np.float32)
+
+    return recorded
+
+
+def as_recorded(x: Floats) -> Floats:
+    """Return a voice unchanged."""
+    return x
+
+
 def speak(
-    folder: Path, turns: Sequence[Turn], n: int, rng: np.random.Generator, speed: float = 1.0
+    folder: Path,
+    turns: Sequence[Turn],
+    n: int,
+    rng: np.random.Generator,
+    speed: float = 1.0,
+    studio: Studio = as_recorded,
 ) -> tuple[Floats, Mask]:
     """Return a voice that fills the turns with one speaker's recordings, and where it really speaks.
 
@@ -155,12 +191,13 @@ def speak(
         n: samples in all.
         rng: draws the order of the recordings.
         speed: above 1 is faster and higher.
+        studio: what the recordings go through before.
 
     Returns:
         Shape (n,), RMS 0.06 where it speaks; shape (n // 160,).
     """
     wanted_s = sum(end - start for start, end in turns) + 1.0
-    voice, active = _recorded(folder, wanted_s, rng, speed)
+    voice, active = _recorded(folder, wanted_s, rng, speed, studio)
     out, spoken = np.zeros(n, dtype=np.float32), np.zeros(n // FRAME, dtype=np.bool_)
     loud = np.mean(voice**2, axis=1) > 1e-4
     place = 0
@@ -181,7 +218,9 @@ def speak(
     return out, closed(spoken)
 
 
-def _recorded(folder: Path, wanted_s: float, rng: np.random.Generator, speed: float) -> tuple[Floats, Mask]:
+def _recorded(
+    folder: Path, wanted_s: float, rng: np.random.Generator, speed: float, studio: Studio
+) -> tuple[Floats, Mask]:
     """Return a speaker's recordings end to end, in frames, shape (n, 160), and their activity."""
     pieces, masks, got = [], [], 0.0
     files = recordings(folder)
@@ -191,6 +230,7 @@ def _recorded(folder: Path, wanted_s: float, rng: np.random.Generator, speed: fl
         x = x[: len(x) // FRAME * FRAME]
         if len(x) < 20 * FRAME:
             continue
+        x = studio(x)
         pieces.append(x / np.float32(rms(x)) * np.float32(VOICE_RMS))
         masks.append(active_frames(pieces[-1]))
         got += len(x) / RATE_HZ
@@ -210,20 +250,27 @@ def background(material: Material, n: int, rng: np.random.Generator) -> Floats:
     return (x / rms(x)).astype(np.float32)
 
 
-def in_room(material: Material, x: Floats, rng: np.random.Generator) -> Floats:
-    """Return a signal across a room, at the power it had."""
-    if not np.any(x):
-        return x
-    if material.rooms:
+def room_response(material: Material, rng: np.random.Generator) -> Floats:
+    """Return the impulse response of a room: a recording, or a made-up decay."""
+    if material.rooms and rng.random() < 0.6:
         response = read(material.rooms[int(rng.integers(len(material.rooms)))])
-        response = response[max(0, int(np.argmax(np.abs(response))) - 16) :][:RATE_HZ]
-    else:
-        decay_s = rng.uniform(0.15, 0.6)
-        at = np.arange(int(decay_s * RATE_HZ)) / RATE_HZ
-        response = rng.standard_normal(len(at)) * 10 ** (-3 * at / decay_s) * rng.uniform(0.02, 0.1)
-        response[0] = 1.0
+        return response[max(0, int(np.argmax(np.abs(response))) - 16) :][:RATE_HZ]
+    decay_s = rng.uniform(0.12, 0.7)
+    at = np.arange(int(decay_s * RATE_HZ)) / RATE_HZ
+    response = rng.standard_normal(len(at)) * 10 ** (-3 * at / decay_s) * rng.uniform(0.02, 0.12)
+    response[0] = 1.0
+    return response.astype(np.float32)
+
+
+def across(x: Floats, response: Floats) -> Floats:
+    """Return a signal across a room, at the power it had."""
     y = signal.oaconvolve(x, response)[: len(x)]
     return (y * rms(x) / rms(y)).astype(np.float32)
+
+
+def in_room(material: Material, x: Floats, rng: np.random.Generator) -> Floats:
+    """Return a signal across a drawn room, at the power it had."""
+    return across(x, room_response(material, rng)) if np.any(x) else x
 
 
 def read_turns(path: Path) -> list[tuple[float, float, str]]:

@@ -15,6 +15,8 @@ from platform_lab.material import (
     Mask,
     Material,
     Turn,
+    any_studio,
+    as_recorded,
     background,
     factor,
     in_room,
@@ -29,6 +31,10 @@ from recall_audio.model.alignment import PlacedPart, TimeMap, Track
 from recall_audio.typing import Spans
 
 _SPEEDS = (0.88, 1.13, 0.93, 1.07, 0.84, 1.18)  # of voices used a second time
+_OTHER_SPEED, _STUDIO = (
+    0.3,
+    0.5,
+)  # of voices: at another pitch, with another recording's colour, room and noise
 _PART_KBPS = 32
 _CODED = 0.25  # of the tracks; the others are as their client sent them
 _PLACEMENT_S = 0.006  # standard deviation of the error of a placed track's start
@@ -135,6 +141,7 @@ class _Maker:
         self.level_db = {p.name: p.level_db for p in plan.people}
         self.clean: dict[str, Floats] = {}
         self.spoken: dict[str, Mask] = {}
+        self.turns: dict[str, list[Turn]] = {}
         self.lags: dict[str, list[float]] = {}
         self.not_of_people = np.zeros(self.n // FRAME, dtype=np.bool_)
         self.screen = np.zeros(self.n, dtype=np.float32)
@@ -165,7 +172,7 @@ class _Maker:
         )
 
     def _voices(self) -> None:
-        turns = draw_turns(self.plan, self.material, self.duration_s)
+        self.turns = turns = draw_turns(self.plan, self.material, self.duration_s)
         drawn = self.rng.permutation(len(self.material.speakers))
         once = {
             self.material.speakers[i]: i for i in reversed(drawn)
@@ -174,8 +181,11 @@ class _Maker:
         for i, (name, when) in enumerate(turns.items()):
             again = i // len(folders)
             speed = 1.0 if again == 0 else _SPEEDS[(again - 1) % len(_SPEEDS)]
+            if again == 0 and self.rng.random() < _OTHER_SPEED:
+                speed = float(self.rng.uniform(0.88, 1.13))
+            studio = any_studio(self.material, self.rng) if self.rng.random() < _STUDIO else as_recorded
             folder = self.material.speakers[folders[i % len(folders)]]
-            voice, self.spoken[name] = speak(folder, when, self.n, self.rng, speed)
+            voice, self.spoken[name] = speak(folder, when, self.n, self.rng, speed, studio)
             self.clean[name] = voice * np.float32(factor(self.level_db.get(name, 0.0)))
 
     def _screen(self) -> None:
@@ -201,7 +211,7 @@ class _Maker:
     def _mix(self, sent: Mapping[str, Floats]) -> Floats:
         """Return the sum of what clients sent, as the server mixed it."""
         mix = self.screen.copy()
-        for x in sent.values():
+        for x in (self.clean if self.plan.mix_of_voices else sent).values():
             mix += x * np.float32(factor(self.rng.uniform(-3, 3)))
         mix = np.tanh(mix + self.rng.standard_normal(self.n).astype(np.float32) * 3e-4)
         if self.plan.mix_client == "agc":
@@ -290,7 +300,16 @@ class _Maker:
         x = paths.telephone(x, d.loss, rng) if d.telephone else x
         x = x * paths.volume_steps(self.n, d.gain_db, rng) if d.gain_db else x
         x = clients.automatic_gain(x, d.agc, d.agc_db) if d.agc else x
-        return np.tanh(x) if np.abs(x).max() > 0.99 else x.astype(np.float32)
+        x = x * self._unmuted(person) if person.mutes else x
+        return (np.tanh(x) if np.abs(x).max() > 0.99 else x).astype(np.float32)
+
+    def _unmuted(self, person: Person) -> Floats:
+        """Return 1 for each sample about the person's turns, 0 elsewhere."""
+        on = np.zeros(self.n, dtype=np.float32)
+        for start_s, end_s in self.turns.get(person.name, []):
+            before_s, after_s = self.rng.uniform(0.1, 0.9, 2)
+            on[max(0, int((start_s - before_s) * RATE_HZ)) : int((end_s + after_s) * RATE_HZ)] = 1
+        return on
 
     def _placed(self, person: Person, x: Floats) -> Track:
         """Return a track with the error its placement would have.

@@ -23,12 +23,12 @@ class Fitting:
         seed: of the first weights, the order and what is dropped.
     """
 
-    units: tuple[int, int] = (64, 32)
-    epochs: int = 4
+    units: tuple[int, int] = (128, 64)
+    epochs: int = 5
     rate: float = 2e-3
-    decay: float = 5e-3
+    decay: float = 1e-3
     batch: int = 1024
-    dropped: float = 0.3
+    dropped: float = 0.2
     seed: int = 0
 
 
@@ -46,18 +46,24 @@ def scaled(rows: Float32Array, centre: Float32Array, scale: Float32Array) -> Flo
     return np.where(np.isnan(x), np.float32(0), x).astype(np.float32)
 
 
-def fit(rows: Float32Array, own: np.ndarray, weight: Float32Array, how: Fitting) -> Network:
+def fit(
+    x: Float32Array,
+    own: np.ndarray,
+    weight: Float32Array,
+    how: Fitting,
+    centre_and_scale: tuple[Float32Array, Float32Array],
+) -> Network:
     """Return the network fitted to the logistic loss.
 
     Args:
-        rows: shape (n, inputs).
+        x: shape (n, inputs), scaled.
         own: shape (n,), True or 1 where the row is own speech.
         weight: shape (n,), of each row in the loss.
         how: the settings.
+        centre_and_scale: what `x` was scaled with.
     """
     rng = np.random.default_rng(how.seed)
-    centre, scale = scaling(rows)
-    x, y = scaled(rows, centre, scale), own.astype(np.float32)
+    y = own.astype(np.float32)
     sizes = [x.shape[1], *how.units, 1]
     matrices = [(rng.standard_normal((a, b)) * np.sqrt(2 / a)).astype(np.float32) for a, b in pairwise(sizes)]
     parameters = [*matrices, *(np.zeros(size, dtype=np.float32) for size in sizes[1:])]
@@ -67,7 +73,7 @@ def fit(rows: Float32Array, own: np.ndarray, weight: Float32Array, how: Fitting)
         for start in range(0, len(x) - how.batch + 1, how.batch):
             at = order[start : start + how.batch]
             adam.step(_gradients(parameters, x[at], y[at], weight[at], how, rng))
-    return Network(centre, scale, tuple(parameters[:3]), tuple(parameters[3:]))
+    return Network(*centre_and_scale, tuple(parameters[:3]), tuple(parameters[3:]))
 
 
 def _gradients(

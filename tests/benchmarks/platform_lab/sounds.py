@@ -1,6 +1,7 @@
-"""Make up sounds that are no participant's: chords, a keyboard, a laugh, a television."""
+"""Make up sounds that are no speech of a participant: chords, a keyboard, a laugh, a cough, a television."""
 
 import numpy as np
+import numpy.typing as npt
 from scipy import signal
 
 from platform_lab.material import (
@@ -17,15 +18,16 @@ from platform_lab.material import (
     speak,
 )
 
-KINDS = ("music", "keyboard", "laughter", "television")
+KINDS = ("music", "keyboard", "laughter", "cough", "television")
 
 _IN_NAME = {
     "music": ("music", "gnome"),
     "keyboard": ("keyboard", "mouse"),
     "laughter": ("laugh",),
+    "cough": ("cough", "sneez", "breath", "snor", "drink"),
     "television": ("tv",),
 }
-_PAUSE_S = {"music": 0.0, "keyboard": 3.0, "laughter": 9.0, "television": 0.0}
+_PAUSE_S = {"music": 0.0, "keyboard": 3.0, "laughter": 9.0, "cough": 8.0, "television": 0.0}
 
 
 def sound(material: Material, kind: str, n: int, rng: np.random.Generator) -> tuple[Floats, Mask]:
@@ -57,7 +59,7 @@ def _television(material: Material, n: int, rng: np.random.Generator) -> tuple[F
 
 
 def _made_up(kind: str, rng: np.random.Generator) -> Floats:
-    return {"keyboard": _keyboard, "laughter": _laugh}.get(kind, _chords)(rng)
+    return {"keyboard": _keyboard, "laughter": _laugh, "cough": _cough}.get(kind, _chords)(rng)
 
 
 def _keyboard(rng: np.random.Generator) -> Floats:
@@ -70,18 +72,41 @@ def _keyboard(rng: np.random.Generator) -> Floats:
 
 
 def _laugh(rng: np.random.Generator) -> Floats:
-    """Return voiced bursts at about five a second, falling in pitch, with breath between."""
-    pitch_hz, pieces = rng.uniform(140, 340), []
+    """Return voiced bursts, four to six a second, falling in pitch, with breath between."""
+    pitch_hz, pieces = rng.uniform(120, 420), []
+    burst_s, pause, breath = rng.uniform(0.06, 0.12), rng.uniform(0.7, 1.3), rng.uniform(0.02, 0.15)
+    formants = zip(np.array([700, 1200, 2600]) * rng.uniform(0.8, 1.25), (1.0, 0.7, 0.3), strict=True)
+    filters = [(_band(centre_hz, 0.15), gain) for centre_hz, gain in formants]
     for i in range(int(rng.integers(4, 13))):
-        n = int(rng.uniform(0.07, 0.11) * RATE_HZ)
+        n = int(burst_s * rng.uniform(0.85, 1.2) * RATE_HZ)
         track_hz = pitch_hz * (1 - 0.03 * i) * np.linspace(1.05, 0.92, n)
         source = signal.sawtooth(2 * np.pi * np.cumsum(track_hz) / RATE_HZ)
-        burst = np.zeros(n)
-        for centre_hz, gain in ((700, 1.0), (1200, 0.7), (2600, 0.3)):
-            sos = signal.butter(2, (0.85 * centre_hz, 1.15 * centre_hz), "bandpass", fs=RATE_HZ, output="sos")
-            burst += gain * signal.sosfilt(sos, source)
-        pieces += [burst * np.hanning(n), 0.05 * rng.standard_normal(n) * np.hanning(n)]
+        burst = np.sum([gain * signal.sosfilt(sos, source) for sos, gain in filters], axis=0)
+        rest = int(n * pause)
+        pieces += [burst * np.hanning(n), breath * rng.standard_normal(rest) * np.hanning(rest)]
     return np.concatenate(pieces).astype(np.float32)
+
+
+def _cough(rng: np.random.Generator) -> Floats:
+    """Return one to four coughs: a burst of noise, then a voiced or breathy rest."""
+    pieces = []
+    for _ in range(int(rng.integers(1, 5))):
+        n = int(rng.uniform(0.15, 0.45) * RATE_HZ)
+        fall = np.exp(-np.linspace(0, rng.uniform(3, 8), n))
+        noise = signal.sosfilt(_band(rng.uniform(500, 2000), 0.6), rng.standard_normal(n))
+        voiced = signal.sawtooth(2 * np.pi * rng.uniform(90, 260) * np.arange(n) / RATE_HZ)
+        part = rng.uniform(0, 0.5)
+        pieces += [
+            (noise + part * voiced * np.hanning(n)) * fall,
+            np.zeros(int(rng.uniform(0.1, 0.5) * RATE_HZ)),
+        ]
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def _band(centre_hz: float, half: float) -> npt.NDArray[np.float64]:
+    """Return a band-pass about a frequency, `half` of it to each side."""
+    edges_hz = ((1 - half) * centre_hz, (1 + half) * centre_hz)
+    return np.asarray(signal.butter(2, edges_hz, "bandpass", fs=RATE_HZ, output="sos"))
 
 
 def _chords(rng: np.random.Generator) -> Floats:

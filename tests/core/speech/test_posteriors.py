@@ -95,10 +95,17 @@ def test_a_voice_of_the_mix_on_no_track_is_reported_with_its_stretches() -> None
     heard[int(5 / 0.032) : int(15 / 0.032)] = 255
     heard[int(30 / 0.032) : int(40 / 0.032)] = 255
     mix = PlacedPart("mix", np.zeros(60 * 16_000, dtype=np.int16), TimeMap.straight(0.0, 60.0))
-    evidence = {"mix": PartEvidence("mix", np.full(6000, 200, dtype=np.uint8), heard)}
+    asked: list[Spans] = []
+
+    def hear(where: Spans) -> PartEvidence:
+        asked.append(where)
+        return PartEvidence("mix", np.full(6000, 200, dtype=np.uint8), heard)
+
     own = {"Ann": (row((4.5, 15.5)) * 255).astype(np.uint8)}
     left = np.full(N, 255, dtype=np.uint8)
-    found = unassigned_speech(mix, evidence, own, left)
+    found = unassigned_speech(mix, hear, own, left)
     assert np.allclose(sp.to_seconds(found), [[30, 40]], atol=0.05)
-    assert sp.total(unassigned_speech(mix, evidence, own, np.zeros(N, dtype=np.uint8))) == 0
+    assert np.allclose(sp.to_seconds(asked[0]), [[0, 4.2], [15.8, 60]], atol=0.05)
+    assert sp.total(unassigned_speech(mix, hear, own, np.zeros(N, dtype=np.uint8))) == 0
+    assert len(asked) == 1
     assert ("voice_without_track", "") in codes(kept(), found)
