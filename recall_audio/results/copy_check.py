@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from recall_audio.errors import ItemError
-from recall_audio.model.alignment import Status
+from recall_audio.model.alignment import PlacedBy, Status
 from recall_audio.model.options import OPTION_FIELDS
 from recall_audio.model.outcome import WITH_RESULTS
 from recall_audio.model.pseudonyms import CODES, KEPT_APART, LEFT_OUT, OTHER_CODE, TIME, Recoded, sentence_of
@@ -23,7 +23,7 @@ _CHOICES = {
 }
 _ALL_CODES = CODES | {OTHER_CODE}
 WORDS = frozenset(
-    {*_CHOICES, *get_args(Status), *get_args(SetBy), *STAGES, *WITH_RESULTS, *_ALL_CODES}
+    {*_CHOICES, *get_args(Status), *get_args(PlacedBy), *get_args(SetBy), *STAGES, *WITH_RESULTS, *_ALL_CODES}
     | {sentence_of(code) for code in _ALL_CODES}
     | {"", LEFT_OUT, KEPT_APART, "file", "speech", "warning", "note", "skipped", "failed", "unfinished"}
 )
