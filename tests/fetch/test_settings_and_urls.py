@@ -84,6 +84,18 @@ def test_what_is_no_region_is_refused(monkeypatch: pytest.MonkeyPatch, region: s
         Settings.from_environment(region)
 
 
+def test_a_region_that_is_not_known_is_refused_at_once_and_the_known_ones_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RECALL_API_KEY", "a-key")
+    monkeypatch.delenv("RECALL_BASE_URL", raising=False)
+    with pytest.raises(UsageError) as refused:
+        Settings.from_environment("mars-north-1")
+    assert all(region in refused.value.hint for region in REGIONS)
+    monkeypatch.setenv("RECALL_BASE_URL", "https://mars-north-1.recall.ai")
+    assert Settings.from_environment("mars-north-1").base_url == "https://mars-north-1.recall.ai/api/v1"
+
+
 @pytest.mark.parametrize(
     ("given", "used"),
     [

@@ -16,6 +16,7 @@ from recall_audio.errors import ItemError, KeyRefused, UsageError
 from recall_audio.fetch.http import urls
 
 REGIONS = ("us-west-2", "us-east-1", "eu-central-1", "ap-northeast-1")
+_REGION = r"[a-z]{2,}(-[a-z]+)+-\d{1,2}"
 _API_PATH = "/api/v1"
 
 
@@ -83,10 +84,12 @@ def _check_same_place(in_file: Mapping[str, str]) -> None:
 def _base(base_url: str, region: str) -> str:
     """Return the API's address."""
     region = region or REGIONS[0]
-    if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}", region):
+    # A name in DNS that is not there is tried again for minutes, so that a lost network is waited for.
+    if not re.fullmatch(_REGION, region) or (region not in REGIONS and not base_url):
         raise UsageError(
-            f"{region[:40]!r} is not a region.",
-            f"Set {REGION_VARIABLE} or --region to one of {', '.join(REGIONS)}.",
+            f"{region[:40]!r} is not a region of Recall.ai; nothing was sent.",
+            f"Set {REGION_VARIABLE} or --region to one of {', '.join(REGIONS)}; for one that is newer than "
+            f"this version, {BASE_URL_VARIABLE} to its address.",
         )
     url = (base_url or f"https://{region}.recall.ai").rstrip("/")
     problem = "cannot be read"
