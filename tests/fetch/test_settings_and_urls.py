@@ -11,6 +11,7 @@ import urllib3
 
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, UsageError
 from recall_audio.fetch import Settings
+from recall_audio.fetch.api.settings import REGIONS
 from recall_audio.fetch.http import sessions, urls
 
 API = ("https", "us-west-2.recall.ai", 443)
