@@ -1,6 +1,7 @@
-"""Convert units: seconds to samples of the one clock, decibels to amplitude factors."""
+"""Convert units: seconds to samples of the one clock or to dates, decibels to amplitude factors."""
 
 import math
+from datetime import UTC, datetime
 
 RATE_HZ = 16_000
 """Samples a second of the working files, and of the clock every time is counted on."""
@@ -27,3 +28,16 @@ def db_to_gain(level_db: float) -> float:
 def gain_to_db(gain: float) -> float:
     """Return the level in dB of an amplitude factor; 0 gives −inf."""
     return 20.0 * math.log10(gain) if gain > 0.0 else -math.inf
+
+
+def to_iso(time_s: float) -> str:
+    """Return seconds since the epoch as ISO 8601."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds")
+
+
+def from_iso(text: str | None) -> float:
+    """Return an ISO 8601 time as seconds since the epoch, or 0 where it is none."""
+    try:
+        return 0.0 if text is None else datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0

@@ -178,11 +178,15 @@ def _is_waiting(bot: BotRecordings) -> bool:
     return any(isinstance(r, Outcome) and r.status == "waiting" for r in bot.recordings)
 
 
+ALONE_S: float | None = 10.0
+"""Longest time that the first bot is fetched alone, seconds: a refused key shows within a second."""
+
+
 def thread_map(n_threads: int, items: Iterator[T], function: Callable[[T], R]) -> Iterator[R]:
     """Call a function on items in threads and yield the results as they come.
 
-    The first item goes alone: what would fail for all of them fails once. No thread is more than one result
-    ahead of the consumer.
+    The first item goes alone for a moment: what would fail for all of them fails once. No thread is more than
+    one result ahead of the consumer.
 
     Args:
         n_threads: calls at once; 1 makes each in the consumer's thread.
@@ -192,10 +196,10 @@ def thread_map(n_threads: int, items: Iterator[T], function: Callable[[T], R]) -
     Raises:
         Exception: the first that `items` or `function` raised; no further call is begun then.
     """
+    if n_threads > 1:
+        yield from _map_in_pool(n_threads, items, function)
     for item in items:
         yield function(item)
-        if n_threads > 1:
-            yield from _map_in_pool(n_threads, items, function)
 
 
 def _map_in_pool(n_threads: int, items: Iterator[T], function: Callable[[T], R]) -> Iterator[R]:
@@ -209,15 +213,18 @@ def _map_in_pool(n_threads: int, items: Iterator[T], function: Callable[[T], R])
 
     # Items are drawn in the threads, because drawing may block and results must not wait for it.
     pool = ThreadPoolExecutor(n_threads, "fetching")
-    running = {pool.submit(call_next) for _ in range(n_threads)}
+    running, alone_s = {pool.submit(call_next)}, ALONE_S
     try:
         while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
+            done, running = wait(running, alone_s, return_when=FIRST_COMPLETED)
             for future in done:
                 results = future.result()
                 if results:
                     running.add(pool.submit(call_next))
                 yield from results
+            if alone_s is not None:  # the first has ended, or others wait no longer for it
+                alone_s = None
+                running |= {pool.submit(call_next) for _ in range(n_threads - 1)}
     finally:
         is_over.set()
         pool.shutdown(wait=False, cancel_futures=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -73,9 +74,8 @@ def open_context(
         hosts = (settings.origin, options.allow_hosts)
         media_host = MediaHost(unsigned, policy, *hosts, cancellation, lambda: api.wait_for_call("retrieve"))
         context = FetchContext(api, media_host, options, policy, cancellation, sockets)
-        over = threading.Event()
-        if stop is not None:
-            threading.Thread(target=_cancel_on, args=(stop, over, context), daemon=True).start()
+        over, stop = threading.Event(), stop or threading.Event()
+        threading.Thread(target=_cancel_on, args=(stop, over, context), daemon=True).start()
         try:
             yield context
         finally:
@@ -83,8 +83,12 @@ def open_context(
 
 
 def _cancel_on(stop: threading.Event, over: threading.Event, context: FetchContext) -> None:
-    """Cancel the context when `stop` is set, unless it is over before."""
+    """Cancel the context when `stop` is set or its time is up, unless it is over before."""
+    longest_s = context.options.longest_s + context.options.wait_s
+    ends_at = time.monotonic() + longest_s
     while not over.wait(_STOP_POLL_S):
-        if stop.is_set():
+        if time.monotonic() >= ends_at:
+            context.cancellation.late_after_s = longest_s
+        if stop.is_set() or context.cancellation.late_after_s is not None:
             context.cancel()
             return

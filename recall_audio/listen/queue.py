@@ -19,13 +19,13 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.files import disk_error, read_json, sweep_parts, write_json
 from recall_audio.model.labels import is_file_name
+from recall_audio.units import from_iso, to_iso
 
 WANTED = ("audio_separate.done", "audio_mixed.done", "recording.done")
 """Events to subscribe to: after these there is something to fetch."""
@@ -141,6 +141,7 @@ class Entry:
         not_before: time of the next try, ISO 8601, or None for at once.
         tries: times that it was put back.
         why: reason why it was put back.
+        kills: times that its process was killed since.
     """
 
     bot_id: str
@@ -150,6 +151,7 @@ class Entry:
     not_before: str | None = None
     tries: int = 0
     why: str = ""
+    kills: int = 0
 
     def with_event(self, event: BotEvent) -> "Entry":
         """Return the entry with one message more, due sooner than before.
@@ -193,27 +195,19 @@ def read_entry(path: Path) -> Entry | None:
         return Entry(
             str(value["bot_id"]), str(value["since"]), recordings, messages,
             not_before if isinstance(not_before, str) else None, int(value["tries"]), str(value["why"]),
+            int(value.get("kills", 0)),
         )  # fmt: skip
     except (ItemError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def to_iso(time_s: float) -> str:
-    """Return seconds since the epoch as ISO 8601."""
-    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds")
-
-
-def from_iso(text: str | None) -> float:
-    """Return an ISO 8601 time as seconds since the epoch, or 0 where it is none."""
-    try:
-        return 0.0 if text is None else datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0
-
-
 DONE_KEPT_S = 3 * 86_400.0
 """Time that finished entries are kept, seconds: Svix repeats a message for little more than a day."""
 
+MOST_TRIES = 40
+"""Tries of a bot before it is quarantined: a day and a half, more than any outage or artifact has taken."""
+MOST_KILLS = 5
+"""Kills of the process before the bots that it worked on are quarantined: most kills are the machine's."""
 _FIRST_WAIT_S = 60.0
 """Wait before the second try of a bot, seconds; it doubles with each."""
 _LONGEST_WAIT_S = 3600.0
@@ -307,23 +301,38 @@ class Queue:
         for obsolete in (other / name, self._taken / name):
             obsolete.unlink(missing_ok=True)
 
+    def _quarantine(self, entry: Entry, why: str) -> None:
+        """Move a bot that was tried often enough to ``failed``; a later message about it tries it anew."""
+        outcome = {"bot_id": entry.bot_id, "status": "failed", "code": "set_aside"}
+        self.finish(entry, [outcome | {"message": f"It is quarantined: {why}."}], failed=True)
+
     def put_back(self, entry: Entry, why: str = "", *, at_once: bool = False) -> None:
         """Put an unfinished bot back, to be tried after a growing wait."""
+        if not at_once and entry.tries + 1 >= MOST_TRIES:
+            self._quarantine(replace(entry, why=why), f"it was tried {MOST_TRIES} times, last: {why}")
+            return
         if not at_once:
             wait_s = min(_FIRST_WAIT_S * 2.0**entry.tries, _LONGEST_WAIT_S)
             next_try = to_iso(time.time() + wait_s)
-            entry = replace(entry, tries=entry.tries + 1, not_before=next_try, why=why)
+            entry = replace(entry, tries=entry.tries + 1, not_before=next_try, why=why, kills=0)
             write_json(self._taken / f"{entry.bot_id}.json", KIND, entry.to_json())
         self._untake(self._taken / f"{entry.bot_id}.json")
 
     def recover(self) -> int:
         """Put back what a killed process had taken and return how many.
 
+        Each counts as tried, so that one that kills its process every time is quarantined in the end.
         Only for the process that takes entries, before it takes any.
         """
         abandoned = [self._taken / name for name, _ in self._names(self._taken)]
         for taken in abandoned:
-            self._untake(taken)
+            if (entry := read_entry(taken)) is not None:
+                entry = replace(entry, kills=entry.kills + 1)
+                write_json(taken, KIND, entry.to_json())
+            if entry is not None and entry.kills >= MOST_KILLS:
+                self._quarantine(entry, f"the process that worked on it was killed {entry.kills} times")
+            else:
+                self._untake(taken)
         self.clean_up()
         return len(abandoned)
 

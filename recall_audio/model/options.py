@@ -18,7 +18,9 @@ class FetchOptions:
     Attributes:
         wait_s: how long to poll artifacts that are still processing; 0 asks once.
         at_once: media files of a bot downloaded side by side.
-        bots_at_once: bots fetched side by side; the API's limits hold for them together.
+        bots_at_once: bots fetched side by side, so that a slow one holds up no other; the API's limits hold
+            for them together.
+        longest_s: longest time that one bot may take, waiting (`wait_s`) left out; what arrived is kept.
         allow_hosts: further hosts that media may come from, beside Recall's own.
         known_artifacts: recording id, kind (``audio_separate``, ``audio_mixed``) and id of artifacts that a
             webhook named. They are retrieved, not listed: the rate limit of lists is the lowest.
@@ -27,7 +29,8 @@ class FetchOptions:
 
     wait_s: float = 0.0
     at_once: int = 4
-    bots_at_once: int = 1
+    bots_at_once: int = 4
+    longest_s: float = 6 * 3600.0
     allow_hosts: tuple[str, ...] = ()
     known_artifacts: tuple[tuple[str, str, str], ...] = ()
     transcript: bool = False

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from recall_audio.batch import fetcher
 from recall_audio.batch.fetcher import thread_map
 
 LONGEST_S = 30.0
@@ -85,3 +86,15 @@ def test_who_stops_drawing_stops_it_all() -> None:
         thread.join(LONGEST_S)
     assert not any(t.is_alive() for t in at_work)
     assert len(drawn) < 20
+
+
+def test_a_slow_first_item_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetcher, "ALONE_S", 0.05)
+    others = threading.Barrier(4, timeout=60.0)  # three others, and the first that waits for them
+
+    def one(i: int) -> int:
+        if i <= 3:
+            others.wait()
+        return i
+
+    assert sorted(thread_map(4, iter(range(7)), one)) == list(range(7))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from batch.lab import Lab
 
 from recall_audio import batch
 from recall_audio.batch import fetcher, previous_runs, workspace
+from recall_audio.errors import MachineError
 from recall_audio.fetch.api.protocol import retry_after_s, when_again
+from recall_audio.fetch.download import file
 from recall_audio.model.meeting import MediaFile, Meeting, Part
-from recall_audio.model.options import Options
+from recall_audio.model.options import FetchOptions, Options
 from recall_audio.standin import Fault, Reply, meeting
 
 Content = dict[str, Any]
@@ -89,6 +92,41 @@ def test_an_absurd_retry_after_costs_one_bot(lab: Lab, text: str, forever: bool,
     fault = Fault(f"/bot/{second}", (Reply(status=503, headers={"Retry-After": text}),), forever=forever)
     lab.serve(3, fault)
     assert [o.status for o in lab.here()] == ["done", ends, "done"]
+
+
+@pytest.mark.parametrize(("free", "announced", "code"), [(300, 5_000, "no_room"), (100, 1, "disk_full")])
+def test_an_absurd_length_is_no_full_disk(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, free: int, announced: int, code: str
+) -> None:
+    """Of a recording that lasts to the year 2999 a file may be as large as any."""
+    folder = changed(lab.meetings[1], lab.root / "absurd", year_2999)
+    size = {"Content-Length": str(announced * MIB)}
+    absurd = meeting(folder)
+    fault = Fault(f"/store/{absurd.recording_id}/mix.raw", (Reply(headers=size),), forever=True)
+    lab.serve_these([meeting(f) for f in (lab.meetings[0], folder, lab.meetings[2])], fault)
+    usage = shutil.disk_usage(lab.root)
+    room = type(usage)(usage.total, usage.used, free * MIB)
+    monkeypatch.setattr(file.shutil, "disk_usage", lambda _folder: room)
+    if code == "disk_full":
+        with pytest.raises(MachineError):
+            lab.here()
+        return
+    assert [(o.status, o.code) for o in lab.here()] == [("done", ""), ("transient", "no_room"), ("done", "")]
+
+
+def test_a_bot_that_drips_has_a_deadline_of_its_own_and_holds_up_no_other(lab: Lab) -> None:
+    """Fast enough for every other limit, it would take for ever."""
+    slow = meeting(lab.meetings[0])
+    drip = Reply(chunk_bytes=512, pause_s=0.05, endless=True)
+    lab.serve(3, Fault(f"{slow.recording_id}.*mix.raw|mix.raw", (drip,)))
+    began = time.monotonic()
+    outcomes = lab.here(fetch=FetchOptions(longest_s=1.5))
+    assert time.monotonic() - began < 40.0
+    late = [o for o in outcomes if o.code == "deadline"]
+    assert [o.status for o in late] == ["transient"]
+    assert "fetch.longest_s" in late[0].message
+    assert sorted(o.status for o in outcomes) == ["done", "done", "transient"]
+    assert [o.status for o in lab.here()] == ["done"] * 3, "the next run goes on"
 
 
 @pytest.mark.parametrize("error", [OverflowError("x"), RecursionError(), MemoryError(), KeyError("x")])

@@ -91,6 +91,24 @@ def test_an_exchange_at_a_byte_at_a_time_ends(drip: str) -> None:
     assert time.monotonic() - began < 10.0
 
 
+def test_a_handshake_at_a_byte_at_a_time_ends_and_ends_with_the_fetch() -> None:
+    """The head of a record of 16 kB, then its bytes one by one: each resets the socket's own time limit."""
+    head, limits = b"\x16\x03\x03\x3f\xff\x02", TransferPolicy(connect_s=0.4)
+    for stopped in (False, True):
+        sockets, began = Sockets(), time.monotonic()
+        if stopped:
+            threading.Timer(0.2, sockets.shut).start()
+        with (
+            server(head, b"\x00", 0.05) as (url, _),
+            session(sockets, Unsigned(), 1) as opened,
+            pytest.raises(TransientError) as caught,
+            open_response(opened, Call("GET", url.replace("http:", "https:")), limits),
+        ):
+            pass
+        assert caught.value.code == "network"
+        assert time.monotonic() - began < 10.0
+
+
 def test_an_ordinary_answer_is_not_cut_by_a_deadline() -> None:
     with (
         server(OK + b"Content-Length: 2\r\n\r\n[]", b"") as (url, _),

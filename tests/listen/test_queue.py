@@ -12,6 +12,7 @@ import pytest
 
 from recall_audio.errors import UsageError
 from recall_audio.listen import BotEvent, Queue
+from recall_audio.listen import queue as queues
 from recall_audio.listen.queue import IgnoredMessage, parse_event
 
 BOT = "11111111-1111-4111-8111-111111111111"
@@ -131,6 +132,37 @@ def test_an_entry_that_was_taken_by_somebody_who_is_no_more_comes_back(queue: Qu
     new = Queue(queue.folder)
     assert (due(new), new.recover(), due(new)) == ([], 1, [BOT])
     assert names(queue.folder / "taken") == []
+
+
+def test_an_entry_that_never_ends_is_quarantined_and_a_message_tries_it_anew(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MOST_TRIES", 3)
+    queue.add(told("msg_1"))
+    for n in range(3):
+        entry = queue.take(BOT)
+        assert entry is not None
+        assert entry.tries == n
+        queue.put_back(entry, "network")
+    assert queue.due(time.time() + 1e6) == []
+    failed = json.loads((queue.folder / "failed" / f"{BOT}.json").read_text())
+    assert [(o["code"], o["status"]) for o in failed["outcomes"]] == [("set_aside", "failed")]
+    assert "network" in failed["outcomes"][0]["message"]
+    queue.add(told("msg_2"))
+    again = queue.take(BOT)
+    assert again is not None
+    assert again.tries == 0
+
+
+def test_an_entry_whose_process_is_killed_each_time_is_quarantined_and_others_go_on(queue: Queue) -> None:
+    queue.add(told("msg_1"))
+    queue.add(told("msg_2", OTHER))
+    for n in range(queues.MOST_KILLS):
+        assert queue.take(BOT) is not None, n
+        queue.recover()
+    assert due(queue) == [OTHER]
+    failed = json.loads((queue.folder / "failed" / f"{BOT}.json").read_text())
+    assert failed["outcomes"][0]["code"] == "set_aside"
 
 
 def test_an_entry_caught_between_two_places_counts_once(queue: Queue) -> None:

@@ -18,7 +18,7 @@ from recall_audio.errors import ItemError, MachineError, RecallAudioError, Trans
 from recall_audio.fetch.download import resume
 from recall_audio.fetch.download.media_host import MediaHost, SignedUrls, with_fresh_url
 from recall_audio.fetch.http import sessions
-from recall_audio.fetch.http.retry import attempt
+from recall_audio.fetch.http.retry import MIB, attempt
 from recall_audio.files import commit, disk_error, temporary_beside
 from recall_audio.model.containers import identify, is_text, read_head
 from recall_audio.model.meeting import MediaFile
@@ -26,6 +26,10 @@ from recall_audio.model.outcome import DownloadCallback
 
 _CHECK_DISK_BYTES = 64 << 20
 """Bytes written between two looks at the free disk space."""
+_ORDINARY_BYTES = 1 << 30
+"""Nine hours of 16-bit samples: what is announced as more than this, and does not fit, is not believed."""
+_ORDINARY_BYTES_PER_S = 40_000
+"""The same for a declared length: 320 kbit/s, or 16-bit samples at 16 kHz and a margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +131,8 @@ class _Transfer:
     def _request_stretch(self) -> None:
         with_fresh_url(self._signed_urls, self._request.key, self._read_stretch)
 
-    def _is_in_time(self, _: RecallAudioError) -> bool:
-        return not self._is_late()
+    def _is_in_time(self, error: RecallAudioError) -> bool:
+        return not self._is_late() and error.code != "no_room"
 
     def _is_late(self) -> bool:
         return self._media_host.policy.monotonic() > self._ends_at
@@ -188,8 +192,21 @@ class _Transfer:
             self._progress(self._request.stem.name, n_bytes, self._have.total)
 
     def _check_disk(self, n_bytes: int) -> None:
-        """Raise MachineError ``disk_full`` rather than fill the disk to its last byte."""
+        """Raise MachineError ``disk_full`` rather than fill the disk to its last byte.
+
+        Raise TransientError ``no_room`` where the disk is not full, but too small for an announced size that
+        no audio of the declared length has: that costs this bot alone.
+        """
         free = shutil.disk_usage(self._temporary.parent).free
+        length_s = self._request.longest_s
+        ordinary = _ORDINARY_BYTES if length_s is None else _ORDINARY_BYTES_PER_S * length_s + MIB
+        if n_bytes + self._limits.reserve_bytes > free and n_bytes > min(ordinary, _ORDINARY_BYTES):
+            raise TransientError(
+                f"{self._request.stem.name} is announced as {n_bytes} bytes, and {free} are free; nothing of "
+                "it was kept.",
+                "If it is that large, free some space, then run the same command again.",
+                code="no_room",
+            )
         if n_bytes + self._limits.reserve_bytes > free:
             raise MachineError(
                 f"Not enough space on the disk for {self._request.stem.name}: "

@@ -109,11 +109,13 @@ class Cancellation:
     Attributes:
         event: set once the fetch is to end.
         retries: attempts beyond each first one, of all calls together.
+        late_after_s: the time allowed, once it has passed; None before.
     """
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.retries = 0
+        self.late_after_s: float | None = None
 
     def sleep(self, wait_s: float, policy: RetryPolicy) -> None:
         """Wait `wait_s` seconds.
@@ -125,7 +127,13 @@ class Cancellation:
         self.check()
 
     def check(self) -> None:
-        """Raise TransientError ``interrupted`` once the fetch is cancelled."""
+        """Raise TransientError ``interrupted``, or ``deadline``, once the fetch is cancelled."""
+        if self.event.is_set() and self.late_after_s is not None:
+            raise TransientError(
+                f"This bot was not fetched within {self.late_after_s:.0f} s, so that others are not held up.",
+                "Run the same command again: what arrived is kept. `--set fetch.longest_s=` allows more.",
+                code="deadline",
+            )
         if self.event.is_set():
             raise TransientError(
                 "Stopped before it was finished.", "Run the same command again.", code="interrupted"

@@ -158,8 +158,18 @@ def _watched_pools(sockets: Sockets) -> dict[str, Any]:
                 return super().getresponse()
 
     class Secure(urllib3.connection.HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            connected = super()._new_conn()
+            # The handshake takes the socket over; a copy of it still ends the connection.
+            copy = self._on_secured.enter_context(connected.dup())
+            sockets.add(copy)
+            limit_s = HANDSHAKE_LIMITS * self.timeout if isinstance(self.timeout, int | float) else None
+            self._on_secured.enter_context(_deadline(copy, limit_s))
+            return connected
+
         def connect(self) -> None:
-            super().connect()
+            with contextlib.ExitStack() as self._on_secured:
+                super().connect()
             sockets.add(self.sock)
 
         def getresponse(self) -> Any:
@@ -214,6 +224,8 @@ for _name in ("connectionpool", "connection", "util.retry", "poolmanager", "resp
 
 
 _BLOCK_BYTES = 1 << 16
+HANDSHAKE_LIMITS = 3.0
+"""Time limits of a connection, each counted anew with every byte, within which it has to be secured."""
 _REQUEST_IDS = ("x-request-id", "x-amz-request-id", "x-amzn-requestid", "cf-ray")
 _log = logging.getLogger(__name__)
 FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
