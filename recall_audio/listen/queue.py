@@ -186,14 +186,17 @@ class Entry:
 
 
 def read_entry(path: Path) -> Entry | None:
-    """Return the entry in a file, or None where the file is missing or unreadable."""
+    """Return the entry in a file, or None where the file is missing or unreadable.
+
+    Its bot is the file's name, whatever stands inside: other files of the entry are named after it.
+    """
     try:
         value = read_json(path, KIND)
         recordings = {str(k): {str(a): str(b) for a, b in v.items()} for k, v in value["recordings"].items()}
         messages = tuple(str(m) for m in value["messages"])
         not_before = value["not_before"]
         return Entry(
-            str(value["bot_id"]), str(value["since"]), recordings, messages,
+            path.name.removesuffix(".json"), str(value["since"]), recordings, messages,
             not_before if isinstance(not_before, str) else None, int(value["tries"]), str(value["why"]),
             int(value.get("kills", 0)),
         )  # fmt: skip
