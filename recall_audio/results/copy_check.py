@@ -7,23 +7,37 @@ looked up here, and one that is unknown refuses the copy.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from recall_audio.errors import ItemError
-from recall_audio.model.alignment import PlacedBy, Status
-from recall_audio.model.options import OPTION_FIELDS
-from recall_audio.model.outcome import WITH_RESULTS
+from recall_audio.model.alignment import PartAlignment
+from recall_audio.model.options import STEPS
+from recall_audio.model.outcome import WITH_RESULTS, Finding
 from recall_audio.model.pseudonyms import CODES, KEPT_APART, LEFT_OUT, OTHER_CODE, TIME, Recoded, sentence_of
-from recall_audio.model.stems import SetBy
+from recall_audio.model.speech import Leak, LeakWindow
+from recall_audio.model.stems import Stem
 from recall_audio.pipeline.documents import Documents
 from recall_audio.pipeline.plan import STAGES
 
-_CHOICES = {
-    word for f in OPTION_FIELDS.values() if get_origin(f.type) is Literal for word in get_args(f.type)
-}
+
+def _choices(kind: Any) -> set[str]:
+    """Return every text that a type's fields may choose from, e.g. of ``Literal["target", "peak"]``."""
+    found: set[str] = set()
+    todo = list(get_type_hints(kind).values())
+    while todo:
+        current = todo.pop()
+        if get_origin(current) is Literal:
+            found |= {word for word in get_args(current) if isinstance(word, str)}
+        else:
+            todo += get_args(current)
+    return found
+
+
+_KINDS = (PartAlignment, Stem, Leak, LeakWindow, Finding, *STEPS.values())
 _ALL_CODES = CODES | {OTHER_CODE}
 WORDS = frozenset(
-    {*_CHOICES, *get_args(Status), *get_args(PlacedBy), *get_args(SetBy), *STAGES, *WITH_RESULTS, *_ALL_CODES}
+    {word for kind in _KINDS for word in _choices(kind)}
+    | {*STAGES, *WITH_RESULTS, *_ALL_CODES}
     | {sentence_of(code) for code in _ALL_CODES}
     | {"", LEFT_OUT, KEPT_APART, "file", "speech", "warning", "note", "skipped", "failed", "unfinished"}
 )
