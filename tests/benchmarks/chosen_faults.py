@@ -347,10 +347,10 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "alignment",
-        "core/alignment/align.py",
+        "core/alignment/lag_path.py",
         "residuals in microseconds",
-        "path.lines.residual[kept] / RATE_HZ * 1e3",
-        "path.lines.residual[kept] / RATE_HZ * 1e6",
+        "self.lines.residual[kept] / RATE_HZ * 1e3",
+        "self.lines.residual[kept] / RATE_HZ * 1e6",
     ),
     Fault(
         "alignment",
@@ -433,8 +433,8 @@ FAULTS: tuple[Fault, ...] = (
         "plan",
         "pipeline/plan.py",
         "speech not redone when participants change",
-        'people, which reads findings.\n            facts=("participants",),',
-        "people, which reads findings.",
+        'speech need not wait for people.\n            facts=("participants",),',
+        "speech need not wait for people.",
     ),
     Fault(
         "plan",
@@ -741,8 +741,8 @@ FAULTS: tuple[Fault, ...] = (
         "options",
         "pipeline/stages.py",
         "parts aligned with default options",
-        "search_part(job.audio.mix.samples, part, options.align)",
-        "search_part(job.audio.mix.samples, part, type(options.align)())",
+        "search_part(open_work(layout.working(MIX)), part, options)",
+        "search_part(open_work(layout.working(MIX)), part, type(options)())",
     ),
     Fault(
         "options",

@@ -102,6 +102,10 @@ ALL_TALK_S, SPEECH_S, OVERLAP_S = 60.9, 54.0, 6.9
 """Ann and Bob overlap for 0.5 + 3 + 1.5 s, Ann and Dee for 1.9 s."""
 
 
+WORDS = ("words", "words_per_minute", "share_of_words", "questions")
+"""What only a transcript can tell."""
+
+
 def shares(label: str, presence_s: float) -> dict[str, Any]:
     """The times and shares that follow from a speaker's talk."""
     talk_s = TALK_S[label]
@@ -113,6 +117,7 @@ def shares(label: str, presence_s: float) -> dict[str, Any]:
         "share_of_meeting": talk_s / DURATION_S,
         "share_of_presence": talk_s / presence_s,
         "lost_s": 0.0,
+        **dict.fromkeys(WORDS),  # there is no transcript
     }
 
 
@@ -402,7 +407,7 @@ def test_every_figure_of_an_unknown_speaker_is_null_and_the_others_are_over_the_
     talk = with_sensitivity(talk_of(found, TalkOptions()), found, TalkOptions())
     eve = talk.speakers["Eve"].to_json()
     reasons = {name for name in eve if name.endswith("_reason")}
-    kept = {"presence_s", "shares_over", "lost_s"}
+    kept = {"presence_s", "shares_over", "lost_s", *WORDS}
     for name, value in eve.items():
         if name not in kept | reasons:
             assert (
