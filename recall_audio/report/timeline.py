@@ -10,7 +10,7 @@ import numpy as np
 from recall_audio.report.formatting import mapping, number, objects, spans_ms, text
 from recall_audio.report.leakage_section import unexplained
 from recall_audio.report.page import relative_url
-from recall_audio.report.values import Documents, Speaker, duration_s, time_map
+from recall_audio.report.values import LATEST_S, Documents, Speaker, duration_s, time_map
 from recall_audio.typing import Spans
 
 _PLAYABLE = (".mp3", ".wav", ".flac", ".ogg", ".opus", ".m4a", ".mp4")
@@ -132,7 +132,7 @@ def _transcript(documents: Documents, people: list[Speaker]) -> list[list[Any]]:
             number(segment.get("end_s")),
             segment.get("text"),
         )
-        if start_s is None or end_s is None or not 0 <= start_s <= end_s or end_s > _LATEST_S:
+        if start_s is None or end_s is None or not 0 <= start_s <= end_s or end_s > LATEST_S:
             continue
         words = text(said, _LONGEST_SAID)
         row = [
@@ -141,7 +141,7 @@ def _transcript(documents: Documents, people: list[Speaker]) -> list[list[Any]]:
             lane.get(str(segment.get("speaker")), -1),
         ]
         starts = [number(word.get("start_s")) for word in objects(segment.get("words"))]
-        known = [s for s in starts if s is not None and 0 <= s <= _LATEST_S]
+        known = [s for s in starts if s is not None and 0 <= s <= LATEST_S]
         if known and len(known) == len(starts) == len(words.split()):
             hundredths = np.diff([round(100 * s) for s in known], prepend=round(100 * start_s))
             rows.append([*row, words, [int(n) for n in hundredths]])
@@ -152,8 +152,6 @@ def _transcript(documents: Documents, people: list[Speaker]) -> list[list[Any]]:
 
 _LONGEST_SAID = 4_000
 """Longest text of one segment that the page shows, characters."""
-_LATEST_S = 1e7
-"""Latest time of a transcript that is believed, seconds."""
 
 
 def _deltas(found: Spans) -> list[int]:

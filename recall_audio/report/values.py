@@ -186,12 +186,16 @@ def time_map(part: Mapping[str, Any]) -> list[tuple[float, float]]:
     return number_pairs(part.get("time_map"))
 
 
+LATEST_S = 1e7
+"""Latest time of a meeting that the page believes, seconds: 115 days."""
+
+
 def duration_s(documents: Documents, people: list[Speaker]) -> float:
     """Return the mix's length in seconds, or the end of the last speech."""
     mix = mapping(mapping(documents.get("alignment")).get("mix"))
     for value in (mapping(documents.get("talk")).get("duration_s"), mix.get("duration_s")):
         length_s = number(value)
-        if length_s is not None and length_s > 0:
+        if length_s is not None and 0 < length_s <= LATEST_S:
             return length_s
     return max((float(s.speech[-1, 1]) / 1000.0 for s in people if len(s.speech)), default=0.0)
 

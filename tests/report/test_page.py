@@ -140,11 +140,13 @@ def test_an_empty_folder_gives_a_page_that_says_so() -> None:
 
 
 WRONG = st.sampled_from(
-    [None, "", "text", -1, 1e999, float("nan"), [], {}, [None], {"a": []}, True, [[1]], "\ud800"]
+    [None, "", "text", -1, 1e300, 1e999, float("nan"), [], {}, [None], {"a": []}, True, [[1]], "\ud800"]
 )
 
 
-SMALL = json.dumps(documents(3, 30.0, leaky=True))
+SAID = {"start_s": 5.0, "end_s": 6.0, "speaker": "Ann_Lee", "text": "Shall we"}
+WORDS = [{"text": "Shall", "start_s": 5.0, "end_s": None}, {"text": "we", "start_s": 5.5, "end_s": 6.0}]
+SMALL = json.dumps({**documents(3, 30.0, leaky=True), "transcript": {"segments": [{**SAID, "words": WORDS}]}})
 
 
 @settings(max_examples=80, deadline=None)
@@ -163,7 +165,7 @@ def test_whatever_stands_in_a_file_the_page_is_made(data: st.DataObject) -> None
                 break
             at = at[key]
     data_of(render(meeting))
-    index_row(meeting, "a/report.html")
+    render_index([index_row(meeting, "a/report.html")])
 
 
 def test_eight_hours_of_ten_people_who_never_stop_stay_under_3_mb() -> None:
