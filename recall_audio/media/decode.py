@@ -109,7 +109,8 @@ def _packed(path: Path, container: str, writer: WorkWriter, limit_s: float) -> D
     """Decode a file in a container, link by link."""
     found, heard, capped = None, Heard(), False
     with writer:
-        for extent in links(path, container):
+        extents = links(path, container)
+        for extent in extents:
             left_s = limit_s - writer.position_s
             probed, capped = _link(path, container, extent, writer, left_s, heard)
             found = _joined(found, probed)
@@ -117,17 +118,24 @@ def _packed(path: Path, container: str, writer: WorkWriter, limit_s: float) -> D
                 break
         if found is None or (heard.n_failed and not heard.n_frames):
             raise not_audio(path, f"begins like {container}, but no frame of it can be decoded")
-    findings = [*_length_findings(writer, found, capped), *_findings_of(heard), *_low_finding(writer)]
-    return Decoded(
+    undecoded_s: float | None = 0.0
+    if capped:
+        is_known = found.duration_s is not None and extent is extents[-1]
+        undecoded_s = (
+            max((found.duration_s or 0.0) - heard.decoded_s - heard.inserted_s, 0.0) if is_known else None
+        )
+    decoded = Decoded(
         writer.path,
         writer.n_samples,
         writer.rate_hz,
         found,
         tuple(heard.damage),
-        tuple(findings),
-        heard.decoded_s,
-        heard.inserted_s,
+        decoded_s=heard.decoded_s,
+        inserted_s=heard.inserted_s,
+        undecoded_s=undecoded_s,
     )
+    findings = [*_length_findings(decoded, capped), *_findings_of(heard), *_low_finding(writer)]
+    return replace(decoded, findings=tuple(findings))
 
 
 def _whole_opus(path: Path, work: Path, options: DecodeOptions, limit_s: float) -> Decoded | None:
@@ -147,8 +155,9 @@ def _whole_opus(path: Path, work: Path, options: DecodeOptions, limit_s: float) 
             writer.drain()
     except ValueError:
         return None  # a packet that only PyAV gets over
-    findings = (*_length_findings(writer, found, capped=False), *_low_finding(writer))
-    return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, (), findings, writer.position_s)
+    decoded = Decoded(writer.path, writer.n_samples, writer.rate_hz, found, decoded_s=writer.position_s)
+    findings = (*_length_findings(decoded, capped=False), *_low_finding(writer))
+    return replace(decoded, findings=findings)
 
 
 def _joined(found: Probe | None, following: Probe | None) -> Probe | None:
@@ -195,16 +204,20 @@ def _float_scale(path: Path, extent: Extent) -> float:
         return float_scale(source, audio) if is_float else 1.0
 
 
-def _length_findings(writer: WorkWriter, found: Probe, capped: bool) -> list[Finding]:
+def _length_findings(decoded: Decoded, capped: bool) -> list[Finding]:
     """Return findings about the working file's length."""
-    duration_s = writer.n_samples / writer.rate_hz
+    duration_s, declared_s = decoded.duration_s, decoded.source.duration_s
     if capped:
-        text = f"Decoding stopped after {duration_s:.1f} s: the file is far longer than declared."
+        left_out = "how much is left out is unknown, because its header does not say how long it is"
+        if decoded.dropped_s is not None:
+            left_out = f"{decoded.dropped_s:.1f} s are left out"
+        text = f"Decoding stopped after {duration_s:.1f} s: the file is far longer than declared; {left_out}."
         return [Finding("too_long", text)]
-    if writer.n_samples == 0:
+    if decoded.n_samples == 0:
         return [Finding("empty_audio", "The file holds no audio.", severity="note")]
-    if found.duration_s is not None and _is_short(duration_s, found.duration_s):
-        text = f"The file's own header says {found.duration_s:.2f} s, and {duration_s:.2f} s are there."
+    # Ogg has no length but the time of its last page, and one page's time is not believed.
+    if declared_s is not None and decoded.source.container != "ogg" and _is_short(duration_s, declared_s):
+        text = f"The file's own header says {declared_s:.2f} s, and {duration_s:.2f} s are there."
         return [Finding("cut_short", text)]
     return []
 
@@ -270,6 +283,13 @@ def _raw(path: Path, writer: WorkWriter, declared_format: str | None) -> Decoded
         findings.append(Finding("raw_undeclared", text, severity="note"))
     if path.stat().st_size % 2:
         findings.append(Finding("odd_byte", "Half a sample at the end was left out.", severity="note"))
-    findings += [*_length_findings(writer, found, capped), *_low_finding(writer)]
-    decoded_s = writer.position_s
-    return Decoded(writer.path, writer.n_samples, writer.rate_hz, found, (), tuple(findings), decoded_s)
+    decoded = Decoded(
+        writer.path,
+        writer.n_samples,
+        writer.rate_hz,
+        found,
+        decoded_s=writer.position_s,
+        undecoded_s=n_left / RATE_HZ,
+    )
+    findings += [*_length_findings(decoded, capped), *_low_finding(writer)]
+    return replace(decoded, findings=tuple(findings))

@@ -43,26 +43,32 @@ _CANCELLED_SHARE = 0.25
 """Power of the channels' sum, in that of channels with nothing in common, below which they cancel."""
 
 
+_LOUD_SHARE = 0.01
+"""Power of a second, in the mean of all so far, from which it counts by itself."""
+
+_HELD_SHARE = 1e-5
+"""Power of a channel, in that of the loudest, from which it holds something: 50 dB below it."""
+
+
 class Mixdown:
     """Combines a file's channels so that nothing cancels.
 
-    The mean of a voice and the same voice upside down is silence. Channels that would cancel what has been
-    heard so far are turned over; all others are averaged as they are.
+    The mean of a voice and the same voice upside down is silence, the mean of a voice and nothing half the
+    voice. Channels that would cancel what has been heard so far, or what is heard now, are turned over;
+    channels in which nothing has been heard are left out; all others are averaged as they are.
 
     Attributes:
         signs: 1 or -1 for each channel.
         scale: the value of float samples that is full scale, see :func:`float_scale`.
+        is_opposite: whether a channel has been turned over.
     """
 
     def __init__(self) -> None:
         self.scale = 1.0
         self.signs: FloatArray = np.ones(1)
+        self.is_opposite = False
         self._shared = np.zeros((1, 1))
-
-    @property
-    def is_opposite(self) -> bool:
-        """Return whether a channel has been turned over."""
-        return bool(np.any(self.signs < 0.0))
+        self._n_blocks = 0
 
     def mono(self, frame: "AudioFrame") -> Float32Array:
         """Return a frame's channels as one, float32, shape (n,), full scale ±1.
@@ -82,20 +88,34 @@ class Mixdown:
         return single
 
     def _combine(self, block: Float32Array) -> FloatArray:
-        """Return the mean of the channels, shape (n_channels, n), with their signs."""
+        """Return the mean of the channels that hold something, shape (n_channels, n), with their signs."""
         if len(self.signs) != len(block):
             self.signs, self._shared = np.ones(len(block)), np.zeros((len(block), len(block)))
+            self._n_blocks = 0
         with np.errstate(over="ignore", invalid="ignore"):
             varying = block - block.mean(axis=1, keepdims=True)
             shared = (varying @ varying.T).astype(np.float64)
         if np.all(np.isfinite(shared)):
             self._shared += shared
-            if self.signs @ self._shared @ self.signs < _CANCELLED_SHARE * np.trace(self._shared):
-                self.signs = _agreeing_signs(self._shared)
-        if self.is_opposite:
-            block = block * self.signs[:, None].astype(np.float32)
-        mixed: FloatArray = block.mean(axis=0, dtype=np.float64)
+            self._n_blocks += 1
+            self._turn(shared)
+        power = np.diag(self._shared)
+        held = (power > _HELD_SHARE * np.max(power)).astype(np.float64)
+        weight = self.signs * (held if np.any(held) else np.ones(len(block)))
+        mixed: FloatArray = (weight / np.sum(np.abs(weight))) @ block.astype(np.float64)
         return mixed
+
+    def _turn(self, shared: FloatArray) -> None:
+        """Turn channels over that cancel what has been heard so far, or in a block that is not quiet."""
+        if self._cancels(self._shared):
+            self.signs = _agreeing_signs(self._shared)
+        is_loud = np.trace(shared) * self._n_blocks > _LOUD_SHARE * np.trace(self._shared)
+        if is_loud and self._cancels(shared):
+            self.signs, self._shared, self._n_blocks = _agreeing_signs(shared), shared.copy(), 1
+        self.is_opposite |= bool(np.any(self.signs < 0.0))
+
+    def _cancels(self, shared: FloatArray) -> bool:
+        return bool(self.signs @ shared @ self.signs < _CANCELLED_SHARE * np.trace(shared))
 
 
 _INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)

@@ -70,6 +70,7 @@ class Decoded:
         findings: warnings and notes about the file.
         decoded_s: seconds that the decoder gave.
         inserted_s: seconds of silence put in where audio is missing.
+        undecoded_s: seconds past the longest length that were not decoded, None where no header tells.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class Decoded:
     findings: tuple[Finding, ...] = ()
     decoded_s: float = 0.0
     inserted_s: float = 0.0
+    undecoded_s: float | None = 0.0
 
     @property
     def duration_s(self) -> float:
@@ -87,9 +89,14 @@ class Decoded:
         return self.n_samples / self.rate_hz
 
     @property
-    def dropped_s(self) -> float:
-        """Return the seconds that were decoded and left out: those beyond the longest length."""
-        return self.decoded_s + self.inserted_s - self.duration_s
+    def dropped_s(self) -> float | None:
+        """Return the seconds that were left out beyond the longest length; None where it is unknown.
+
+        What is kept, and these, are all that was decoded or would have been, and what was put in.
+        """
+        if self.undecoded_s is None:
+            return None
+        return self.decoded_s + self.undecoded_s + self.inserted_s - self.duration_s
 
     @property
     def encoder_delay_known(self) -> bool:

@@ -54,6 +54,10 @@ def read_head(stream: IO[bytes]) -> tuple[bytes, int]:
     return stream.read(HEAD_BYTES), at
 
 
+_OTHERS = (b"FORM", b"caff", b".snd", b"riff", b"\x1aE\xdf\xa3", b"0&\xb2u", b"#!AMR", b"MThd", b"wvpk")
+"""Beginnings of files of other kinds (AIFF, CAF, AU, Wave64, Matroska, ASF, ...): no headerless samples."""
+
+
 def identify(head: bytes, n_bytes: int, declared: str | None, declared_s: float | None) -> str | None:
     """Return the container of a file, ``raw`` for headerless samples, or None where it is not audio.
 
@@ -66,7 +70,7 @@ def identify(head: bytes, n_bytes: int, declared: str | None, declared_s: float 
     found = recognise(head)
     if found is not None:
         return found
-    if is_text(head):
+    if is_text(head) or head.startswith(_OTHERS):
         return None
     if (declared or "").lower() in RAW_NAMES:
         return "raw"

@@ -47,6 +47,8 @@ CODES = frozenset(
     absurd_times bad_payload bad_segment bad_webhook_secret cannot_listen cannot_write
     changed_input crashed cut_short damaged_audio damaged_file deadline deleted disk_full
     drift_borrowed drift_unobservable duration_differs duration_mismatch empty_audio
+    expires_soon holds_whole_mix overlap_uncertain parts_collide placed_by_all placed_by_background
+    placed_by_leak placed_by_participant
     encoder_delay_unknown engine_failed engine_refused failed found_far gone interrupted
     leakage_decides lost missing missing_file mix_from_video mix_unexplained network
     no_audio no_audio_mixed no_audio_separate no_bot_id no_bucket no_cluster no_credit
@@ -56,7 +58,7 @@ CODES = frozenset(
     odd_byte odd_name offset_removed opposite_polarity other_place other_schema
     other_version overload overtaken own_echo pagination_loop part_missing persons_apart
     persons_joined pseudonymised queue_taken raw_undeclared restarted rows_dropped
-    same_person_twice set_aside shared_room short slow speaker_incomplete speaker_unknown
+    same_person_twice set_aside share_uncertain shared_room short slow speaker_incomplete speaker_unknown
     speech_uncertain stem_below_target step store_failed store_refused timeout tls too_large
     too_long transcript_mended unexpected unexpected_encoding unexpected_redirect
     unknown_text unsafe_path url_not_allowed voice_without_track waf_blocked waiting

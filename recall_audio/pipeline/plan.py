@@ -75,7 +75,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="decode",
-            revision=2,
+            revision=3,
             function="run_decode",
             facts=("mix", "parts"),
             writes=(".work/*.s16", ".work/decode.json"),
