@@ -24,6 +24,7 @@ from recall_audio.core.speech.ownership import (
     Hearing,
     Posteriors,
     Stretch,
+    across_gates,
     mark_left,
     own_speech,
     read_stretch,
@@ -108,7 +109,8 @@ class _Join:
                 free = ~near(np.any(others, axis=0), _OTHERS_REACH) if others else np.ones(len(own[k]), bool)
                 track = tracks[one.frames.label]
                 found.append(with_activity(own[k], track, self.evidence, stretch.first, free))
-        return found
+        pairs = zip(found, stretch.evidence, strict=True)
+        return [across_gates(p, one.frames.present) for p, one in pairs]
 
     def _add(self, stretch: Stretch, own: Sequence[Float32Array], inner: slice) -> None:
         first = stretch.first + inner.start

@@ -4,7 +4,7 @@ import numpy as np
 
 from recall_audio.core import spans as sp
 from recall_audio.core.speech.findings import ownership_findings
-from recall_audio.core.speech.ownership import Posteriors, unassigned_speech
+from recall_audio.core.speech.ownership import Posteriors, across_gates, unassigned_speech
 from recall_audio.model.alignment import PlacedPart, TimeMap
 from recall_audio.model.speech import PartEvidence
 from recall_audio.typing import Float32Array, Spans
@@ -88,6 +88,14 @@ def test_a_second_device_holds_one_voice_and_a_leak_holds_all() -> None:
     assert ("same_person_twice", "Cem") not in codes(leak)
     only_two = kept(Ann=(ann, ann), Cem=(row(), ann))
     assert ("same_person_twice", "Cem") not in codes(only_two)
+
+
+def test_a_hole_that_a_gate_cut_into_own_speech_is_filled_and_a_pause_is_not() -> None:
+    own = row((0, 1), (1.4, 2), (2.6, 3), (3.4, 4), value=0.9)
+    gated = row((1, 1.4), (2, 2.6)) == 0
+    filled = across_gates(own, gated)
+    assert np.array_equal(filled > 0.5, row((0, 2), (2.6, 3), (3.4, 4)) > 0)
+    assert np.array_equal(across_gates(own, np.ones(N, dtype=bool)), own)
 
 
 def test_a_voice_of_the_mix_on_no_track_is_reported_with_its_stretches() -> None:
