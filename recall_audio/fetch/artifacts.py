@@ -207,25 +207,52 @@ _CONSEQUENCE = {
     "audio_mixed": "parts are placed by their nominal starts",
     "audio_separate": "speakers cannot be told apart",
 }
-_SEPARATE_AUDIO_BY_PLATFORM = {
-    "zoom": "Zoom gives it for up to 16 people at a time, and to a native bot not for people who dial in",
-    "microsoft_teams": "Microsoft Teams gives it for up to 9 people at a time",
-    "microsoft_teams_live": "Microsoft Teams gives it for up to 9 people at a time",
-    "google_meet": "Google Meet gives it for up to 16 people at a time",
-    "webex": "Webex may not give it",
-    "slack_huddle_observer": "Slack Huddles may not give it",
-    "goto_meeting": "GoTo Meeting may not give it",
-}
-"""What is known of separate audio on each platform.
 
-Source: Recall.ai's public documents as of November 2025.
+
+@dataclass(frozen=True, slots=True)
+class PlatformFact:
+    """What Recall.ai's public documents say of separate audio on one platform.
+
+    Attributes:
+        name: the platform's name for people.
+        most: streams at a time, at most; None where it may give none.
+        as_of: month of the documents, ``YYYY-MM``.
+        but: who is left out, or empty.
+    """
+
+    name: str
+    most: int | None
+    as_of: str
+    but: str = ""
+
+    def __str__(self) -> str:
+        """Return a clause of a sentence, with the month."""
+        if self.most is None:
+            return f"{self.name} may not give it, as of {self.as_of}"
+        but = f", and {self.but}" if self.but else ""
+        return f"{self.name} gives it for up to {self.most} people at a time{but}, as of {self.as_of}"
+
+
+PLATFORM_FACTS: Mapping[str, PlatformFact] = {
+    "zoom": PlatformFact("Zoom", 16, "2025-11", "to a native bot not for people who dial in"),
+    "microsoft_teams": PlatformFact("Microsoft Teams", 9, "2025-11"),
+    "microsoft_teams_live": PlatformFact("Microsoft Teams", 9, "2025-11"),
+    "google_meet": PlatformFact("Google Meet", 16, "2025-11"),
+    "webex": PlatformFact("Webex", None, "2025-11"),
+    "slack_huddle_observer": PlatformFact("Slack Huddles", None, "2025-11"),
+    "slack_authenticator": PlatformFact("Slack Huddles", None, "2025-11"),
+    "goto_meeting": PlatformFact("GoTo Meeting", None, "2025-11"),
+}
+"""What is known of separate audio on each platform: the only place for it.
+
+A platform that is not here may give it or not. Correct a row together with its month.
 """
 
 
 def never_recorded(kind: str, platform: str | None) -> Finding:
     """Return the warning about an artifact that the API does not have."""
     on = f"a {platform} meeting" if platform else "a meeting on a platform the API does not name"
-    known = _SEPARATE_AUDIO_BY_PLATFORM.get(platform or "", "this platform may not give it")
+    known = PLATFORM_FACTS.get(platform or "", "this platform may not give it")
     extra = f" ({known})" if kind == "audio_separate" else ""
     return Finding(
         f"no_{kind}",
