@@ -188,7 +188,9 @@ def _owned(
         UsageError: it belongs to no stem.
     """
     labels = list(need(documents, "speakers")["speakers"])
-    if read.format == "recall":
+    # Under the name of the mix, Recall.ai's words go by our segments, whatever its labels say.
+    is_of_mix = file.name.casefold().split(".", 1)[0] in ("mix", "mixed")
+    if read.format == "recall" and not is_of_mix:
         return _of_participants(read, labels_by_id(documents), findings)
     stem = _stem_of(file, labels)
     if stem is not None:
@@ -196,7 +198,7 @@ def _owned(
     channels = sorted({s.channel for s in read.segments if s.channel is not None})
     if len(channels) > 1:
         return _of_channels(read, _channel_labels(documents), file)
-    if file.name.casefold().split(".", 1)[0] in ("mix", "mixed"):
+    if is_of_mix:
         return {None: list(read.segments)}
     raise UsageError(
         f"{file} belongs to no stem.",

@@ -16,7 +16,7 @@ artifacts.
 import datetime
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,11 @@ def status(code: str, sub_code: str | None) -> Json:
     return {"code": code, "sub_code": None if code == "done" else sub_code, "updated_at": stamp()}
 
 
+def status_change(offset_s: float, code: str) -> Json:
+    """Return a change of a bot's status, some seconds after the meetings' start."""
+    return {"code": code, "message": "", "created_at": stamp(offset_s), "sub_code": ""}
+
+
 def meeting_url(platform: str) -> Json:
     """Return a bot's meeting, with the fields that its platform has."""
     if platform == "webex":
@@ -196,15 +201,7 @@ def bot(meetings: list[ServedMeeting], artifacts: Callable[[ServedMeeting, str],
         "meeting_url": meeting_url(first.platform),
         "bot_name": first.content.get("bot_name", "Meeting Notetaker"),
         "join_at": first.content.get("join_at"),
-        "status_changes": [
-            {"code": code, "message": "", "created_at": stamp(offset_s), "sub_code": ""}
-            for offset_s, code in (
-                (-5, "joining_call"),
-                (0, "in_call_recording"),
-                (9, "call_ended"),
-                (10, "done"),
-            )
-        ],
+        "status_changes": [status_change(offset_s, code) for offset_s, code in _STATUS_CHANGES],
         "recordings": [recording(m, artifacts) for m in meetings],
         "calendar_meetings": [],
         "slack_team": None,
@@ -231,6 +228,33 @@ def matches(row: Json, query: dict[str, list[str]]) -> bool:
         and ("join_at_after" not in query or joined > bound("join_at_after"))
         and ("join_at_before" not in query or joined < bound("join_at_before"))
     )
+
+
+_STATUS_CODES = ("processing", "paused", "done", "failed")
+_TIMES = ("join_at_after", "join_at_before", "created_at_after", "created_at_before")
+"""Parameters of lists that are times."""
+
+
+def wrong_query(query: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the errors of a list's parameters by name, as the API explains them."""
+    wrong = {k: ["Enter a valid date/time."] for k in _TIMES if k in query and time_of(query[k]) is None}
+    if query.get("status_code", "done") not in _STATUS_CODES:
+        wrong["status_code"] = ["Select a valid choice."]
+    for key in ("bot_id", "recording_id"):
+        try:
+            uuid.UUID(query.get(key, "0" * 32))
+        except ValueError:
+            wrong[key] = ["Enter a valid UUID."]
+    return wrong
+
+
+def time_of(text: str) -> datetime.datetime | None:
+    """Return an ISO 8601 time, UTC where it names no zone, or None."""
+    try:
+        time_given = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time_given.replace(tzinfo=time_given.tzinfo or datetime.UTC)
 
 
 def recording(meeting: ServedMeeting, artifacts: Callable[[ServedMeeting, str], Json]) -> Json:

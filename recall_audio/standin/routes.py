@@ -1,7 +1,6 @@
 """Answer requests as the API and its media host do, with scripted faults."""
 
 import base64
-import datetime
 import hashlib
 import hmac
 import json
@@ -211,15 +210,15 @@ class Routes:
             return Response(301, {"Location": f"{path}/"})
         pieces = [p for p in path.removeprefix("/api/v1").split("/") if p]
         if method == "POST":
-            return self._create(pieces, body)
+            return self._create(pieces, headers, body)
         if method != "GET":
-            return _json(405, {"detail": f'Method "{method}" not allowed.'})
-        return self._read(pieces, parse_qs(urlsplit(target).query))
+            return _not_allowed(method, pieces)
+        return self._read(pieces, parse_qs(urlsplit(target).query, keep_blank_values=True))
 
     def _read(self, pieces: list[str], query: dict[str, list[str]]) -> Response:
         """Return a list, or one object."""
         last = {k: v[-1] for k, v in query.items()}
-        if wrong := _wrong_query(last):
+        if wrong := meetings.wrong_query(last):
             return _json(400, wrong)
         if pieces == ["bot"]:
             found: Any = self._list_bots(query)
@@ -229,20 +228,17 @@ class Routes:
             )
         return _json(404, {"detail": "Not found."}) if found is None else _json(200, found)
 
-    def _create(self, pieces: list[str], body: bytes) -> Response:
+    def _create(self, pieces: list[str], headers: Mapping[str, str], body: bytes) -> Response:
         """Answer a POST: a bot is created, or all media of one are deleted."""
         if len(pieces) == 3 and pieces[::2] == ["bot", "delete_media"]:
             return self._delete_media(pieces[1])
         if pieces != ["bot"]:
-            return _json(405, {"detail": 'Method "POST" not allowed.'})
-        try:
-            sent = json.loads(body)
-        except (ValueError, RecursionError):
-            return _json(400, {"detail": "JSON parse error - expected a value."})
-        if not isinstance(sent, dict):
-            return _json(400, {"non_field_errors": ["Invalid data. Expected a dictionary."]})
+            return _not_allowed("POST", pieces)
+        sent = _parsed(headers, body)
+        if isinstance(sent, Response):
+            return sent
         problems, _ = check_body(sent)
-        if sent.get("join_at") is not None and not problems and _time(sent["join_at"]) is None:
+        if sent.get("join_at") is not None and not problems and meetings.time_of(sent["join_at"]) is None:
             problems = ["join_at is expected to be a time"]
         if problems:
             return _json(400, {p.partition(" ")[0]: [p] for p in problems})
@@ -251,7 +247,8 @@ class Routes:
             "meeting_url": meetings.meeting_url(platform_of(sent["meeting_url"]) or "zoom"),
         }
         made |= {"bot_name": sent.get("bot_name", "Meeting Notetaker"), "join_at": sent.get("join_at")}
-        made |= {"recordings": [], "status_changes": [], "calendar_meetings": [], "slack_team": None}
+        made |= {"recordings": [], "status_changes": [meetings.status_change(0.0, "ready")]}
+        made |= {"calendar_meetings": [], "slack_team": None}
         asked = ("recording_config", "variant", "automatic_leave", "chat", "zoom", "google_meet")
         made |= {key: sent[key] for key in asked if key in sent}
         made["metadata"] = sent.get("metadata", {})
@@ -269,7 +266,8 @@ class Routes:
     def _retrieve(self, collection: str, object_id: str) -> Any:
         if collection == "bot":
             recordings = [m for m in self.meetings if m.bot_id == object_id]
-            return meetings.bot(recordings, self._artifact) if recordings else None
+            created = (bot["made"] for bot in self.created if bot["made"]["id"] == object_id)
+            return meetings.bot(recordings, self._artifact) if recordings else next(created, None)
         for meeting in self.meetings:
             if collection == "recording" and meeting.recording_id == object_id:
                 return meetings.recording_alone(meeting, self._artifact)
@@ -280,7 +278,7 @@ class Routes:
 
     def _list_bots(self, query: dict[str, list[str]]) -> Any:
         """Return one numbered page of the bots that match a query."""
-        ids = dict.fromkeys(m.bot_id for m in self.meetings)
+        ids = dict.fromkeys([*(m.bot_id for m in self.meetings), *(b["made"]["id"] for b in self.created)])
         rows = [row for bot_id in ids if meetings.matches(row := self._retrieve("bot", bot_id), query)]
         number = query.get("page", ["1"])[-1]
         page = int(number) if re.fullmatch(r"[0-9]{1,6}", number) else 0
@@ -303,6 +301,7 @@ class Routes:
                 rows.append(self._artifact(meeting, collection))
         if collection not in ("recording", *meetings.KINDS):
             return None
+        rows = [r for r in rows if query.get("status_code") in (None, r["status"]["code"])]
         start = _cursor_start(query.pop("cursor", "MA=="))
         if start is None:
             return None
@@ -351,30 +350,6 @@ class Routes:
         return path.read_bytes() if path is not None and path.is_file() else None
 
 
-_TIMES = ("join_at_after", "join_at_before", "created_at_after", "created_at_before")
-"""Parameters of lists that are times."""
-
-
-def _wrong_query(query: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the errors of a list's parameters by name, as the API explains them."""
-    wrong = {k: ["Enter a valid date/time."] for k in _TIMES if k in query and _time(query[k]) is None}
-    for key in ("bot_id", "recording_id"):
-        try:
-            uuid.UUID(query.get(key, "0" * 32))
-        except ValueError:
-            wrong[key] = ["Enter a valid UUID."]
-    return wrong
-
-
-def _time(text: str) -> datetime.datetime | None:
-    """Return an ISO 8601 time, UTC where it names no zone, or None."""
-    try:
-        time_given = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time_given.replace(tzinfo=time_given.tzinfo or datetime.UTC)
-
-
 def _cursor_start(cursor: str) -> int | None:
     """Return the first row of a page, or None where the cursor is not one of ours."""
     try:
@@ -382,6 +357,26 @@ def _cursor_start(cursor: str) -> int | None:
     except ValueError:
         return None
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
+
+
+def _parsed(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | Response:
+    """Return the object that was sent, or the refusal of what is none."""
+    kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return _json(415, {"detail": f'Unsupported media type "{kind}" in request.'})
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        return _json(400, {"detail": "JSON parse error - expected a value."})
+    refusal = _json(400, {"non_field_errors": ["Invalid data. Expected a dictionary."]})
+    return sent if isinstance(sent, dict) else refusal
+
+
+def _not_allowed(method: str, pieces: Sequence[str]) -> Response:
+    """Return the refusal of a method, with those that this path has."""
+    allowed = "GET, POST" if pieces == ["bot"] else "POST" if pieces[2:] == ["delete_media"] else "GET"
+    refused = _json(405, {"detail": f'Method "{method}" not allowed.'})
+    return Response(405, refused.headers | {"Allow": allowed}, refused.body)
 
 
 def _json(status: int, value: Any) -> Response:

@@ -9,7 +9,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -111,6 +111,13 @@ class StandIn:
             self._server.shutdown()
             self._server.server_close()
 
+    def hold(self, bot_id: str, held: ServedMeeting) -> ServedMeeting:
+        """Let a bot that was created record a meeting, and return what is served of it from now on."""
+        [made] = [bot["made"] for bot in self.created if bot["made"]["id"] == bot_id]
+        content = held.content | {"bot_name": made["bot_name"], "bot_metadata": made["metadata"]}
+        self._routes.meetings.append(replace(held, content=content, bot_id=bot_id))
+        return self._routes.meetings[-1]
+
     def paths(self, containing: str = "") -> list[str]:
         """Return the requested paths that contain a text, in order."""
         return [r.path for r in list(self.requests) if containing in r.path]
@@ -147,7 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_error(400)
 
-    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the names that http.server calls
+    def __getattr__(self, name: str) -> Any:
+        """Serve every other method alike, so that it is refused by the routes."""
+        if name.startswith("do_"):
+            return self.do_POST
+        raise AttributeError(name)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing.
@@ -179,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         with contextlib.suppress(OSError):
-            for chunk in self._chunks(answer.body, reply):
+            body = b"" if self.command == "HEAD" else answer.body
+            for chunk in self._chunks(body, reply):
                 self.wfile.write(chunk)
         if reply.cut_at is not None or reply.endless or reply.reset:
             self._close_connection(reply.reset)

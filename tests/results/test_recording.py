@@ -13,6 +13,7 @@ import recall_audio as ra
 from recall_audio.errors import ItemError, UsageError
 from recall_audio.media.pcm_file import open_work
 from recall_audio.model.turns import VOICE_FIGURES
+from recall_audio.results.transcripts import merge_files
 
 
 def test_sources_are_the_arrays_that_were_aligned(processed: Path) -> None:
@@ -38,6 +39,28 @@ def test_features_hold_na_where_a_reason_stands_and_never_nan(processed_once: Pa
         assert features[name].dtype == pd.Float64Dtype()
         known = features[name].dropna().to_numpy(dtype=float)
         assert np.isfinite(known).all()
+
+
+def test_the_transcript_of_recall_goes_by_our_segments_under_the_name_of_the_mix(processed: Path) -> None:
+    """Its labels are those of the participant who spoke before, as a late report of the platform has it."""
+    people = json.loads((processed / "speakers.json").read_text("utf-8"))["speakers"]
+    spoken = json.loads((processed / "segments.json").read_text("utf-8"))["speakers"]
+    alone = [("Zoë_Lindqvist", 1.0), ("Marcus_Webb", 7.0)]
+    for label, at_s in alone:
+        assert [a < at_s and at_s + 0.3 < b for a, b in spoken[label]].count(True) == 1
+    rows = []
+    for (label, at_s), (wrong, _) in zip(alone, reversed(alone), strict=True):
+        word = {
+            "text": label,
+            "start_timestamp": {"relative": at_s},
+            "end_timestamp": {"relative": at_s + 0.3},
+        }
+        rows.append({"participant": {"id": people[wrong]["participant_ids"][0]}, "words": [word]})
+    file = processed / "mixed.json"
+    file.write_text(json.dumps(rows), "utf-8")
+    [path] = merge_files(processed, [file], ["json"], processed / "t")
+    segments = json.loads(path.read_text("utf-8"))["segments"]
+    assert {s["text"].strip(): s["speaker"] for s in segments} == {label: label for label, _ in alone}
 
 
 def test_the_transcript_of_recall_is_merged_by_participant(

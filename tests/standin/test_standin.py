@@ -1,5 +1,6 @@
 """The stand-in speaks as Recall.ai's published description says, and spoils exactly what it is told to."""
 
+import http.client
 import json
 import os
 import ssl
@@ -14,6 +15,7 @@ import requests
 from fetch.lab import make_meeting
 from jsonschema import Draft202012Validator
 
+from recall_audio.results.sample import sample_folder
 from recall_audio.standin import Fault, Reply, ServedMeeting, StandIn, StandInOptions, State, meeting
 
 SHAPES = json.loads((Path(__file__).parent / "shapes.json").read_text())
@@ -284,3 +286,32 @@ def test_it_can_speak_tls(folder: Path, session: Session, tmp_path: Path) -> Non
     with StandIn([folder], tls=context) as server:
         assert server.base_url.startswith("https://")
         assert ask(session, server, f"/bot/{server.bot_ids[0]}/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "body", "status"),
+    [
+        ("PUT", "/bot/", "application/json", b"{}", 405),
+        ("TRACE", "/bot/", "", b"", 405),
+        ("QUERY", "/recording/", "", b"", 405),
+        ("POST", "/bot/", "multipart/form-data", b"x", 415),
+        ("POST", "/bot/", "application/json", b"[]", 400),
+        ("GET", "/bot/?join_at_before=", "", b"", 400),
+        ("GET", "/recording/?bot_id=", "", b"", 400),
+        ("GET", "/audio_mixed/?status_code=", "", b"", 400),
+        ("GET", "/audio_mixed/?status_code=failed", "", b"", 200),
+    ],
+)
+def test_what_the_description_forbids_is_refused_in_its_words(
+    method: str, path: str, kind: str, body: bytes, status: int
+) -> None:
+    headers = {"Authorization": "Token standin-key"} | ({"Content-Type": kind} if kind else {})
+    with StandIn([sample_folder()]) as server:
+        to = http.client.HTTPConnection(server.origin.removeprefix("http://"))
+        to.request(method, f"/api/v1{path}", body, headers)
+        answer = to.getresponse()
+        said = json.loads(answer.read())
+        to.close()
+    assert answer.status == status
+    assert (answer.headers["Allow"] is not None) is (status == 405)
+    assert status != 200 or said["results"] == []
