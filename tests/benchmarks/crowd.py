@@ -1,6 +1,7 @@
 """Measure what attendees who never speak cost: CPU seconds, memory and bytes beside the same meeting without.
 
     python crowd.py --seconds 30 --attendees 0 120 1000 --parts none short
+    python crowd.py --webinar                  two hours, three speakers, 500 attendees
 
 Three people talk; the others are in the recording without a part (``none``) or with one of three seconds of
 background noise (``short``), as somebody leaves who unmutes by mistake. One in three is called "Guest". Each
@@ -89,7 +90,10 @@ def main() -> None:
     parser.add_argument("--attendees", type=int, nargs="+", default=[0, 100, 300, 1000])
     parser.add_argument("--parts", nargs="+", choices=("none", "short"), default=["none", "short"])
     parser.add_argument("--keep", type=Path, help="folder for the meetings; a temporary one by default")
+    parser.add_argument("--webinar", action="store_true", help="two hours with 500 attendees, and without")
     chosen = parser.parse_args()
+    if chosen.webinar:
+        chosen.seconds, chosen.attendees, chosen.parts = 7200.0, [0, 500], ["none"]
     with tempfile.TemporaryDirectory() as temporary:
         root = chosen.keep or Path(temporary)
         lab = make(root / f"lab-{chosen.seconds:g}", Recipe(chosen.seconds, TALKERS, ("ogg",)))
