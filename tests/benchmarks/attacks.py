@@ -204,7 +204,7 @@ def run_batch(n: int, share: float, seed: int, *, process: bool) -> bool:
             settings = Settings(server.base_url, "us-west-2", server.key)
             request = batch.Request(
                 out=Path(temporary) / "out",
-                fetch=FetchOptions(longest_s=20.0, bots_at_once=8),
+                fetch=FetchOptions(longest_s=60.0, bots_at_once=8),
                 options=Options() if process else None,
             )
             batch.run(order, lambda: settings, request, on_outcome=on_outcome)
