@@ -265,7 +265,8 @@ def _beside_others(mix: Samples, case: PartCase, cases: Sequence[PartCase]) -> P
             continue
         if place.source == "participant" or not _is_leaked(path, case, cases, len(mix)):
             return replace(case, search=search, path=path, share=1.0, refused=None, reason="", leak=None)
-        return replace(case, leaked=True, leak=path)
+        if float(np.sum(path.score)) >= LEAKED_SCORE:
+            return replace(case, leaked=True, leak=path)
     return case
 
 
