@@ -99,6 +99,7 @@ def test_without_the_package_the_extra_is_named(
 def test_an_endpoint_of_the_users_is_asked_for_clips_as_long_as_asked_for(
     processed: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("recall_audio.results.transcripts.refresh_words", lambda _folder: [])
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("RECALL_TRANSCRIBE_KEY", raising=False)
     answering = Answering(labels_of(marked(processed)))
@@ -116,8 +117,9 @@ def test_an_endpoint_of_the_users_is_asked_for_clips_as_long_as_asked_for(
 @covers("transcribe merge-transcripts", "--keep-outside")
 @covers("merge-transcripts", "--set")
 def test_words_outside_own_speech_are_kept_or_counted(
-    processed: Path, command: Command, tmp_path: Path
+    processed: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("recall_audio.results.transcripts.refresh_words", lambda _folder: [])
     spoken = document(processed, "segments")["speakers"]["Marcus_Webb"]
     inside, outside = spoken[0][0], spoken[0][0] - 0.6
     file = tmp_path / "Marcus_Webb.json"

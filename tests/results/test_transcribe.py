@@ -21,6 +21,16 @@ Command = Callable[..., tuple[int, str, str]]
 KEY = "canary-key-of-the-endpoint"
 
 
+REFRESHES = ("test_what_depends_on_the_transcript_is_made_again_and_nothing_else",)
+
+
+@pytest.fixture(autouse=True)
+def talk_as_it_was(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave talk and report as they were, in all tests but those about them: it takes most of the time."""
+    if request.node.name not in REFRESHES:
+        monkeypatch.setattr("recall_audio.results.transcripts.refresh_words", lambda _folder: [])
+
+
 def document(folder: Path, kind: str) -> Any:
     return json.loads((folder / f"{kind}.json").read_text("utf-8"))
 
@@ -148,8 +158,8 @@ def test_stems_of_another_rate_are_heard_at_16_khz(processed: Path) -> None:
     assert len(lengths) == len(clips.heard)
 
 
-def client(url: str, key: str | None = KEY) -> Endpoint:
-    quick = Policy(retry=RetryPolicy(budget_s=2.0, wait_first_s=0.01, wait_most_s=0.02))
+def client(url: str, key: str | None = KEY, budget_s: float = 60.0) -> Endpoint:
+    quick = Policy(retry=RetryPolicy(budget_s=budget_s, wait_first_s=0.01, wait_most_s=0.02))
     engine = Endpoint.__new__(Endpoint)
     engine.model, engine.language = "whisper-1", "en"
     engine._client = SpeechToText(url, key, quick)
@@ -186,7 +196,7 @@ def test_an_endpoint_that_refuses_is_an_error_and_no_transcript(
 ) -> None:
     labels = labels_of(marked(processed))
     with endpoint(Answering(labels, statuses=[status] * 400)) as url, pytest.raises(error) as raised:
-        transcribe_folder(processed, client(url))
+        transcribe_folder(processed, client(url, budget_s=0.1))
     assert KEY not in repr(raised.value) + str(raised.value)
     assert not (processed / "transcript.json").exists()
 
