@@ -90,7 +90,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="speech",
-            revision=11,
+            revision=12,
             function="run_speech",
             reads=("decode", "align"),
             # Labels are made of the participants: speech need not wait for people.

@@ -7,7 +7,16 @@ import numpy as np
 
 from recall_audio.core import spans as sp
 from recall_audio.core.speech.features import Evidence, context, gather
-from recall_audio.core.speech.frames import FRAME_SAMPLES, TrackFrames, mean, near, read_track, runs
+from recall_audio.core.speech.frames import (
+    FRAME_SAMPLES,
+    FRAMES_PER_S,
+    N_BANDS,
+    TrackFrames,
+    mean,
+    near,
+    read_track,
+    runs,
+)
 from recall_audio.core.speech.mixed import MixFrames, read_mix
 from recall_audio.core.speech.on_mix import on_mix
 from recall_audio.model.alignment import PlacedPart, Track
@@ -111,7 +120,7 @@ class Stretch:
         first: first frame on the mix's clock.
         evidence: of each such track.
         mix: the mix, whole and less the tracks; None without a mix.
-        copies: tracks that hold the same sound as an earlier one at the same moments; they own nothing.
+        copies: tracks that hold the sound of an earlier one or of the mix at the same time; they own nothing.
     """
 
     first: int
@@ -144,6 +153,8 @@ def read_stretch(
     sounding = [t for t in read if t is not None]
     mixed = read_mix(mix, sounding, first, n) if mix is not None and sounding else None
     sounding, copies = _without_copies(sounding)
+    if mixed is not None and (held := _whole_mix(sounding, mixed.whole)) is not None:
+        copies.append(sounding.pop(held))
     evidence = tuple(gather(sounding, k, mixed) for k in range(len(sounding)))
     return Stretch(first, evidence, mixed, tuple(copies))
 
@@ -156,6 +167,32 @@ def _without_copies(tracks: Sequence[TrackFrames]) -> tuple[list[TrackFrames], l
         same = any(_is_copy(track, other) for other in kept)
         (copies if same else kept).append(track)
     return kept, copies
+
+
+_SAME_LEVEL_DB, _MOST_BANDS = 4.0, 0.2
+_STEMS_FROM_S, _FEWEST_OWNERS = 2.0, 2
+
+
+def _whole_mix(tracks: Sequence[TrackFrames], mix: TrackFrames) -> int | None:
+    """Return the index of the track that holds the whole mix, such as a note-taker's, or None.
+
+    The track of a participant who speaks nearly alone is like the mix as well: so the mix must also be, at
+    its own level, what at least two other tracks hold.
+    """
+    alike = [k for k, t in enumerate(tracks) if _is_copy(t, mix)]
+    if not alike:
+        return None
+    owners = [k for k, t in enumerate(tracks) if k != alike[0] and _is_mixed_s(t, mix) > _STEMS_FROM_S]
+    return alike[0] if len(owners) >= _FEWEST_OWNERS else None
+
+
+def _is_mixed_s(track: TrackFrames, mix: TrackFrames) -> float:
+    """Return the seconds in which a track's voice makes up the mix."""
+    clear = (track.bands_db > track.floor_db[:N_BANDS] + 6).astype(np.float32)
+    share = clear.mean(axis=1)
+    over_db = ((mix.bands_db - track.bands_db) * clear).mean(axis=1) / np.maximum(share, 0.05)
+    same = (over_db < _SAME_LEVEL_DB) & (share > _MOST_BANDS) & (track.probability > 0.5)
+    return int(np.count_nonzero(same)) / FRAMES_PER_S
 
 
 def _is_copy(a: TrackFrames, b: TrackFrames) -> bool:

@@ -139,6 +139,18 @@ def test_one_person_on_two_devices_is_said_and_two_who_leak_are_not() -> None:
     assert "same_person_twice" not in {f.code for f in found(made(LOUD_LEAK_DB)).findings}
 
 
+def test_a_track_that_holds_the_whole_mix_owns_nothing_and_spoils_nothing() -> None:
+    meeting = made(None)
+    duration_s = meeting.recipe.duration_s
+    mix = PlacedPart("mix", meeting.mix, TimeMap.straight(0.0, duration_s))
+    recorder = Track("Recorder", (PlacedPart("copy", meeting.mix // 2, mix.time_map),))
+    heard = {**evidence(meeting), "copy": part_evidence("copy", recorder.parts[0].samples, load_detector())}
+    tracks = [recorder, *meeting.tracks()]
+    result = find.join_speech(tracks, heard, duration_s, SpeechOptions(), load_ownership(), mix)
+    assert sp.total(result.segments["Recorder"]) == 0
+    assert error(result.segments, meeting) < 0.06
+
+
 def test_a_result_survives_its_json() -> None:
     result = found(made(FAINT_LEAK_DB))
     again = SpeechResult.from_json(result.to_json(), result.leakage_json())
