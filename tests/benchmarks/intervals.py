@@ -2,7 +2,7 @@
 
     python tests/benchmarks/intervals.py --speech DIR... --turns DIR... --sounds DIR... --rooms DIR...
         --noise DIR... --work DIR [--seeds 501 601 602] [--conditions NAME...] [--seconds 90]
-        [--lab MEETING...] [--fit]
+        [--lab MEETING...] [--check MEETING...] [--fit]
 
 Meetings are made by ``platform_lab`` from the quarter of voices, turns, sounds and rooms that
 ``fit_speech.py`` leaves out, and kept with what the detector hears in ``--work``. ``--lab`` adds meetings
@@ -12,8 +12,9 @@ beside the median error, points; speakers off by more than two points that a war
 none names (missed), and named ones that are not off (false); the same of overlaps off by more than 10 %.
 Below: windows, pairs, and how often frames of a stated probability are own speech.
 
-``--fit`` first fits the factors of ``core/talk/intervals.py`` to the meetings of ``platform_lab``, prints
-them and uses them. Run it again when the speech step's networks change, and copy them.
+``--fit`` first fits the factors of ``core/talk/intervals.py`` to the meetings of ``platform_lab`` and of
+``--lab``, prints them and uses them; meetings of ``--check`` are never fitted to. Run it again when the
+speech step's networks change, and copy the factors.
 """
 
 import argparse
@@ -394,7 +395,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for kind in ("speech", "turns", "sounds", "rooms", "noise", "lab"):
+    for kind in ("speech", "turns", "sounds", "rooms", "noise", "lab", "check"):
         parser.add_argument(f"--{kind}", type=Path, nargs="*", default=[])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="*", default=[501, 601, 602])
@@ -407,10 +408,11 @@ def main() -> None:
     cases = [
         of_platform_lab(material, name, seed, a.seconds, a.work) for name in a.conditions for seed in a.seeds
     ]
-    others = [of_lab(folder) for folder in a.lab]
-    model = fitted(cases) if a.fit else FITTED
+    others, left_out = ([of_lab(folder) for folder in folders] for folders in (a.lab, a.check))
+    model = fitted([*cases, *others]) if a.fit else FITTED
     print(", ".join(f"{k}={v:g}" for k, v in zip(IntervalModel.__slots__, astuple(model), strict=True)))
-    for title, group in (("meetings of platform_lab", cases), ("meetings of another maker", others)):
+    titles = "meetings of platform_lab", "meetings of another maker", "meetings that were not fitted to"
+    for title, group in zip(titles, (cases, others, left_out), strict=True):
         if group:
             rows = _by_condition(group, model)
             print_rows(title, rows)

@@ -1,7 +1,8 @@
 """Each output chooses its columns, and every column it chooses is a field of its records."""
 
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,33 @@ def test_pairs_are_shown_where_only_the_first_one_has_a_reason(processed: Path) 
     columns, rows = select(pair_records(read_documents(processed)), inspect.PAIR_COLUMNS)
     assert len(rows) == len(talk["pairs"])
     assert [row[columns.index("overlap_s")] for row in rows] == [pair["overlap_s"] for pair in talk["pairs"]]
+
+
+def test_every_figure_lies_within_its_interval_in_csv_pairs_and_windows(
+    processed_once: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    figures = {
+        (): ["talk_s", "share_of_talk", "share_of_speech", "share_of_meeting", "share_of_presence"],
+        ("--pairs",): ["overlap_s"],
+        ("--window", "30"): ["overlap_s", "talk_s Priya_Raman", "share_of_talk Priya_Raman"],
+    }
+    for options, names in figures.items():
+        rows = list(
+            csv.DictReader(command("talk", processed_once, *options, "--format", "csv")[1].splitlines())
+        )
+        assert rows
+        for row in rows:
+            for name in names:
+                figure, _, label = name.partition(" ")
+                low, high = (float(row[f"{figure}_{end} {label}".rstrip()]) for end in ("low", "high"))
+                assert low <= float(row[name]) <= high
+
+
+def test_without_the_probabilities_windows_have_figures_and_no_intervals(processed: Path) -> None:
+    whole = ra.open(processed).windows("30s")
+    assert whole["talk_s_low"].notna().all()
+    (processed / "posteriors.npz").write_bytes(b"PK damaged")
+    damaged = ra.open(processed).windows("30s")
+    assert damaged["talk_s"].equals(whole["talk_s"])
+    assert damaged["talk_s_low"].isna().all()
+    assert damaged.dtypes.equals(whole.dtypes)
