@@ -100,7 +100,7 @@ STAGES: Mapping[str, Stage] = {
         ),
         Stage(
             name="talk",
-            revision=7,
+            revision=8,
             function="run_talk",
             reads=("people", "align", "speech"),
             facts=("recording_id", "participants", "parts", "presence", "spoke"),
