@@ -240,7 +240,7 @@ def wrong_query(query: Mapping[str, str]) -> dict[str, list[str]]:
     wrong = {k: ["Enter a valid date/time."] for k in _TIMES if k in query and time_of(query[k]) is None}
     if query.get("status_code", "done") not in _STATUS_CODES:
         wrong["status_code"] = ["Select a valid choice."]
-    for key in ("bot_id", "recording_id"):
+    for key in ("bot_id", "recording_id", "desktop_sdk_upload_id"):
         try:
             uuid.UUID(query.get(key, "0" * 32))
         except ValueError:

@@ -8,8 +8,8 @@ because it wants other versions of the tests' libraries. It sends right and wron
 answer 5xx, and no broken connection; a good answer has the published shape; what the description allows is
 accepted; what it forbids (a wrong type, a missing field, a method, no key) is refused. The description lists
 good answers only, so that 400, 401, 404 and 405 count as right refusals; what it marks as read-only, and what
-is not JSON, is not sent. Settings of transcribers are their own, and count as any object. The alternatives of
-a retention overlap in the description, which asks for exactly one of them: one or more may hold.
+is not JSON, is not sent. Settings of transcribers are their own, and count as any object. Alternatives
+overlap in the description, which asks for exactly one: of what is answered, one or more may hold.
 Target: nothing found, exit code 0.
 """
 
@@ -84,22 +84,43 @@ def with_open_providers(schema: Any) -> Any:
     return {k: with_open_providers(v) for k, v in schema.items()}
 
 
+def renamed(schema: Any) -> Any:
+    """A schema that refers to those for what is sent."""
+    if isinstance(schema, list):
+        return [renamed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "mapping" in schema and "propertyName" in schema:
+        return schema | {"mapping": {value: f"{name}Sent" for value, name in schema["mapping"].items()}}
+    return {k: f"{v}Sent" if k == "$ref" else renamed(v) for k, v in schema.items()}
+
+
+def loosened(schema: Any) -> Any:
+    """A schema in which alternatives that a field tells apart may overlap, as they do in the description."""
+    if isinstance(schema, list):
+        return [loosened(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {k: loosened(v) for k, v in schema.items()}
+    if "discriminator" in changed and "oneOf" in changed:
+        changed["anyOf"] = changed.pop("oneOf")
+        del changed["discriminator"]
+    return changed
+
+
 def for_requests(description: dict[str, Any]) -> dict[str, Any]:
     """The description with schemas of their own for what is sent."""
     changed = with_open_providers(copy.deepcopy(description))
     schemas = changed["components"]["schemas"]
-    for name in [name for name in schemas if name.endswith("Retention") and "oneOf" in schemas[name]]:
-        schemas[name] = {"anyOf": schemas[name]["oneOf"]}
+    sent = {f"{name}Sent": renamed(writable(schema)) for name, schema in schemas.items()}
+    changed["components"]["schemas"] = loosened(schemas) | sent
     for operations in changed["paths"].values():
         for operation in operations.values():
             contents = operation.get("requestBody", {}).get("content", {})
             for kind in [kind for kind in contents if kind != "application/json"]:
                 del contents[kind]
             for content in contents.values():
-                name = content["schema"].get("$ref", "").rpartition("/")[2]
-                if name:
-                    schemas[f"{name}Sent"] = writable(schemas[name])
-                    content["schema"] = {"$ref": f"#/components/schemas/{name}Sent"}
+                content["schema"] = renamed(content["schema"])
     return changed
 
 
