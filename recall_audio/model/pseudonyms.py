@@ -47,22 +47,21 @@ CODES = frozenset(
     absurd_times bad_payload bad_segment bad_webhook_secret cannot_listen cannot_write
     changed_input crashed cut_short damaged_audio damaged_file deadline deleted disk_full
     drift_borrowed drift_unobservable duration_differs duration_mismatch empty_audio
-    expires_soon holds_whole_mix overlap_uncertain parts_collide placed_by_all placed_by_background
-    placed_by_leak placed_by_participant
-    encoder_delay_unknown engine_failed engine_refused failed found_far gone interrupted
-    leakage_decides lost missing missing_file mix_from_video mix_unexplained network
-    no_audio no_audio_mixed no_audio_separate no_bot_id no_bucket no_cluster no_credit
-    no_detector no_encoder no_key no_model no_ownership no_participant_events no_parts
-    no_result no_sample no_scorer no_segments no_speaker no_stem no_timeline no_transcript
-    no_url no_webhook_secret no_worker nominal_start_kept not_audio not_rttm not_shared
-    odd_byte odd_name offset_removed opposite_polarity other_place other_schema
-    other_version overload overtaken own_echo pagination_loop part_missing persons_apart
-    persons_joined pseudonymised queue_taken raw_undeclared restarted rows_dropped
-    same_person_twice set_aside share_uncertain shared_room short slow speaker_incomplete speaker_unknown
-    speech_uncertain stem_below_target step store_failed store_refused timeout tls too_large
-    too_long transcript_mended unexpected unexpected_encoding unexpected_redirect
-    unknown_text unsafe_path url_not_allowed voice_without_track waf_blocked waiting
-    words_dropped words_unassigned wrong_region
+    encoder_delay_unknown engine_failed engine_refused expires_soon failed found_far gone
+    holds_whole_mix interrupted leakage_decides lost missing missing_file mix_from_video
+    mix_unexplained network no_audio no_audio_mixed no_audio_separate no_bot_id no_bucket
+    no_cluster no_credit no_detector no_encoder no_key no_model no_ownership no_participant_events
+    no_parts no_result no_room no_sample no_scorer no_segments no_speaker no_stem no_timeline
+    no_transcript no_url no_webhook_secret no_worker nominal_start_kept not_audio not_rttm
+    not_shared odd_byte odd_name offset_removed opposite_polarity other_place other_schema
+    other_version overlap_uncertain overload overtaken own_echo pagination_loop part_missing
+    parts_collide persons_apart persons_joined placed_by_all placed_by_background placed_by_leak
+    placed_by_participant pseudonymised queue_taken raw_undeclared restarted rows_dropped
+    same_person_twice set_aside share_uncertain shared_room short slow speaker_incomplete
+    speaker_unknown speech_uncertain stem_below_target step store_failed store_refused timeout tls
+    too_large too_long transcript_mended unexpected unexpected_encoding unexpected_redirect
+    unknown_text unsafe_path url_not_allowed voice_without_track waf_blocked waiting words_dropped
+    words_unassigned wrong_region
     """.split()  # noqa: SIM905 - words are easier to read and to add to than a list of strings
 )
 """Codes of this package's findings and errors; any other text in their place may name a person."""
