@@ -230,7 +230,17 @@ def matches(row: Json, query: dict[str, list[str]]) -> bool:
     )
 
 
-_STATUS_CODES = ("processing", "paused", "done", "failed")
+_WORDS = {
+    "status_code": "processing paused done failed",
+    "platform": "chime_sdk google_meet google_meet_media_api goto_meeting microsoft_teams "
+    "microsoft_teams_live slack_authenticator slack_huddle_observer webex zoom zoom_rtms",
+    "status": "analysis_done analysis_failed call_ended done fatal in_call_not_recording in_call_recording "
+    "in_waiting_room joining_call media_expired ready recording_done recording_permission_allowed "
+    "recording_permission_denied",
+}
+_CHOICES = {key: set(words.split()) for key, words in _WORDS.items()}
+"""Parameters of lists that are one of a few words."""
+
 _TIMES = ("join_at_after", "join_at_before", "created_at_after", "created_at_before")
 """Parameters of lists that are times."""
 
@@ -238,8 +248,9 @@ _TIMES = ("join_at_after", "join_at_before", "created_at_after", "created_at_bef
 def wrong_query(query: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the errors of a list's parameters by name, as the API explains them."""
     wrong = {k: ["Enter a valid date/time."] for k in _TIMES if k in query and time_of(query[k]) is None}
-    if query.get("status_code", "done") not in _STATUS_CODES:
-        wrong["status_code"] = ["Select a valid choice."]
+    for key, choices in _CHOICES.items():
+        if key in query and query[key] not in choices:
+            wrong[key] = ["Select a valid choice."]
     for key in ("bot_id", "recording_id", "desktop_sdk_upload_id"):
         try:
             uuid.UUID(query.get(key, "0" * 32))
