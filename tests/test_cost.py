@@ -73,8 +73,8 @@ class MeasuredJob:
             # A few long windows a part; then each loud half second once, 0.16 s farther on both sides.
             "only windows are correlated": counts["transformed", "align"]
             <= 16 * self.speech + 3_000_000 * PEOPLE,
-            # The bands of each 20 ms and 10 ms, of tracks and mix, and what the detector does itself.
-            "the sound is looked at once": counts["transformed", "speech"] <= 4.2 * tracks,
+            # Of each 20 ms a window of 40, of each 10 ms one of 20, tracks and mix, and the detector's own.
+            "the sound is looked at once": counts["transformed", "speech"] <= 4.8 * tracks,
             # K-weighting, and one second in two of the mix and of each track against each other.
             "loudness is measured once": counts["transformed", "stems"] <= 4 * tracks,
             "each stem is rendered once": max(counts.of("rendered").values()) <= once,

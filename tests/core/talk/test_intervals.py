@@ -143,7 +143,8 @@ def test_a_relabelling_and_a_shift_in_time_change_no_interval() -> None:
         for name, ends in ends_of(other.speakers[label]).items():
             assert ends == pytest.approx(expected[name]), name
         for name in ("talk_s", "share_of_talk", "share_of_speech"):
-            assert ends_of(shifted.speakers[label])[name] == pytest.approx(expected[name]), name
+            # Factors are kept in single precision.
+            assert ends_of(shifted.speakers[label])[name] == pytest.approx(expected[name], rel=1e-5), name
     assert ends_of(other)["overlap_s"] == pytest.approx(ends_of(talk)["overlap_s"])
     assert ends_of(shifted)["overlap_s"] == pytest.approx(ends_of(talk)["overlap_s"])
 
