@@ -12,6 +12,7 @@ hold is a note, because keys are added without notice. A known key with an impos
 import datetime
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -238,13 +239,23 @@ def _differences(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[D
         yield f"{where} is expected to be one of {', '.join(schema['enum'])}", True
     if "minimum" in schema and value < schema["minimum"]:
         yield f"{where} is expected to be at least {schema['minimum']}", True
-    if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
-        yield f"{where} has more than {schema['maxLength']} characters", True
+    if isinstance(value, str):
+        yield from _differences_of_text(value, schema, where)
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             yield from _differences(item, schema["items"], f"{path}[{index}]")
     if isinstance(value, dict):
         yield from _differences_of_keys(value, schema, path)
+
+
+def _differences_of_text(value: str, schema: Mapping[str, Any], where: str) -> Iterator[Difference]:
+    if len(value) > schema.get("maxLength", len(value)):
+        yield f"{where} has more than {schema['maxLength']} characters", True
+    if schema.get("format") == "uuid":
+        try:
+            uuid.UUID(value)
+        except ValueError:
+            yield f"{where} is expected to be a UUID", True
 
 
 def _differences_of_keys(
