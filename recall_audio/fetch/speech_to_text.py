@@ -5,7 +5,6 @@ whisper.cpp). The key comes from the environment or ``.env`` only, and goes to t
 loopback. Reference: OpenAI, ``POST /audio/transcriptions``.
 """
 
-import os
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from recall_audio.environment import (
 )
 from recall_audio.errors import ItemError, KeyRefused, RecallAudioError, TransientError, UsageError
 from recall_audio.fetch.api import protocol
+from recall_audio.fetch.api.settings import check_same_place
 from recall_audio.fetch.http import sessions, urls
 from recall_audio.fetch.http.retry import Cancellation, Policy, attempt
 
@@ -55,21 +55,15 @@ class SpeechToText:
                 or only the address is in ``.env``.
             KeyRefused: no header can carry the key.
         """
-        variables, in_file = read_variables(), read_env_file()
+        variables = read_variables()
         base_url = _checked_url(url or variables.get(TRANSCRIBE_URL_VARIABLE) or DEFAULT_URL)
         is_openai = urls.split(base_url)[1] == urls.split(DEFAULT_URL)[1]
         name = TRANSCRIBE_KEY_VARIABLE
         if is_openai and not variables.get(name):
             name = OPENAI_KEY_VARIABLE
-        key = variables.get(name, "").strip() or None if is_openai or name != OPENAI_KEY_VARIABLE else None
-        is_address_of_file = not url and bool(in_file.get(TRANSCRIBE_URL_VARIABLE))
-        if is_address_of_file and TRANSCRIBE_URL_VARIABLE not in os.environ and name in os.environ:
-            raise UsageError(
-                f"{TRANSCRIBE_URL_VARIABLE} comes from the .env file in this folder, but {name} from the "
-                "environment; nothing was sent.",
-                "If the address is yours, set both in the environment, or keep both in .env.",
-                code="other_place",
-            )
+        key = variables.get(name, "").strip() or None
+        if not url:
+            check_same_place(read_env_file(), TRANSCRIBE_URL_VARIABLE, name)
         if is_openai and key is None:
             raise UsageError(
                 f"No key: neither {TRANSCRIBE_KEY_VARIABLE} nor {OPENAI_KEY_VARIABLE} is set.",
@@ -158,16 +152,7 @@ def _checked_url(text: str) -> str:
     """
     url = text.strip().rstrip("/")
     url = url.removesuffix("/audio/transcriptions")
-    problem = "cannot be read"
-    try:
-        parts, origin = urls.split(url)
-    except ItemError:
-        pass
-    else:
-        problem = "has a query" if parts.query or parts.fragment else ""
-        if origin[0] != "https" and not urls.is_loopback(origin[1]):
-            problem = "would send voices and the key unencrypted"
-    if problem:
+    if problem := urls.problem_of_base(url, "voices and the key"):
         raise UsageError(
             f"The address of the endpoint {problem}.",
             "Expected https://HOST/v1, or http:// to this machine itself.",

@@ -13,6 +13,7 @@ from math import atan, hypot, prod, sqrt
 
 import numpy as np
 
+from recall_audio.core.talk.measure import SILENT
 from recall_audio.model.outcome import Finding
 from recall_audio.model.talk import SpeakerTalk, Talk
 from recall_audio.model.turns import Ranked, Ranks
@@ -49,7 +50,7 @@ def with_ranks(talk: Talk) -> Talk:
     if first is not None:
         most = prod(probability_of_more(known[first], known[x]) for x in order if x != first)
     rivals = [x for x in order if first is not None and x != first and _overlap(known[first], known[x])]
-    reasons = {} if first is not None else dict.fromkeys(("most", "most_probability"), "nobody spoke")
+    reasons = {} if first is not None else dict.fromkeys(("most", "most_probability"), SILENT)
     return replace(talk, ranks=Ranks(tuple(order), first, most, tuple(rivals), neighbours, reasons))
 
 

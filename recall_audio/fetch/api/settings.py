@@ -12,7 +12,7 @@ from recall_audio.environment import (
     read_env_file,
     read_variables,
 )
-from recall_audio.errors import ItemError, KeyRefused, UsageError
+from recall_audio.errors import KeyRefused, UsageError
 from recall_audio.fetch.http import urls
 
 REGIONS = ("us-west-2", "us-east-1", "eu-central-1", "ap-northeast-1")
@@ -61,20 +61,20 @@ class Settings:
         variables = read_variables()
         base_url = _base(variables.get(BASE_URL_VARIABLE, ""), region or variables.get(REGION_VARIABLE, ""))
         key = _checked_key(variables.get(KEY_VARIABLE))
-        _check_same_place(read_env_file())
+        check_same_place(read_env_file(), BASE_URL_VARIABLE, KEY_VARIABLE)
         return Settings(base_url, region or variables.get(REGION_VARIABLE) or REGIONS[0], key)
 
 
-def _check_same_place(in_file: Mapping[str, str]) -> None:
+def check_same_place(in_file: Mapping[str, str], address_variable: str, key_variable: str) -> None:
     """Check that the address does not come from ``.env`` where the key comes from the environment.
 
     Raises:
         UsageError: ``other_place``.
     """
-    is_address_of_file = bool(in_file.get(BASE_URL_VARIABLE)) and BASE_URL_VARIABLE not in os.environ
-    if is_address_of_file and KEY_VARIABLE in os.environ:
+    is_address_of_file = bool(in_file.get(address_variable)) and address_variable not in os.environ
+    if is_address_of_file and key_variable in os.environ:
         raise UsageError(
-            f"{BASE_URL_VARIABLE} comes from the .env file in this folder, but {KEY_VARIABLE} from the "
+            f"{address_variable} comes from the .env file in this folder, but {key_variable} from the "
             "environment; nothing was sent.",
             "If the address is yours, set both in the environment, or keep both in .env.",
             code="other_place",
@@ -92,20 +92,11 @@ def _base(base_url: str, region: str) -> str:
             f"this version, {BASE_URL_VARIABLE} to its address.",
         )
     url = (base_url or f"https://{region}.recall.ai").rstrip("/")
-    problem = "cannot be read"
-    try:
-        parts, origin = urls.split(url)
-    except ItemError:
-        pass
-    else:
-        problem = "has a query" if parts.query or parts.fragment else ""
-        if origin[0] != "https" and not urls.is_loopback(origin[1]):
-            problem = "would send the key unencrypted"
-    if problem:
+    if problem := urls.problem_of_base(url, "the key"):
         raise UsageError(
             f"{BASE_URL_VARIABLE} {problem}.", "Expected https://HOST, or http:// to this machine itself."
         )
-    return url if parts.path else url + _API_PATH
+    return url if urls.split(url)[0].path else url + _API_PATH
 
 
 def _checked_key(key: str | None) -> str:

@@ -68,6 +68,22 @@ def split(url: str) -> tuple[SplitResult, Origin]:
     return parts, (parts.scheme, host, port or _PORTS[parts.scheme])
 
 
+def problem_of_base(url: str, sent: str) -> str:
+    """Return why a configured address cannot be the base of others, empty where it can.
+
+    Args:
+        url: the address.
+        sent: what goes there and has to be encrypted beyond this machine, for the text.
+    """
+    try:
+        parts, origin = split(url)
+    except ItemError:
+        return "cannot be read"
+    if origin[0] != "https" and not is_loopback(origin[1]):
+        return f"would send {sent} unencrypted"
+    return "has a query" if parts.query or parts.fragment else ""
+
+
 def refused(url: str, why: str) -> ItemError:
     """Return the error for a URL that must not be requested."""
     return ItemError(
