@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recall_audio.core import spans as sp
-from recall_audio.core.speech.frames import mean
 from recall_audio.core.speech.on_mix import HALF_RATE_HZ, read_half
-from recall_audio.core.transforms import fast_length, irfft, rfft
+from recall_audio.core.transforms import fast_length, irfft, rfft, sliding_mean
 from recall_audio.model.alignment import Track
 from recall_audio.model.outcome import Finding
 from recall_audio.typing import Float32Array, Spans
@@ -118,7 +117,7 @@ def find_echo(stretches: Sequence[Float32Array]) -> Echo | None:
         spectrum = rfft(x - x.mean(), n_fft)
         power = np.abs(spectrum) ** 2
         # Whitened by its own envelope, 200 Hz wide: what is left is fine structure, where an echo's comb is.
-        envelope = mean(power, round(200 * n_fft / HALF_RATE_HZ)) + 1e-12
+        envelope = sliding_mean(power, round(200 * n_fft / HALF_RATE_HZ)) + 1e-12
         white = irfft(np.minimum(power / envelope, 20.0), n_fft)
         total += white / white[0]
     average = total[: last + 1] / len(long)

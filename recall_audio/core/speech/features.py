@@ -17,15 +17,13 @@ from recall_audio.core.speech.frames import (
     N_BANDS,
     TrackFrames,
     distances,
-    highest,
     log_odds,
-    lowest,
-    mean,
     mean_or_zero,
     near,
 )
 from recall_audio.core.speech.likeness import AT, COLUMNS, Pair, compare, excess_over, likeness_score
 from recall_audio.core.speech.mixed import MixFrames
+from recall_audio.core.transforms import sliding_highest, sliding_lowest, sliding_mean
 from recall_audio.typing import BoolArray, Float32Array, IntArray
 
 Columns = dict[str, Float32Array]
@@ -109,29 +107,29 @@ def _by_itself(t: TrackFrames) -> Columns:
     sounding = full[full > -95]
     floor_db = np.percentile(sounding, 10) if len(sounding) else 0.0
     over_db = t.bands_db - t.floor_db[:N_BANDS]
-    nearby = highest(mean(snr, 5), 151)
+    nearby = sliding_highest(sliding_mean(snr, 5), 151)
     level = np.clip(t.level_db, -100, 0)
     return {
         "detector": log_odds(p, 0.004),
-        "likely_180ms": mean(p, 9),
-        "likely_1500ms": mean(p, 75),
-        "highest_500ms": highest(p, 51),
-        "highest_1400ms": highest(p, 141),
-        "lowest_260ms": lowest(p, 13),
+        "likely_180ms": sliding_mean(p, 9),
+        "likely_1500ms": sliding_mean(p, 75),
+        "highest_500ms": sliding_highest(p, 51),
+        "highest_1400ms": sliding_highest(p, 141),
+        "lowest_260ms": sliding_lowest(p, 13),
         "snr_db": snr,
         "local_snr_db": t.local_snr_db,
         "under_nearby_db": snr - nearby,
-        "under_close_db": snr - highest(mean(snr, 5), 51),
+        "under_close_db": snr - sliding_highest(sliding_mean(snr, 5), 51),
         "nearby_snr_db": nearby,
-        "rise_db": mean(level, 3) - np.roll(mean(level, 3), 5),
+        "rise_db": sliding_mean(level, 3) - np.roll(sliding_mean(level, 3), 5),
         "low_snr_db": np.clip(t.spectrum_db[:, N_BANDS] - t.floor_db[N_BANDS], -5, 40),
         "bands_snr_db": np.clip(over_db, 0, 15).mean(axis=1),
         "high_snr_db": np.clip(over_db[:, HIGH_BAND:], 0, 15).mean(axis=1),
         "width": (over_db > 8).mean(axis=1),
         "full_snr_db": np.clip(full - floor_db, -5, 60),
-        "full_under_nearby_db": np.clip(full - highest(full, 151), -60, 0),
-        "full_under_highest_db": np.clip(full - highest(full, 601), -60, 0),
-        "full_over_mean_db": np.clip(full - mean(full, 25), -30, 30),
+        "full_under_nearby_db": np.clip(full - sliding_highest(full, 151), -60, 0),
+        "full_under_highest_db": np.clip(full - sliding_highest(full, 601), -60, 0),
+        "full_over_mean_db": np.clip(full - sliding_mean(full, 25), -30, 30),
         "above_4khz_db": np.clip(full - t.level_db, -10, 30),
         "spectrum_spread_db": np.clip(t.floored_db.std(axis=1), 0, 20),
         "liveliness_db": np.sqrt(t.energy / N_BANDS),
@@ -202,9 +200,9 @@ def _coinciding(t: TrackFrames, others: Sequence[TrackFrames], stacked: Float32A
         "same_width_difference": t.width - width[chosen, at],
         "same_brightness_difference_db": t.brightness_db - bright[chosen, at],
         "same_liveliness_difference_db": t.liveliness_db - lively[chosen, at],
-        "over_others_db": t.snr_db - highest(snr.max(axis=0), 5),
+        "over_others_db": t.snr_db - sliding_highest(snr.max(axis=0), 5),
         "others_highest": loudest,
-        "others_highest_800ms": highest(loudest, 41),
+        "others_highest_800ms": sliding_highest(loudest, 41),
         "others_sounding": (p > 0.5).sum(axis=0).astype(np.float32),
     }
 
@@ -225,8 +223,8 @@ def _against_mix(t: TrackFrames, mix: MixFrames | None) -> Columns:
         return {"mix_over_db": zero, "mix_over_least_db": zero}
     over_db = np.clip(mix.whole.bands_db - t.bands_db, -30, 50)
     clear = (t.bands_db > t.floor_db[:N_BANDS] + _CLEAR_DB).astype(np.float32)
-    share = mean(clear.mean(axis=1), 5)
-    summed = mean((over_db * clear).mean(axis=1), 5)
+    share = sliding_mean(clear.mean(axis=1), 5)
+    summed = sliding_mean((over_db * clear).mean(axis=1), 5)
     found = np.asarray(summed / np.maximum(share, _LEAST_CLEAR), dtype=np.float32)
     sure = (share > _CLEARLY) & (t.probability > _HEARD)
     least = float(np.percentile(found[sure], 10)) if np.count_nonzero(sure) > _FEWEST_SURE else 0.0
@@ -260,9 +258,9 @@ def _averages(columns: Columns, probability: Float32Array) -> None:
     """Add running means of columns, weighted by the detector's probability."""
     weight = np.maximum(probability, np.float32(_NOT_ACTIVE_WEIGHT))
     for width in _AVERAGES:
-        scale = mean(weight, width)
+        scale = sliding_mean(weight, width)
         for name in _AVERAGED:
-            columns[f"{name}_mean{width * 20}ms"] = mean(columns[name] * weight, width) / scale
+            columns[f"{name}_mean{width * 20}ms"] = sliding_mean(columns[name] * weight, width) / scale
 
 
 _SURE_OWN, _SURE_OTHER, _HEARD = 0.85, 0.15, 0.6
@@ -288,7 +286,7 @@ def context(evidence: Sequence[Evidence], owner: Sequence[Float32Array]) -> list
         owner: every track's first guess, shape (n,), 0 to 1, 0 outside of candidates.
     """
     guesses = np.stack(owner)
-    widened = highest(guesses.T, 5).T
+    widened = sliding_highest(guesses.T, 5).T
     found = []
     for k, one in enumerate(evidence):
         columns = _of_one(one.frames, guesses[k])
@@ -304,14 +302,14 @@ _MAY_BE_UNKNOWN = ("level_over_own_median_db", "level_over_own_nearby_db", "full
 
 def _of_one(t: TrackFrames, owner: Float32Array) -> Columns:
     odds = np.where(t.candidate, log_odds(owner, 0.003), np.float32(-6)).astype(np.float32)
-    smooth = mean(owner, 5)
+    smooth = sliding_mean(owner, 5)
     heard = t.probability > _HEARD
     own, other = (smooth > _SURE_OWN) & heard, (smooth < _SURE_OTHER) & heard
     n_own = np.count_nonzero(own)
-    columns = {f"owner_{width * 20}ms": mean(odds, width) for width in (1, 5, 25, 101, 251)}
+    columns = {f"owner_{width * 20}ms": sliding_mean(odds, width) for width in (1, 5, 25, 101, 251)}
     columns["sure_s"] = np.full(t.n, np.log1p(min(n_own / FRAMES_PER_S, _MOST_SURE_S)), dtype=np.float32)
-    columns["sure_nearby"] = np.minimum(mean(own.astype(np.float32), 501) * 10, 2)
-    columns["mostly_own_1s"] = mean((owner > 0.5).astype(np.float32), 51)
+    columns["sure_nearby"] = np.minimum(sliding_mean(own.astype(np.float32), 501) * 10, 2)
+    columns["mostly_own_1s"] = sliding_mean((owner > 0.5).astype(np.float32), 51)
     columns |= _levels(t, own if n_own > _FEWEST_SURE else None)
     columns |= _nearby_levels(t, own)
     columns["voice"] = _voice(t, own, other)
@@ -329,7 +327,7 @@ def _levels(t: TrackFrames, own: BoolArray | None) -> Columns:
         median, loud = (float(x) for x in np.percentile(t.level_db[own], (50, 95)))
         full_median, full_loud = (float(x) for x in np.percentile(t.full_db[own], (50, 95)))
         full_low = float(np.percentile(t.full_db[near(own, 12) & t.present], 3))
-    level, full = mean(t.level_db, 3), t.full_db
+    level, full = sliding_mean(t.level_db, 3), t.full_db
     spread = max(full_loud - full_low, 6.0) if own is not None else 1.0
     columns = {
         "level_over_own_median_db": np.clip(level - median, -40, 20),
@@ -348,7 +346,7 @@ def _nearby_levels(t: TrackFrames, own: BoolArray) -> Columns:
     columns = {}
     for name, values in (("level", t.level_db), ("full", t.full_db)):
         nearby = mean_or_zero(weight * values, _LOCAL_FRAMES) / np.maximum(share, 1e-6)
-        shown = mean(values, 3) if name == "level" else values
+        shown = sliding_mean(values, 3) if name == "level" else values
         over = np.where(share > _LEAST_LOCAL, np.clip(shown - nearby, -50, 20), np.float32(np.nan))
         columns[f"{name}_over_own_nearby_db"] = over.astype(np.float32)
     return columns
@@ -367,7 +365,7 @@ def _voice(t: TrackFrames, own: BoolArray, other: BoolArray) -> Float32Array:
     spread += np.eye(_CEPSTRA) * np.trace(np.cov(a.T)) * 0.02
     direction = np.linalg.solve(spread, a.mean(axis=0) - b.mean(axis=0))
     score = cepstra @ direction - (a.mean(axis=0) + b.mean(axis=0)) @ direction / 2
-    smooth = mean(np.where(t.probability > 0.3, score, 0).astype(np.float32), 25)
+    smooth = sliding_mean(np.where(t.probability > 0.3, score, 0).astype(np.float32), 25)
     return np.asarray(np.clip(smooth / max(float(np.std(score)), 1e-6), -4, 4), dtype=np.float32)
 
 
@@ -390,5 +388,5 @@ def _of_others(one: Evidence, k: int, guesses: Float32Array, widened: Float32Arr
         "best_owner": widened[np.maximum(one.best, 0), at],
         "others_owner": now,
         "others_owner_sum": guesses[others].sum(axis=0),
-        "others_owner_800ms": highest(now, 41),
+        "others_owner_800ms": sliding_highest(now, 41),
     }

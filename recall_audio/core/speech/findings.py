@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from recall_audio.core import spans as sp
-from recall_audio.core.speech.frames import FRAMES_PER_S, highest, near
+from recall_audio.core.speech.frames import FRAMES_PER_S, near
 from recall_audio.core.speech.ownership import Posteriors, Stretch
+from recall_audio.core.transforms import sliding_highest
 from recall_audio.model.outcome import Finding
 from recall_audio.model.speech import Leak, LeakWindow
 from recall_audio.typing import BoolArray, Float32Array, Spans
@@ -45,7 +46,7 @@ def observe(stretch: Stretch, own: Sequence[Float32Array], inner: slice) -> list
         inner: the frames that count, without margins.
     """
     found = []
-    widened = [highest(p, 3) for p in own]
+    widened = [sliding_highest(p, 3) for p in own]
     for k, one in enumerate(stretch.evidence):
         silent = (own[k] < _NOT_OWN) & one.frames.candidate & (one.frames.likely > _HEARD)
         if not silent[inner].any():

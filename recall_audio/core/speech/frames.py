@@ -23,29 +23,14 @@ from recall_audio.model.speech import PartEvidence
 from recall_audio.typing import BoolArray, Float32Array
 
 
-def mean(x: Float32Array, width: int) -> Float32Array:
-    """Return the running mean over `width` frames."""
-    return sliding_mean(x, width)
-
-
 def mean_or_zero(x: Float32Array, width: int, axis: int = -1) -> Float32Array:
     """Return the running mean over `width` frames along one axis, zero outside."""
     return sliding_mean(x, width, axis, "zero")
 
 
-def highest(x: Float32Array, width: int) -> Float32Array:
-    """Return the highest value within `width` frames, centred."""
-    return sliding_highest(x, width)
-
-
-def lowest(x: Float32Array, width: int) -> Float32Array:
-    """Return the lowest value within `width` frames, centred."""
-    return sliding_lowest(x, width)
-
-
 def near(mask: BoolArray, reach: int) -> BoolArray:
     """Return the frames within `reach` frames of a true one."""
-    return np.asarray(highest(mask.astype(np.float32), 2 * reach + 1) > 0.5)
+    return np.asarray(sliding_highest(mask.astype(np.float32), 2 * reach + 1) > 0.5)
 
 
 def runs(mask: BoolArray) -> list[tuple[int, int]]:
@@ -172,11 +157,11 @@ def read_track(track: Track, evidence: Mapping[str, PartEvidence], first: int, n
     probability = (quantised.astype(np.float32) / 255).reshape(n, 2).mean(axis=1)
     full_db = (level.astype(np.float32) / 2 + np.float32(LOWEST_DB)).reshape(n, 2).max(axis=1)
     present = there.reshape(n, 2).any(axis=1)
-    candidate = (highest(probability, _CANDIDATE_FRAMES) > _MAYBE_SPEECH) & present
+    candidate = (sliding_highest(probability, _CANDIDATE_FRAMES) > _MAYBE_SPEECH) & present
     if not candidate.any():
         return None
     sampled = np.arange(n) // 20 % 4 == 0
-    wanted = (highest(probability, _WANTED_FRAMES) > _MAYBE_SPEECH) | sampled
+    wanted = (sliding_highest(probability, _WANTED_FRAMES) > _MAYBE_SPEECH) | sampled
     power = band_power(read_half(track, first * FRAME_SAMPLES, n * FRAME_SAMPLES), wanted)
     background, loud = _background(power[wanted])
     power[~wanted] = background
@@ -214,17 +199,19 @@ def make_frames(
     over_db = spectrum_db[:, :N_BANDS] - floor_db[:N_BANDS]
     floored = np.maximum(over_db, _FLOOR_MARGIN_DB) + floor_db[:N_BANDS]
     limit = np.float32(_PATTERN_LIMIT_DB)
-    pattern = np.clip(floored - mean(floored, _PATTERN_MEAN_FRAMES), -limit, limit)
+    pattern = np.clip(floored - sliding_mean(floored, _PATTERN_MEAN_FRAMES), -limit, limit)
     squared = np.einsum("tb,tb->t", pattern, pattern) + np.float32(_PATTERN_NOISE)
     total = power[:, :N_BANDS].sum(axis=1)
     level_db, background_db = decibels(total), decibels(noise[0][:N_BANDS].sum())
-    quietest_db = np.maximum(lowest(decibels(mean(total, 5) + SMALLEST_POWER), 151), background_db - 20)
+    quietest_db = np.maximum(
+        sliding_lowest(decibels(sliding_mean(total, 5) + SMALLEST_POWER), 151), background_db - 20
+    )
     ramp = np.arange(len(power), dtype=np.float32)[:, None] * np.float32(_TAIL_DB_PER_FRAME)
     return TrackFrames(
         label=label,
         probability=probability,
         present=present,
-        candidate=(highest(probability, _CANDIDATE_FRAMES) > _MAYBE_SPEECH) & present,
+        candidate=(sliding_highest(probability, _CANDIDATE_FRAMES) > _MAYBE_SPEECH) & present,
         level_db=level_db,
         full_db=full_db,
         spectrum_db=spectrum_db,
@@ -233,13 +220,13 @@ def make_frames(
         pattern=pattern,
         energy=squared,
         tail_db=np.maximum.accumulate(floored + ramp, axis=0) - ramp,
-        snr_db=np.clip(mean(level_db, 3) - background_db, -5, 50),
+        snr_db=np.clip(sliding_mean(level_db, 3) - background_db, -5, 50),
         local_snr_db=np.clip(level_db - quietest_db, -5, 40),
-        likely=highest(probability, 9),
-        active=highest(probability, 21) > 0.3,
-        width=mean((over_db > 8.0).mean(axis=1, dtype=np.float32), 5),
-        brightness_db=mean(np.clip(over_db[:, HIGH_BAND:], 0, 15).mean(axis=1), 5),
-        liveliness_db=mean(np.sqrt(squared / N_BANDS), 5),
+        likely=sliding_highest(probability, 9),
+        active=sliding_highest(probability, 21) > 0.3,
+        width=sliding_mean((over_db > 8.0).mean(axis=1, dtype=np.float32), 5),
+        brightness_db=sliding_mean(np.clip(over_db[:, HIGH_BAND:], 0, 15).mean(axis=1), 5),
+        liveliness_db=sliding_mean(np.sqrt(squared / N_BANDS), 5),
     )
 
 

@@ -18,9 +18,9 @@ from recall_audio.core.speech.frames import (
     band_power,
     decibels,
     make_frames,
-    mean,
 )
 from recall_audio.core.speech.on_mix import read_half
+from recall_audio.core.transforms import sliding_mean
 from recall_audio.model.alignment import PlacedPart, TimeMap, Track
 from recall_audio.typing import BoolArray, Float32Array, Samples
 from recall_audio.units import RATE_HZ
@@ -66,7 +66,7 @@ def read_mix(mix: Samples, tracks: Sequence[TrackFrames], first: int, n: int) ->
     quiet = np.percentile(left[sounding], 10, axis=0).astype(np.float32)
     floor = np.maximum(2 * quiet, loud * np.float32(_LEAST_OF_MIX))
     over_db = np.clip(decibels(left[:, :N_BANDS]) - decibels(floor[:N_BANDS]), 0, 15).mean(axis=1)
-    voice = np.clip((mean(over_db, 9) - _VOICE_LOW_DB) / _VOICE_RANGE_DB, 0, 1).astype(np.float32)
+    voice = np.clip((sliding_mean(over_db, 9) - _VOICE_LOW_DB) / _VOICE_RANGE_DB, 0, 1).astype(np.float32)
     full_db = decibels(left[:, :N_BANDS].sum(axis=1))
     always = np.ones(n, dtype=np.bool_)
     rest = make_frames(LABEL, left, (floor, floor), (voice, full_db), always)
@@ -111,4 +111,4 @@ def _gain(ratio: Float32Array, clear: BoolArray) -> Float32Array:
             found[k] = np.median(values)
     known = found[~np.isnan(found)]
     filled = np.where(np.isnan(found), np.median(known) if len(known) else np.float32(1), found)
-    return mean(np.repeat(filled, _BLOCK)[: len(ratio)].astype(np.float32), _GAIN_MEAN_FRAMES)
+    return sliding_mean(np.repeat(filled, _BLOCK)[: len(ratio)].astype(np.float32), _GAIN_MEAN_FRAMES)

@@ -12,13 +12,13 @@ from recall_audio.core.speech.frames import (
     FRAMES_PER_S,
     N_BANDS,
     TrackFrames,
-    mean,
     near,
     read_track,
     runs,
 )
 from recall_audio.core.speech.mixed import MixFrames, read_mix
 from recall_audio.core.speech.on_mix import on_mix
+from recall_audio.core.transforms import sliding_mean
 from recall_audio.model.alignment import PlacedPart, Track
 from recall_audio.model.speech import OwnershipModel, PartEvidence
 from recall_audio.typing import BoolArray, ByteArray, Float32Array, Samples, Spans
@@ -60,7 +60,7 @@ class Posteriors:
 
     def is_sure(self, label: str) -> bool:
         """Return whether anything in a track is surely own speech."""
-        sure = mean(self.own[label].astype(np.float32), _SURE_FRAMES) > _SURE * 255
+        sure = sliding_mean(self.own[label].astype(np.float32), _SURE_FRAMES) > _SURE * 255
         return int(np.count_nonzero(sure)) >= _LEAST_SURE
 
     def doubtful_s(self, label: str) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_audio.core import spans as sp
+from recall_audio.core.speech.frames import near
 from recall_audio.core.transforms import rfft, sliding_highest, sliding_mean
 from recall_audio.typing import BoolArray, Float32Array
 
@@ -123,11 +124,6 @@ def smooth(x: Float32Array, width: int = SMOOTH) -> Float32Array:
 def highest(x: Float32Array, reach: int) -> Float32Array:
     """The highest value within `reach` frames each way."""
     return sliding_highest(x, 2 * reach + 1)
-
-
-def near(mask: BoolArray, reach: int) -> BoolArray:
-    """Frames within `reach` frames of a true one."""
-    return np.asarray(highest(mask.astype(np.float32), reach) > 0.5)
 
 
 def closed(mask: BoolArray, gap: int) -> BoolArray:
